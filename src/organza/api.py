@@ -1,0 +1,168 @@
+"""`organza.train`: from a recipe, data and changes to a finished run folder."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from organza.config import Config, ConfigError, Size, closest, override, to_dict
+from organza.data import ImageStore, open_data
+from organza.recipes import RECIPES
+from organza.reporter import Reporter, Silent
+from organza.training.assemble import check_data, resolve
+from organza.training.distributed import process_group, rank, shared_choice, world
+from organza.training.environment import environment
+from organza.training.outputs import Outputs
+from organza.training.plan import make_plan
+from organza.training.precision import pick_device, pick_precision
+from organza.training.run import Run, new_folder, newest_run, write_json
+from organza.training.trainer import Limits, Trainer
+
+FOREVER = 2**62
+
+
+def train(
+    recipe: str | None = None,
+    *,
+    data: str | None = None,
+    out: str | Path | None = None,
+    images: int | None = None,
+    minutes: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    size: Size = "laptop",
+    resume: bool = False,
+    changes: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Train a GAN and return its run folder; nothing is asked, everything has a default.
+
+    `recipe` is a name of `organza.recipes` (dcgan), `data` any source of `organza.open_dataset`, `out` the run folder
+    (`runs/RECIPE-DATA`). The run ends after `images` seen by the discriminator or `minutes`, whichever comes first.
+    `changes` overrides configuration fields by dotted name: `{"generator.model.width": 32, "loss": "wasserstein"}`.
+    `resume` goes on with the run in `out`, or with the newest in `runs/`.
+
+    Raises ConfigError (a ValueError) for mistakes in these, FileNotFoundError for missing data or runs, OSError when
+    the folder cannot be written, and BrokenError when training diverges for good.
+    """
+    asked = dict(changes or {}) | {k: v for k, v in {"images": images, "seed": seed}.items() if v is not None}
+    if minutes is not None and minutes <= 0:
+        raise ConfigError(f"minutes is {minutes}; it takes a number above 0")
+    with process_group(pick_device(device)) as place:
+        if resume:
+            run = Run(shared_choice(str(out or newest_run())))
+            config, store = _resumed(run, recipe, data, size, asked)
+        else:
+            config, store = prepare(recipe or "dcgan", data, size, asked)
+            run = _created(out, config, store)
+        check_data(config, store, world())
+        pick_precision(config.precision, place)
+        endless = minutes is not None and images is None
+        limits = Limits(FOREVER if endless else config.images, minutes)
+        return _run(run, config, store, place, limits, resume, reporter or Silent())
+
+
+def prepare(
+    recipe: str, data: str | None, size: Size, changes: Mapping[str, Any]
+) -> tuple[Config, ImageStore]:  # fmt: skip
+    """The complete configuration of a recipe on its data, and the data; recipes fit themselves to its shape."""
+    if recipe not in RECIPES:
+        raise ConfigError(f"unknown recipe '{recipe}'{closest(recipe, RECIPES)}")
+    if size not in ("laptop", "paper"):
+        raise ConfigError(f"size is '{size}'; it takes laptop or paper")
+    if data is not None and "data.source" in changes:
+        raise ConfigError("the data is named twice, by data and by data.source")
+    about_data = {k: v for k, v in changes.items() if k.startswith("data.")}
+    source = {"data.source": data} if data is not None else {}
+    usual = RECIPES[recipe]((1, 28, 28), size)
+    wanted = override(usual, source | about_data).data
+    store = open_data(wanted)
+    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source} | changes)
+    return resolve(config), store
+
+
+def _resumed(
+    run: Run, recipe: str | None, data: str | None, size: Size, changes: Mapping[str, Any]
+) -> tuple[Config, ImageStore]:  # fmt: skip
+    """The run's own configuration; what was asked for again must be equal to it, but for how long to train."""
+    kept = run.config
+    free = {k: v for k, v in changes.items() if k == "images" or k.startswith("output.")}
+    if recipe is not None and recipe != kept.recipe:
+        raise ConfigError(f"{run.path} is a run of '{kept.recipe}', not of '{recipe}'; resume it without a recipe")
+    asked = override(kept, dict(changes) | ({"data.source": data} if data is not None else {}))
+    run.must_equal(resolve(asked))
+    config = override(kept, free)
+    store = open_data(config.data)
+    before = run.summary.get("data", {}).get("fingerprint")
+    if before and before != store.fingerprint:
+        raise ConfigError(f"the data '{config.data.source}' has changed since {run.path} was started; train anew")
+    return config, store
+
+
+def _created(out: str | Path | None, config: Config, store: ImageStore) -> Run:
+    path = Path(shared_choice(str(out or new_folder(f"{config.recipe}-{Path(store.name).stem}"))))
+    return Run.create(path, config) if rank() == 0 else Run(path, config)
+
+
+def _run(
+    run: Run, config: Config, store: ImageStore, device: torch.device, limits: Limits, resume: bool, reporter: Reporter
+) -> Run:
+    trainer = Trainer(config, store, device)
+    outputs = Outputs(run, config, store, _summary(trainer, store, run.summary if resume else {}))
+    if resume:
+        for problem in outputs.restore(trainer):
+            reporter.note(problem)
+        if trainer.images >= limits.images:
+            reporter.note(f"this run is complete at {trainer.images} images; add --images N to go further")
+    plan = make_plan(trainer, run.path)
+    if rank() == 0:
+        write_json(run.path / "config.json", to_dict(config))
+        write_json(run.path / "env.json", environment(device))
+        reporter.plan(plan.lines(limits.images if limits.images < FOREVER else config.images, limits.minutes))
+    with _interruptible(limits):
+        if not resume:
+            outputs.begin(trainer)
+        status = "failed"
+        try:
+            status = trainer.train(outputs, limits, reporter)
+            outputs.end(trainer)
+        finally:
+            reporter.close()
+            with suppress(OSError) if status == "failed" else nullcontext():  # the first error is the one to tell
+                outputs.close(status, trainer)
+    return run
+
+
+def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dict[str, Any]:
+    players = {name: sum(p.numel() for p in player.network.parameters()) for name, player in trainer.players.items()}
+    data = {
+        "name": store.name, "count": len(store), "shape": list(store.shape), "classes": list(store.classes),
+        "licence": store.licence, "fingerprint": store.fingerprint,
+    }  # fmt: skip
+    return before | {"data": data, "parameters": players}
+
+
+@contextmanager
+def _interruptible(limits: Limits) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the loop to stop after its step; a second Ctrl-C stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if limits.interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        limits.interrupted = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

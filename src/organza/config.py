@@ -1,0 +1,280 @@
+"""The typed configuration of a run: what a recipe returns, `config.json` stores and the command line overrides.
+
+Nothing here imports torch, and no configuration enters an `nn.Module`: `organza.models.build` unpacks a `Model`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Shape = tuple[int, ...]
+"""Of one sample: (channels, height, width) of an image, (dimensions,) of a point."""
+
+Size = Literal["laptop", "paper"]
+"""Of a recipe: `laptop` trains on a CPU in minutes, `paper` has the published widths and budgets."""
+
+
+class ConfigError(ValueError):
+    """A user's mistake in a recipe, a field or a value; the message says what is allowed and what to type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A value that moves from `start` to `end` over the first `images` seen by the discriminator, then stays."""
+
+    start: float
+    end: float
+    images: int
+    shape: Literal["linear", "cosine"] = "cosine"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where the samples come from and how they are prepared, once, before training."""
+
+    source: str = "mnist"  # a name, a folder, a zip, an array file or hf:org/name
+    resolution: tuple[int, int] | None = None  # height, width to resize to; None keeps the source's
+    crop: Literal["none", "center"] = "none"  # how other aspects are met: stretched, or their centre cut out
+    channels: Literal["keep", "grey", "rgb", "rgba"] = "keep"
+    flip: bool = False  # mirror half of the samples, anew in every batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A network of the catalogue `organza.models.MODELS` and the keyword options of its constructor."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """The update rule of one player."""
+
+    name: Literal["adam", "rmsprop", "sgd"] = "adam"
+    lr: float | Schedule = 2e-4
+    beta1: float = 0.5  # Adam's first, SGD's momentum
+    beta2: float | Schedule = 0.999  # Adam's second, RMSprop's smoothing
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalty:
+    """A regulariser of `organza.penalties.PENALTIES`, added to the loss of every `every`-th turn, times `every`."""
+
+    name: str
+    weight: float | Schedule
+    every: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Player:
+    """One side of the game: its network, its optimiser, its turns per step and its regularisers."""
+
+    model: Model
+    optimizer: Optimizer = Optimizer()
+    turns: int = 1
+    penalties: tuple[Penalty, ...] = ()
+    clip: float | None = None  # largest norm of the whole gradient; None leaves it
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMA:
+    """The average of the generator's weights, which is what `organza.load` returns."""
+
+    half_life: float | Schedule = 20_000.0  # in images; 0 copies the raw weights
+    ramp: float | None = 0.05  # the half-life is at most this share of the images seen so far
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How often the run folder is written, in images seen by the discriminator."""
+
+    log: int = 5_000  # scalars, progress, and the look for non-finite numbers
+    samples: int = 50_000  # grids of the fixed latents, raw and EMA
+    checkpoint: int = 100_000  # and the model, and the report
+    score: bool = True  # with each checkpoint, where something embedded can judge the data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that decides a run. Two runs with equal configurations on one machine are equal bit by bit."""
+
+    recipe: str
+    generator: Player
+    discriminator: Player
+    loss: str = "non-saturating"  # of organza.losses.LOSSES
+    game: str = "latent"  # of organza.games.GAMES
+    conditional: bool = False  # both players see the labels
+    share_fakes: bool = False  # both players' turns use one generator pass; needs one turn each
+    data: Data = Data()
+    batch: int = 64  # real images in one turn, over all processes
+    accumulate: int = 1  # micro-batches in one turn
+    images: int = 1_000_000  # seen by the discriminator when the run ends
+    ema: EMA = EMA()
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it
+    seed: int = 0
+    output: Output = Output()
+
+
+def to_dict(config: Any) -> Any:
+    """A configuration as plain JSON values; the options of a `Model` stand beside its name."""
+    if isinstance(config, Model):
+        return {"name": config.name, **to_dict(dict(config.options))}
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, Mapping):
+        return {key: to_dict(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [to_dict(value) for value in config]
+    return config
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """The inverse of `to_dict`. Raises ConfigError for unknown fields and for values of a wrong type."""
+    return coerce(values, Config, "config")
+
+
+def override(config: Config, changes: Mapping[str, Any]) -> Config:
+    """A copy with dotted fields replaced: `{"generator.model.width": 64, "discriminator.penalties": "r1,r2"}`.
+
+    Values may be Python objects or the strings of a command line. An item of a tuple is addressed by its name or its
+    number (`discriminator.penalties.r1.weight`). Raises ConfigError with the closest field for an unknown one.
+    """
+    for path, value in changes.items():
+        config = _replace(config, path.split("."), value, path)
+    return config
+
+
+def closest(word: str, allowed: typing.Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the most similar allowed word, or the allowed words."""
+    words = sorted(allowed)
+    found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"; did you mean '{found[0]}'?" if found else f"; allowed: {', '.join(words)}"
+
+
+def difference(before: Config, after: Config) -> list[str]:
+    """One line for each dotted field that differs: `batch: 64 -> 32`."""
+    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    keys = sorted(old.keys() | new.keys())
+    return [f"{k}: {old.get(k, '(none)')} -> {new.get(k, '(none)')}" for k in keys if old.get(k) != new.get(k)]
+
+
+def coerce(value: Any, hint: Any, path: str) -> Any:
+    """`value` (an object, JSON or a word of the command line) as the type `hint`. Raises ConfigError."""
+    options = typing.get_args(hint)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return _first_that_fits(value, options, path)
+    if typing.get_origin(hint) is Literal:
+        if value not in options:
+            raise ConfigError(f"{path} is '{value}'{closest(str(value), map(str, options))}")
+        return value
+    if typing.get_origin(hint) is tuple:
+        return _tuple(value, options, path)
+    if hint is type(None):
+        if value is not None and str(value).lower() not in ("none", "null"):
+            raise ConfigError(f"{path} is {value!r}, not none")
+        return None
+    if dataclasses.is_dataclass(hint):
+        return _record(value, typing.cast(type, hint), path)
+    return value if hint is Any else _scalar(value, hint, path)
+
+
+def _first_that_fits(value: Any, options: tuple[Any, ...], path: str) -> Any:
+    problems = []
+    for option in sorted(options, key=lambda o: o is str):  # text takes everything, so it is asked last
+        try:
+            return coerce(value, option, path)
+        except ConfigError as problem:
+            problems.append(str(problem))
+    raise ConfigError(problems[0])
+
+
+def _scalar(value: Any, hint: type, path: str) -> Any:
+    wanted = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
+    if isinstance(value, str) and hint is not str:
+        words = {"true": True, "false": False}
+        try:
+            value = words[value.lower()] if hint is bool else float(value.replace("_", ""))
+        except (KeyError, ValueError):
+            raise ConfigError(f"{path} is '{value}'; it takes {wanted}") from None
+    if hint is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)) or value != value:
+        raise ConfigError(f"{path} is {value!r}; it takes {wanted}")
+    return value
+
+
+def _tuple(value: Any, options: tuple[Any, ...], path: str) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        value = [part for part in value.strip("()[]").replace(" ", "").split(",") if part and part != "none"]
+    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    if options[-1] is Ellipsis:
+        return tuple(coerce(item, options[0], f"{path}.{i}") for i, item in enumerate(items))
+    if len(items) == 1:  # 64 for (64, 64)
+        items *= len(options)
+    if len(items) != len(options):
+        raise ConfigError(f"{path} is {value!r}; it takes {len(options)} values")
+    return tuple(coerce(item, option, path) for item, option in zip(items, options, strict=True))
+
+
+def _record(value: Any, hint: type, path: str) -> Any:
+    if isinstance(value, hint):
+        return value
+    if isinstance(value, str) and hint in (Model, Penalty):
+        value = {"name": value} if hint is Model else {"name": value, "weight": 1.0}
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path} is {value!r}; it takes the fields {', '.join(_hints(hint))}")
+    if hint is Model:
+        return Model(name=value["name"], options={k: _frozen(v) for k, v in value.items() if k != "name"})
+    hints = _hints(hint)
+    for key in value:
+        if key not in hints:
+            raise ConfigError(f"{path} has no field '{key}'{closest(key, hints)}")
+    return hint(**{key: coerce(item, hints[key], f"{path}.{key}") for key, item in value.items()})
+
+
+def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
+    key, rest = keys[0], keys[1:]
+    if isinstance(node, tuple):
+        names = [getattr(item, "name", str(i)) for i, item in enumerate(node)]
+        if key not in names and not (key.isdigit() and int(key) < len(node)):
+            raise ConfigError(f"no field '{path}': no '{key}'{closest(key, names) if names else ' (it is empty)'}")
+        at = names.index(key) if key in names else int(key)
+        return (*node[:at], _replace(node[at], rest, value, path), *node[at + 1 :])
+    if isinstance(node, Model) and key != "name":
+        return dataclasses.replace(node, options={**node.options, key: _frozen(value)})
+    if not dataclasses.is_dataclass(node) or key not in _hints(type(node)):
+        fields = _hints(type(node)) if dataclasses.is_dataclass(node) else ()
+        raise ConfigError(f"no field '{path}'{closest(key, fields) if fields else ''}")
+    new = _replace(getattr(node, key), rest, value, path) if rest else coerce(value, _hints(type(node))[key], path)
+    return dataclasses.replace(typing.cast(Any, node), **{key: new})
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}.{key}" if prefix else key)
+    return flat

@@ -1,0 +1,149 @@
+"""What a source is: a name, a folder, a zip, an array file, a hub id or an array; and how each is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from organza.config import ConfigError, Data, closest
+from organza.data.arrays import SUFFIXES, from_arrays, is_array_file, open_array, open_idx_folder
+from organza.data.embedded import list_emoji, open_mnist
+from organza.data.files import open_files
+from organza.data.listing import Listing, list_folder, list_zip
+from organza.data.prepare import Preparation, preparation, prepare
+from organza.data.progress import SILENT, Progress
+from organza.data.public import CELEBA_NUMBERS, list_celeba, open_cifar, open_fashion_mnist, open_svhn
+from organza.data.store import ImageStore, fingerprint
+from organza.data.synthetic import open_grid, open_ring, open_spiral, open_stacked_mnist
+
+Source = str | Path | Tensor | np.ndarray | ImageStore
+Opened = ImageStore | Listing
+"""Samples, or the files that hold them."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named set: one line about it, its splits and how one is opened."""
+
+    about: str
+    splits: tuple[str, ...]
+    open: Callable[[str, Progress], Opened]
+
+
+DATASETS: dict[str, Dataset] = {
+    "mnist": Dataset("handwritten digits, 28x28 grey, 10 classes", ("train", "test"), lambda s, _: open_mnist(s)),
+    "emoji": Dataset("3 786 Noto emoji, 64x64 RGB, captions", ("train",), lambda s, _: list_emoji("noto")),
+    "emoji-twemoji": Dataset("the same emoji by Twemoji", ("train",), lambda s, _: list_emoji("twemoji")),
+    "ring": Dataset("8 Gaussians on a circle, 2-D points", ("train", "test"), lambda s, _: open_ring(s)),
+    "grid": Dataset("25 Gaussians on a lattice, 2-D points", ("train", "test"), lambda s, _: open_grid(s)),
+    "spiral": Dataset("a spiral, 2-D points", ("train", "test"), lambda s, _: open_spiral(s)),
+    "stacked-mnist": Dataset("three digits as RGB, 1000 modes", ("train", "test"), lambda s, _: open_stacked_mnist(s)),
+    "fashion-mnist": Dataset("clothes, 28x28 grey, 10 classes; fetched", ("train", "test"), open_fashion_mnist),
+    "cifar10": Dataset("photos, 32x32 RGB, 10 classes; fetched", ("train", "test"), partial(open_cifar, "cifar10")),
+    "cifar100": Dataset("the same, 100 classes; fetched", ("train", "test"), partial(open_cifar, "cifar100")),
+    "svhn": Dataset("house numbers, 32x32 RGB, 10 classes; fetched", ("train", "test", "extra"), open_svhn),
+    "celeba": Dataset("faces, 178x218 RGB; you place its zip", tuple(CELEBA_NUMBERS), lambda s, _: list_celeba(s)),
+}
+
+
+def open_dataset(
+    source: Source,
+    *,
+    split: str = "train",
+    resolution: int | tuple[int, int] | None = None,
+    crop: str = "none",
+    channels: str = "keep",
+    progress: Progress = SILENT,
+) -> ImageStore:
+    """The samples of any source as one store: uint8 [N, C, H, W] (uint16, float32 where it is), or points [N, D].
+
+    `source` is a name of `DATASETS`, a folder or zip of images, a .npy, .npz, .pt, .safetensors, IDX or CSV file,
+    `hf:org/name`, a tensor, an array or a store. `resolution` is one side or (height, width), met by stretching or
+    by `crop="center"`; `channels` is keep, grey, rgb or rgba.
+
+    Raises FileNotFoundError for a path that is not there and ConfigError for all other mistakes of the user.
+    """
+    options = preparation(resolution, crop, channels)
+    opened = find(source, split, progress)
+    if isinstance(opened, ImageStore):
+        return prepared(opened, options, progress)
+    with opened:
+        return open_files(opened, options, progress).store(opened.name, opened.licence)
+
+
+def open_data(data: Data, *, split: str = "train", progress: Progress = SILENT) -> ImageStore:
+    """`open_dataset` with the fields of a configuration."""
+    return open_dataset(
+        data.source,
+        split=split,
+        resolution=data.resolution,
+        crop=data.crop,
+        channels=data.channels,
+        progress=progress,
+    )
+
+
+def find(source: Source, split: str, progress: Progress) -> Opened:
+    """The unprepared samples, or the list of image files that hold them. Raises as `open_dataset`."""
+    if isinstance(source, ImageStore):
+        return source
+    if isinstance(source, (Tensor, np.ndarray)):
+        return from_arrays(source, None, "array", "the array")
+    if isinstance(source, str) and source in DATASETS:
+        return _named(source, split, progress)
+    if isinstance(source, str) and source.startswith("hf:"):
+        from organza.data.hf import list_hub
+
+        return list_hub(source.removeprefix("hf:"), split)
+    if not isinstance(source, (str, Path)):
+        raise ConfigError(f"data is a {type(source).__name__}; it takes a name, a path, a tensor or an array")
+    return _at(source, split)
+
+
+def prepared(store: ImageStore, options: Preparation, progress: Progress) -> ImageStore:
+    """A copy with `options` applied and a new fingerprint; the store itself where they change nothing."""
+    images = prepare(store.images, options, store.name, progress)
+    if images is store.images:
+        return store
+    return replace(store, images=images, fingerprint=fingerprint(images, store.labels))
+
+
+def _named(name: str, split: str, progress: Progress) -> Opened:
+    dataset = DATASETS[name]
+    if split not in dataset.splits:
+        raise ConfigError(f"{name} has no split '{split}'; it has {', '.join(dataset.splits)}")
+    return dataset.open(split, progress)
+
+
+def _at(source: str | Path, split: str) -> Opened:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return open_idx_folder(path, split, path.resolve().name) or list_folder(path, split)
+    if not path.exists():
+        raise _absent(source)
+    if path.suffix.lower() == ".zip":
+        return list_zip(path, split)
+    if not is_array_file(path):
+        raise ConfigError(
+            f"{source} is a file of no known kind; data takes a folder or .zip of images, {', '.join(SUFFIXES)} or IDX"
+        )
+    if split != "train" and path.suffix.lower() != ".npz":
+        raise ConfigError(f"{source} has no split '{split}': it is one file; leave out split, or give the other file")
+    return open_array(path, split)
+
+
+def _absent(source: str | Path) -> Exception:
+    names = ", ".join(DATASETS)
+    text = str(source)
+    if isinstance(source, Path) or "/" in text or "\\" in text or Path(text).suffix:
+        return FileNotFoundError(f"no file or folder '{text}' (looked in {Path.cwd()}); check the path")
+    hint = closest(text, DATASETS).split("; allowed")[0]
+    return ConfigError(
+        f"data '{text}' is neither a name nor an existing path{hint or ';'} names: {names}; "
+        "else give a folder, a zip, an array file or hf:org/name"
+    )

@@ -1,0 +1,226 @@
+"""Look at data before training: what is in it, what is wrong with it, and what it looks like."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from organza.config import ConfigError, closest
+from organza.data.catalogue import Source, find, open_dataset, prepared
+from organza.data.files import Scan, open_files, scan
+from organza.data.listing import Listing
+from organza.data.pixels import decode, strict_pillow
+from organza.data.prepare import Preparation, in_pieces, preparation
+from organza.data.progress import SILENT, Progress
+from organza.data.store import ImageStore
+
+AUGMENTATIONS = ("flip",)
+_COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
+_ROWS = 4096  # samples whose float copy is in memory at once
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `check` finds. All fields are plain values: `to_dict` is JSON."""
+
+    name: str
+    count: int  # samples that training would see, or readable files where it would refuse
+    shape: tuple[int, ...] = ()  # of one sample: (C, H, W) or (D,)
+    dtype: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)  # "width x height" of the source's images
+    modes: dict[str, int] = field(default_factory=dict)  # Pillow's names: L, RGB, RGBA, P, CMYK, I;16, …
+    turned: int = 0  # files that EXIF rotates; they are opened upright
+    corrupt: dict[str, str] = field(default_factory=dict)  # file and reason; training leaves them out
+    duplicates: tuple[tuple[str, ...], ...] = ()  # groups with equal pixels
+    classes: dict[str, int] = field(default_factory=dict)  # samples of each
+    captions: int = 0
+    mean: tuple[float, ...] = ()  # per channel, integers as 0..1; floats and points as they are
+    std: tuple[float, ...] = ()
+    fingerprint: str = ""
+    licence: str = ""
+    problem: str = ""  # why training would refuse the data, and what to type
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check(
+    source: Source,
+    *,
+    split: str = "train",
+    resolution: int | tuple[int, int] | None = None,
+    crop: str = "none",
+    channels: str = "keep",
+    progress: Progress = SILENT,
+) -> DataReport:
+    """Everything worth knowing of a source, as `open_dataset` would open it.
+
+    Mixed sizes and the like are a `problem` of the report, not an exception. Raises as `open_dataset` for a source
+    that is not there or holds no images.
+    """
+    options = preparation(resolution, crop, channels)
+    opened = find(source, split, progress)
+    if isinstance(opened, ImageStore):
+        return _of_store(prepared(opened, options, progress), opened, progress)
+    with opened:
+        return _of_files(opened, options, progress)
+
+
+def preview(
+    source: Source,
+    out: str | Path,
+    n: int = 64,
+    *,
+    augment: Sequence[str] = (),
+    split: str = "train",
+    resolution: int | tuple[int, int] | None = None,
+    crop: str = "none",
+    channels: str = "keep",
+    progress: Progress = SILENT,
+) -> Path:
+    """Write a PNG of `n` samples drawn with a fixed seed, as training sees them; `augment=["flip"]` mirrors half.
+
+    Raises ConfigError for an unknown augmentation or n below 1, and as `open_dataset`.
+    """
+    from organza.report.grid import picture, save_png
+
+    for word in augment:
+        if word not in AUGMENTATIONS:
+            raise ConfigError(f"augment is '{word}'{closest(word, AUGMENTATIONS)}")
+    if n < 1:
+        raise ConfigError(f"n is {n}; it takes 1 or more")
+    store = open_dataset(source, split=split, resolution=resolution, crop=crop, channels=channels, progress=progress)
+    random = np.random.RandomState(0)
+    samples = store.images[torch.from_numpy(random.permutation(len(store))[:n])]
+    if "flip" in augment:
+        samples = _flipped(samples, random, store.name)
+    path = Path(out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(picture(samples), path)
+    return path
+
+
+def _of_store(store: ImageStore, origin: ImageStore, progress: Progress) -> DataReport:
+    if origin.images.ndim == 2:
+        return DataReport(**_samples(store, _numbered(store), progress))
+    channels, height, width = origin.images.shape[1:]
+    mode = f"{_COLOURS.get(channels, f'{channels} channels')} {_dtype(origin.images)}"
+    return DataReport(
+        sizes={f"{width}x{height}": len(origin)},
+        modes={mode: len(origin)},
+        **_samples(store, _numbered(store), progress),
+    )
+
+
+def _of_files(listing: Listing, options: Preparation, progress: Progress) -> DataReport:
+    found = scan(listing, progress)
+    facts: dict[str, Any] = {
+        "sizes": {f"{width}x{height}": count for (width, height), count in found.sizes.most_common()},
+        "modes": dict(Counter(header.mode for header in found.readable).most_common()),
+        "turned": sum(header.turned for header in found.readable),
+    }
+    try:
+        decoded = open_files(listing, options, progress, found)
+    except ConfigError as problem:
+        return DataReport(**facts, **_refused(listing, found, progress), problem=str(problem))
+    store = decoded.store(listing.name, listing.licence)
+    return DataReport(**facts, corrupt=dict(decoded.skipped), **_samples(store, decoded.names, progress))
+
+
+def _samples(store: ImageStore, names: Sequence[str], progress: Progress) -> dict[str, Any]:
+    mean, std = _moments(store.images)
+    counts = [] if store.labels is None else torch.bincount(store.labels, minlength=len(store.classes)).tolist()
+    return {
+        "name": store.name,
+        "count": len(store),
+        "shape": store.shape,
+        "dtype": _dtype(store.images),
+        "duplicates": _groups(_row_hashes(store.images, progress), names),
+        "classes": dict(zip(store.classes, counts, strict=True)) if counts else {},
+        "captions": len(store.captions),
+        "mean": mean,
+        "std": std,
+        "fingerprint": store.fingerprint,
+        "licence": store.licence,
+    }
+
+
+def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any]:
+    """What can be said of files that make no store: their pixels are hashed one by one."""
+    hashes: dict[int, str] = {}
+    reasons = dict(found.reasons)
+
+    def one(i: int) -> None:
+        if i in reasons:
+            return
+        try:
+            with listing.open(i) as file:
+                pixels = decode(file)
+            hashes[i] = hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode()).hexdigest()
+        except Exception as problem:  # Pillow's readers raise anything on broken files
+            reasons[i] = str(problem) or type(problem).__name__
+
+    with strict_pillow():
+        in_pieces(one, len(listing), "decoding", progress)
+    names = [listing.entries[i].name for i in sorted(hashes)]
+    return {
+        "name": listing.name,
+        "count": len(hashes),
+        "corrupt": {listing.entries[i].name: reasons[i] for i in sorted(reasons)},
+        "duplicates": _groups([hashes[i] for i in sorted(hashes)], names),
+        "licence": listing.licence,
+    }
+
+
+def _row_hashes(samples: Tensor, progress: Progress) -> list[str]:
+    array, hashes = samples.numpy(), []
+    for start in range(0, len(array), _ROWS):
+        part = np.ascontiguousarray(array[start : start + _ROWS])
+        hashes += [hashlib.blake2b(row.data, digest_size=16).hexdigest() for row in part]
+        progress.step("looking for duplicates", min(start + _ROWS, len(array)), len(array))
+    return hashes
+
+
+def _groups(hashes: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for value, name in zip(hashes, names, strict=True):
+        groups[value].append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _moments(samples: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation per channel, streamed in double precision."""
+    scale = {torch.uint8: 255.0, torch.uint16: 65535.0}.get(samples.dtype, 1.0)
+    axes = [axis for axis in range(samples.ndim) if axis != 1]
+    total, squares = (torch.zeros(samples.shape[1], dtype=torch.float64) for _ in range(2))
+    for part in samples.split(_ROWS // 8):
+        values = part.double() / scale
+        total += values.sum(axes)
+        squares += values.square().sum(axes)
+    mean = total * samples.shape[1] / samples.numel()
+    variance = (squares * samples.shape[1] / samples.numel() - mean.square()).clamp(min=0)
+    return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
+
+
+def _flipped(samples: Tensor, random: np.random.RandomState, name: str) -> Tensor:
+    if samples.ndim != 4:
+        raise ConfigError(f"{name} holds points, which cannot be mirrored; leave out augment")
+    mirrored = torch.from_numpy(random.rand(len(samples)) < 0.5).view(-1, 1, 1, 1)
+    return torch.where(mirrored, samples.flip(-1), samples)
+
+
+def _numbered(store: ImageStore) -> list[str]:
+    return [f"#{i}" for i in range(len(store))]
+
+
+def _dtype(samples: Tensor) -> str:
+    return str(samples.dtype).removeprefix("torch.")

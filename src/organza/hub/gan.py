@@ -1,0 +1,159 @@
+"""A GAN to use: the averaged generator with what sampling needs to know, saved without code and loaded without data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from organza.config import ConfigError, Model, Shape, closest, to_dict
+from organza.latent.sampling import every_class, generate, latents
+from organza.models import build
+from organza.training.batches import to_bytes
+from organza.training.checkpoint import DamagedError, checksum, refuse_pickle
+from organza.training.run import write_json, write_text
+
+FORMAT = 1
+
+Labels = int | str | Sequence[int | str] | Tensor | None
+"""Numbers or names, one for all samples or one for each."""
+
+
+@dataclass(frozen=True)
+class GAN:
+    """A generator in evaluation mode and its description."""
+
+    generator: nn.Module
+    model: Model
+    shape: Shape  # of one sample
+    classes: tuple[str, ...] = ()  # names of the labels; empty for an unconditional GAN
+    recipe: str = ""
+    training: Mapping[str, Any] = field(default_factory=dict)  # images seen, data, scores
+    sha256: str = ""  # of the weights file
+
+    @property
+    def z_dim(self) -> int:
+        """Length of one latent."""
+        return int(self.generator.z_dim)  # type: ignore[arg-type]
+
+    def sample(
+        self, n: int | None = None, seed: int = 0, *, seeds: Sequence[int] | None = None, labels: Labels = None,
+        truncation: float | None = None, batch: int = 256,
+    ) -> Tensor:  # fmt: skip
+        """`n` samples: images uint8 [n, C, H, W], or points float32 [n, D]. Sample i comes from seed `seed` + i alone.
+
+        `labels` are numbers or names, one for all or one for each; without them a conditional GAN goes through its
+        classes in turn. Raises ValueError for an unknown label, for labels of an unconditional GAN and for no samples.
+        """
+        seeds = list(seeds) if seeds is not None else list(range(seed, seed + (64 if n is None else n)))
+        if not seeds or min(seeds) < 0 or max(seeds) >= 2**32:
+            raise ValueError("sampling takes at least one seed, each from 0 to 4294967295")
+        chosen = self.label_numbers(labels, len(seeds))
+        made = generate(self.generator, latents(seeds, self.z_dim, truncation), chosen, batch)
+        return to_bytes(made) if made.dim() == 4 else made
+
+    def label_numbers(self, labels: Labels, count: int) -> Tensor | None:
+        """Labels by number or name -> int64 [count]. Raises ValueError as `sample` does."""
+        if labels is None:
+            return every_class(count, len(self.classes))
+        if not self.classes:
+            raise ValueError(f"this GAN ({self.recipe}) is unconditional: it takes no labels")
+        wanted = [labels] * count if isinstance(labels, (int, str)) else list(labels)
+        if len(wanted) != count:
+            raise ValueError(f"{len(wanted)} labels for {count} samples; give one for all, or one for each")
+        return torch.tensor([self._label(label) for label in wanted])
+
+    def _label(self, label: int | str | Tensor) -> int:
+        if label in self.classes:
+            return self.classes.index(str(label))
+        number = int(label) if not isinstance(label, str) or label.isdigit() else -1
+        if not 0 <= number < len(self.classes):
+            raise ValueError(f"no label '{label}'{closest(str(label), self.classes)}")
+        return number
+
+
+def save(gan: GAN, folder: Path, card: str) -> None:
+    """Write model.safetensors, config.json and README.md, each replaced in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "model.partial"
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in gan.generator.state_dict().items()}
+    try:
+        save_file(tensors, partial, metadata={"format": "pt", "checksum": str(checksum(tensors))})
+    except SafetensorError as problem:  # how safetensors reports a full disk
+        partial.unlink(missing_ok=True)
+        raise OSError(str(problem)) from problem
+    about = {
+        "format": FORMAT,
+        "recipe": gan.recipe,
+        "generator": to_dict(gan.model),
+        "shape": list(gan.shape),
+        "classes": list(gan.classes),
+        "range": [-1, 1] if len(gan.shape) == 3 else None,
+        "training": dict(gan.training),
+    }
+    write_json(folder / "config.json", about)
+    partial.replace(folder / "model.safetensors")
+    write_text(folder / "README.md", card)
+
+
+def load(path: str | Path, device: str = "cpu") -> GAN:
+    """The GAN in a run folder or an exported folder; nothing else of either is needed, no data and no code.
+
+    Raises FileNotFoundError where there is none, ValueError for a refused file (a pickle) or a damaged one.
+    """
+    given = Path(path)
+    if given.is_file():
+        refuse_pickle(given)
+        given = given.parent
+    folder = given / "model" if (given / "model" / "config.json").is_file() else given
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(_missing(given))
+    try:
+        about = json.loads((folder / "config.json").read_text())
+        return _open(about, folder / "model.safetensors", torch.device(device))
+    except (KeyError, TypeError, json.JSONDecodeError) as problem:
+        raise DamagedError(f"{folder / 'config.json'} does not describe a GAN of Organza: {problem!r}") from None
+
+
+def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
+    if about["format"] != FORMAT:
+        raise DamagedError(f"{weights.parent} has format {about['format']}; this version of Organza reads {FORMAT}")
+    options = {key: tuple(v) if isinstance(v, list) else v for key, v in about["generator"].items() if key != "name"}
+    model, shape = Model(name=about["generator"]["name"], options=options), tuple(about["shape"])
+    try:
+        generator = build(model, "generator", shape, len(about["classes"]))
+        generator.load_state_dict(_whole(weights))
+    except (ConfigError, RuntimeError, SafetensorError) as problem:
+        raise DamagedError(f"{weights.parent} cannot be loaded: {problem}") from None
+    generator.eval().requires_grad_(False).to(device)
+    return GAN(
+        generator,
+        model,
+        shape,
+        tuple(about["classes"]),
+        about["recipe"],
+        about["training"],
+        hashlib.sha256(weights.read_bytes()).hexdigest(),
+    )
+
+
+def _whole(weights: Path) -> dict[str, Tensor]:
+    with safe_open(weights, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        if (file.metadata() or {}).get("checksum") != str(checksum(tensors)):
+            raise DamagedError(f"{weights} is damaged: its checksum does not match")
+    return tensors
+
+
+def _missing(given: Path) -> str:
+    if (given / "checkpoints").is_dir():
+        return f"{given} has no model/ yet; it is written with the first checkpoint"
+    return f"{given} holds no GAN (a run folder, or a folder with model.safetensors and config.json)"

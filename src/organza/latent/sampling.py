@@ -1,0 +1,46 @@
+"""From seeds to samples: the seed contract of the StyleGAN family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def latents(seeds: Sequence[int], z_dim: int, truncation: float | None = None) -> Tensor:
+    """Noise [len(seeds), z_dim]; seed s gives `numpy.random.RandomState(s).randn(1, z_dim)`.
+
+    `truncation` t > 0 draws each number from the normal distribution cut off at -t and t instead (Brock et al.,
+    arXiv:1809.11096, section 3.1), by the same uniform quantile, so that the noise moves smoothly with t.
+    """
+    rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
+    z = torch.from_numpy(np.concatenate(rows) if rows else np.empty((0, z_dim)))
+    if truncation is not None:
+        if truncation <= 0:
+            raise ValueError(f"truncation is {truncation}; it takes a number above 0, such as 0.7")
+        below = torch.special.ndtr(torch.tensor(-truncation, dtype=torch.float64))
+        z = torch.special.ndtri(below + torch.special.ndtr(z) * (1 - 2 * below))
+    return z.float()
+
+
+def every_class(count: int, classes: int) -> Tensor | None:
+    """Labels [count] that go through all the classes in turn, None without classes."""
+    return torch.arange(count) % classes if classes else None
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int = 256) -> Tensor:
+    """Samples [N, *shape] in float32 on the CPU, from the generator in evaluation mode, `batch` at a time."""
+    device, training = next(generator.parameters()).device, generator.training
+    generator.eval()
+    try:
+        parts = []
+        for start in range(0, len(z), batch):
+            part = slice(start, start + batch)
+            chosen = None if labels is None else labels[part].to(device)
+            parts.append(generator(z[part].to(device), chosen).float().cpu())
+    finally:
+        generator.train(training)
+    return torch.cat(parts)

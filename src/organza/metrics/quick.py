@@ -1,0 +1,71 @@
+"""A quick score during training, for the data that something embedded can judge; its name carries its protocol."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from organza.data.store import ImageStore
+from organza.data.synthetic import grid_modes, ring_modes
+from organza.metrics.digits import digit_features
+from organza.metrics.frechet import frechet_distance
+from organza.metrics.modes import mode_coverage
+
+
+class QuickScore(Protocol):
+    """Judges samples of the averaged generator: images uint8 [N, C, H, W] or points [N, D]."""
+
+    samples: int  # N
+    protocol: str
+    headline: tuple[str, int]  # the score that chooses the best checkpoint, and 1 if less is better, -1 if more is
+
+    def of(self, samples: Tensor) -> dict[str, float]:
+        """Scores by name."""
+        ...
+
+
+class DigitScore:
+    """Fréchet distance of 2 000 digits to 10 000 training digits, in the features of the embedded classifier."""
+
+    samples = 2_000
+    protocol = "2,000 samples of the EMA against 10,000 training digits, features of Organza's digit classifier"
+    headline = ("fd-digits-2k", 1)
+
+    def __init__(self, store: ImageStore) -> None:
+        rows = torch.linspace(0, len(store) - 1, min(len(store), 10_000)).long()
+        self.real, _ = digit_features(store.images[rows])
+
+    def of(self, samples: Tensor) -> dict[str, float]:
+        """The distance, and how many of the ten digits have at least a fifth of their fair share."""
+        features, digits = digit_features(samples)
+        shares = torch.bincount(digits, minlength=10) / len(digits)
+        distance = frechet_distance(real=self.real, fake=features)
+        return {"fd-digits-2k": distance, "digits-present": float((shares > 0.02).sum())}
+
+
+class ModeScore:
+    """Modes found and share of high-quality samples on mixtures of Gaussians, 2 500 samples (arXiv:1705.07761)."""
+
+    samples = 2_500
+    protocol = "2,500 samples of the EMA; of high quality within 3 sigma of a mode (arXiv:1705.07761)"
+    headline = ("high-quality", -1)
+
+    def __init__(self, centres: Tensor, sigma: float) -> None:
+        self.centres, self.sigma = centres, sigma
+
+    def of(self, samples: Tensor) -> dict[str, float]:
+        """`modes` found, and `high-quality`: the share of samples within 3 sigma of a mode."""
+        modes, share = mode_coverage(samples, self.centres, self.sigma)
+        return {"modes": float(modes), "high-quality": share}
+
+
+def quick_score(store: ImageStore) -> QuickScore | None:
+    """The score that fits the data, or None."""
+    if store.name == "mnist" and store.shape == (1, 28, 28):
+        return DigitScore(store)
+    if store.name in ("ring", "grid"):
+        modes, deviation = (ring_modes(), 0.02) if store.name == "ring" else (grid_modes(), 0.05)
+        return ModeScore(torch.from_numpy(modes), deviation)
+    return None

@@ -1,0 +1,58 @@
+"""The catalogue of networks: one module per paper, each with a `Generator` and a `Discriminator`.
+
+Every generator is built as `Generator(shape, classes, **options)`, has `z_dim`, and maps noise [B, z_dim] (and labels
+[B] when `classes` > 0) to samples [B, *shape]: images in [-1, 1] or points. Every discriminator is built as
+`Discriminator(shape, classes, **options)` and maps samples (and labels) to logits [B].
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any, Literal
+
+from organza.config import ConfigError, Model, Shape, closest, coerce
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MODELS = {
+    "mlp": "organza.models.mlp",
+    "dcgan": "organza.models.dcgan",
+    "resnet": "organza.models.resnet",
+    "r3gan": "organza.models.r3gan",
+}
+
+Role = Literal["generator", "discriminator"]
+
+
+def complete(model: Model, role: Role) -> Model:
+    """The model with every option of its constructor, in order and in its type. Raises ConfigError."""
+    hints = _options(model.name, role)
+    for key in model.options:
+        if key not in hints:
+            raise ConfigError(f"{role} '{model.name}' has no option '{key}'{closest(key, hints)}")
+    options = {
+        key: coerce(model.options.get(key, default), hint, f"{role}.model.{key}")
+        for key, (hint, default) in hints.items()
+    }
+    return Model(name=model.name, options=options)
+
+
+def build(model: Model, role: Role, shape: Shape, classes: int) -> nn.Module:
+    """The network of one player for samples of `shape` and `classes` labels (0: none). Raises ConfigError."""
+    return _network(model.name, role)(shape, classes, **complete(model, role).options)
+
+
+def _network(name: str, role: Role) -> type[nn.Module]:
+    if name not in MODELS:
+        raise ConfigError(f"unknown model '{name}'{closest(name, MODELS)}")
+    return getattr(importlib.import_module(MODELS[name]), role.capitalize())
+
+
+def _options(name: str, role: Role) -> dict[str, tuple[Any, Any]]:
+    init = _network(name, role).__init__
+    hints = typing.get_type_hints(init)
+    parameters = inspect.signature(init).parameters.values()
+    return {p.name: (hints[p.name], p.default) for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}

@@ -1,0 +1,62 @@
+"""The fully connected networks of the first GAN (Goodfellow et al., 2014, arXiv:1406.2661), for images and points."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from organza.config import Shape
+
+
+class Generator(nn.Module):
+    """Noise [B, z_dim], labels [B] when `classes` > 0 -> samples [B, *shape]; images end in tanh, points in nothing."""
+
+    def __init__(self, shape: Shape, classes: int = 0, *, z_dim: int = 100, width: int = 256, depth: int = 3) -> None:
+        super().__init__()
+        self.shape, self.classes, self.z_dim = shape, classes, z_dim
+        widths = [z_dim + classes, *(width * 2**i if len(shape) > 1 else width for i in range(depth))]
+        self.layers = _layers(widths, norm=len(shape) > 1)
+        self.head = nn.Linear(widths[-1], math.prod(shape))
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Map noise to samples."""
+        x = self.head(self.layers(_with_labels(z, labels, self.classes))).view(-1, *self.shape)
+        return x.tanh() if len(self.shape) > 1 else x
+
+
+class Discriminator(nn.Module):
+    """Samples [B, *shape], labels [B] when `classes` > 0 -> logits [B]."""
+
+    def __init__(
+        self, shape: Shape, classes: int = 0, *, width: int = 256, depth: int = 3, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.shape, self.classes = shape, classes
+        growth = [2**i if len(shape) > 1 else 1 for i in reversed(range(depth))]
+        widths = [math.prod(shape) + classes, *(width * g for g in growth)]
+        self.layers = _layers(widths, dropout=dropout)
+        self.head = nn.Linear(widths[-1], 1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Judge samples."""
+        return self.head(self.layers(_with_labels(x.flatten(1), labels, self.classes))).squeeze(1)
+
+
+def _layers(widths: list[int], norm: bool = False, dropout: float = 0.0) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), *([nn.BatchNorm1d(after)] if norm else []), nn.LeakyReLU(0.2)]
+        layers += [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(*layers)
+
+
+def _with_labels(x: Tensor, labels: Tensor | None, classes: int) -> Tensor:
+    """Append one-hot labels, as Mirza & Osindero (2014, arXiv:1411.1784) feed both players."""
+    if not classes:
+        return x
+    assert labels is not None
+    return torch.cat([x, F.one_hot(labels, classes).to(x.dtype)], 1)

@@ -1,0 +1,25 @@
+"""The catalogue of recipes: one function per published GAN, `recipe(shape, size) -> Config`.
+
+`shape` is that of one sample, (C, H, W) or (D,); `size` is `laptop` (trains on a CPU) or `paper` (as published).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from organza.config import Config, Shape, Size
+from organza.recipes.cgan import cgan
+from organza.recipes.dcgan import dcgan
+from organza.recipes.gan import gan
+from organza.recipes.r3gan import r3gan
+from organza.recipes.wgan_gp import wgan_gp
+
+Recipe = Callable[[Shape, Size], Config]
+
+RECIPES: dict[str, Recipe] = {
+    "gan": gan,
+    "dcgan": dcgan,
+    "cgan": cgan,
+    "wgan-gp": wgan_gp,
+    "r3gan": r3gan,
+}

@@ -1,0 +1,1 @@
+"""Pictures, curves, provenance marks and the static page of a run."""

@@ -1,0 +1,88 @@
+"""Several processes under `torchrun`: who we are, and the few things that they tell each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@contextmanager
+def process_group(device: torch.device) -> Iterator[torch.device]:
+    """Join the group of `torchrun`, if there is one: NCCL on CUDA, gloo elsewhere; gives this process's device."""
+    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1 or dist.is_initialized():
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    # Process 0 may draw, score and write for minutes on a slow machine while the others wait.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=10))
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Number of this process, 0 without torchrun."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """Number of processes, 1 without torchrun."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def wrap(turn: nn.Module) -> nn.Module:
+    """`DistributedDataParallel` around one player's turn: one forward, one backward, gradients averaged."""
+    if world() == 1:
+        return turn
+    # Buffers (batch-norm statistics) stay local: their broadcast would change a tensor between two forward passes.
+    return DistributedDataParallel(turn, broadcast_buffers=False)
+
+
+def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
+    """Batch norm over all processes, where torch has it (CUDA)."""
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model) if world() > 1 and device.type == "cuda" else model
+
+
+def shared_choice(text: str) -> str:
+    """The text of process 0, in every process."""
+    if world() == 1:
+        return text
+    told = [text]
+    dist.broadcast_object_list(told)
+    return told[0]
+
+
+def any_process(flag: bool, device: torch.device) -> bool:
+    """True in every process as soon as it is true in one; every process must ask."""
+    if world() == 1:
+        return flag
+    told = torch.tensor(int(flag), device=device)
+    dist.all_reduce(told, dist.ReduceOp.MAX)
+    return bool(told.item())
+
+
+def mean(value: Tensor) -> Tensor:
+    """The average over all processes; every process must ask."""
+    if world() > 1:
+        dist.all_reduce(value)
+        value = value / world()
+    return value
+
+
+def of_all_processes(state: Tensor) -> Tensor:
+    """One row for each process."""
+    if world() == 1:
+        return state[None]
+    rows = [torch.empty_like(state) for _ in range(world())]
+    dist.all_gather(rows, state)
+    return torch.stack(rows)

@@ -1,0 +1,159 @@
+"""What a run writes while it trains: grids, log, scores, checkpoints, the model, the report. Only process 0 writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+import organza
+from organza.config import Config
+from organza.data.store import ImageStore
+from organza.hub.card import model_card
+from organza.hub.gan import GAN, save
+from organza.latent.sampling import every_class, generate, latents
+from organza.metrics.quick import QuickScore, quick_score
+from organza.report.grid import picture, save_png
+from organza.report.page import write_report
+from organza.training.batches import to_bytes
+from organza.training.checkpoint import DamagedError
+from organza.training.distributed import rank
+from organza.training.environment import hardware
+from organza.training.run import Run, write_json
+
+if TYPE_CHECKING:
+    from organza.training.trainer import Trainer
+
+FIXED = 64  # latents that are drawn again and again
+POINTS = 2_500  # the same for two-dimensional data, as in VEEGAN's protocol
+
+
+class Outputs:
+    """The writer of one run folder."""
+
+    def __init__(self, run: Run, config: Config, store: ImageStore, summary: dict[str, Any]) -> None:
+        self.run, self.store, self.summary = run, store, summary
+        self.writes = rank() == 0
+        count = POINTS if len(store.shape) == 1 else FIXED
+        self.fixed_seeds = range(count)
+        self.score: QuickScore | None = quick_score(store) if config.output.score and self.writes else None
+
+    def begin(self, trainer: Trainer) -> None:
+        """Before the first step: the grid of real samples, the untrained fakes, and a checkpoint to go back to."""
+        if self.writes:
+            real, points = self._real_samples(), len(self.store.shape) == 1
+            save_png(picture(real[:0], real) if points else picture(real), self.run.path / "samples" / "real.png")
+        self.grids(trainer)
+        self.checkpoint(trainer, scored=False)
+
+    def grids(self, trainer: Trainer) -> None:
+        """The fixed latents through the raw and the averaged generator."""
+        if not self.writes:
+            return
+        for name, generator in (("raw", trainer.game.generator), ("ema", trainer.average)):
+            samples = self._samples(trainer, generator, len(self.fixed_seeds))
+            file = self.run.path / "samples" / f"{trainer.images // 1000:06d}-{name}.png"
+            save_png(picture(samples, self._real_samples()), file)
+
+    def log(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
+        """One line of log.jsonl, and the summary beside it."""
+        if self.writes:
+            place = {"images": trainer.images, "seconds": round(trainer.seconds, 3), "step": trainer.steps}
+            self.run.log(place | {name: _short(value) for name, value in scalars.items()})
+
+    def checkpoint(self, trainer: Trainer, scored: bool = True) -> None:
+        """The whole state, the model to use, the score where there is one, and the report; every process must ask."""
+        state = trainer.state()
+        if not self.writes:
+            return
+        best = self._score(trainer) if scored and self.score else False
+        state["summary"] = json.dumps({"scores": self.summary.get("scores", {}), "best": self.summary.get("best")})
+        self.run.save_checkpoint(trainer.images, state, best)
+        self._model(trainer)
+        self.close("running", trainer)
+
+    def end(self, trainer: Trainer) -> None:
+        """After the last step: the last grids and checkpoint."""
+        if not (self.run.path / "samples" / f"{trainer.images // 1000:06d}-ema.png").exists():
+            self.grids(trainer)
+        self.checkpoint(trainer)
+
+    def close(self, status: str, trainer: Trainer) -> None:
+        """Write how the run stands and its report."""
+        if self.writes:
+            self.summary |= {"status": status, "images": trainer.images, "seconds": round(trainer.seconds, 1)}
+            write_json(self.run.path / "summary.json", self.summary)
+            write_report(self.run.path)
+
+    def note(self, text: str) -> None:
+        """Keep a note for the report."""
+        self.summary.setdefault("notes", []).append(text)
+
+    def restore(self, trainer: Trainer) -> list[str]:
+        """Put a trainer where the newest whole checkpoint stands; what was wrong with newer ones."""
+        state, problems = self.good_state(), list(self.summary.get("notes", []))
+        trainer.restore(state)
+        self.went_back(trainer.images)
+        return problems
+
+    def good_state(self) -> dict[str, Any]:
+        """The newest whole checkpoint. Raises DamagedError without one."""
+        state, problems = self.run.newest_state()
+        for problem in problems:
+            self.note(problem)
+        if state is None:
+            raise DamagedError(f"no whole checkpoint is left in {self.run.path}: {'; '.join(problems) or 'none'}")
+        about = json.loads(state.pop("summary"))
+        self.summary |= {key: value for key, value in about.items() if value is not None}
+        return state
+
+    def went_back(self, images: int) -> None:
+        """Drop what was logged and drawn after the checkpoint that the run went back to."""
+        if self.writes:
+            self.run.forget_after(images)
+
+    def _samples(self, trainer: Trainer, generator: torch.nn.Module, count: int, seed: int = 0) -> Tensor:
+        z = latents(range(seed, seed + count), trainer.batches.z_dim)
+        classes = len(self.store.classes) if trainer.config.conditional else 0
+        made = generate(generator, z, every_class(count, classes))
+        return to_bytes(made) if made.dim() == 4 else made
+
+    def _real_samples(self) -> Tensor:
+        """As many as there are fixed latents, spread over the data."""
+        rows = torch.linspace(0, len(self.store) - 1, len(self.fixed_seeds)).long()
+        return self.store.images[rows]
+
+    def _score(self, trainer: Trainer) -> bool:
+        """Log the quick score of the average; whether it is the best so far."""
+        assert self.score is not None
+        values = self.score.of(self._samples(trainer, trainer.average, self.score.samples, seed=1_000_000))
+        self.log(trainer, {f"score/{name}": value for name, value in values.items()})
+        name, direction = self.score.headline
+        best, value = self.summary.get("best"), values[name] * direction
+        is_best = best is None or value < best
+        protocol = {"n": self.score.samples, "protocol": self.score.protocol}
+        scores = {name: {"value": _short(value), **protocol} for name, value in values.items()}
+        self.summary |= {"scores": scores, "best": value if is_best else best}
+        return is_best
+
+    def _model(self, trainer: Trainer) -> None:
+        config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()
+        about = {
+            "images": trainer.images,
+            "seconds": round(trainer.seconds, 1),
+            "data": self.summary["data"],
+            "scores": self.summary.get("scores", {}),
+        }
+        facts = {"recipe": config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
+        card = model_card(self.summary | about | facts, draft=True)
+        model = config.generator.model
+        save(
+            GAN(trainer.average, model, self.store.shape, classes, config.recipe, about), self.run.path / "model", card
+        )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

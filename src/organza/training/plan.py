@@ -1,0 +1,169 @@
+"""What a run will cost, told before its first step: memory, time and disk."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from organza.config import Config, Shape
+from organza.data.store import ImageStore
+from organza.training.precision import pick_precision
+
+if TYPE_CHECKING:
+    from organza.training.trainer import Trainer
+
+PROBE_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The figures; `lines` puts them into words."""
+
+    config: Config
+    store: ImageStore
+    path: Path
+    device: torch.device
+    parameters: dict[str, int]
+    memory: int  # bytes of tensors at the peak of a step, data not included
+    rate: float  # images a second
+    disk: int  # bytes of a run folder
+    resumed_at: int = 0
+
+    def lines(self, images: int, minutes: float | None) -> list[str]:
+        """At most 12 lines for the user."""
+        config, store = self.config, self.store
+        dtype, reason = pick_precision(config.precision, self.device)
+        seconds = (images - self.resumed_at) / self.rate
+        if minutes is not None:
+            seconds = min(seconds, minutes * 60)
+        players = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
+        models = " / ".join(dict.fromkeys((config.generator.model.name, config.discriminator.model.name)))
+        penalties = [f"{p.name} every {p.every}" if p.every > 1 else p.name for p in config.discriminator.penalties]
+        lines = [
+            f"recipe    {config.recipe}: networks {models}, loss {' + '.join([config.loss, *penalties])}",
+            f"players   {players} parameters",
+            f"data      {store.name}: {len(store):,} samples of {_size(store.shape)}{_classes(config, store)}",
+            f"device    {self.device} ({torch.get_num_threads()} threads), {str(dtype).split('.')[1]} ({reason})",
+            f"budget    {images / 1000:,.0f} kimg in batches of {config.batch}, about {duration(seconds)} "
+            f"({self.rate:,.0f} images/s)",
+            f"memory    about {_bytes(self.memory)} at the peak of a step, {_bytes(store.images.nbytes)} of data",
+            f"disk      about {_bytes(self.disk)}, {_bytes(shutil.disk_usage(self.path).free)} free",
+            f"results   {self.path}/report.html",
+        ]
+        if self.resumed_at:
+            lines.insert(0, f"resumed   at {self.resumed_at / 1000:,.0f} kimg")
+        return lines
+
+
+def make_plan(trainer: Trainer, path: Path) -> Plan:
+    """Count parameters, time a few steps and undo them, and add up what a run folder holds."""
+    networks = {name: player.network for name, player in trainer.players.items()}
+    parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
+    state_bytes = 4 * (sum(parameters.values()) * 3 + parameters["generator"])
+    grids = 2 * (trainer.config.images // trainer.config.output.samples + 1)
+    return Plan(
+        trainer.config, trainer.store, path, trainer.device, parameters,
+        memory=peak_memory(trainer.config, trainer.store), rate=_probe(trainer),
+        disk=4 * state_bytes + 4 * parameters["generator"] + grids * 100_000, resumed_at=trainer.images,
+    )  # fmt: skip
+
+
+def _probe(trainer: Trainer) -> float:
+    """Images a second of a few real steps; the trainer is then put back exactly where it was."""
+    before = trainer.state()
+    trainer.step()  # the first one builds kernels and optimiser state
+    images, start = trainer.images, time.perf_counter()
+    for _ in range(PROBE_STEPS):
+        trainer.step()
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize(trainer.device)
+    rate = (trainer.images - images) / (time.perf_counter() - start)
+    trainer.restore(before)
+    return rate
+
+
+def peak_memory(config: Config, store: ImageStore) -> int:
+    """Bytes of all tensors at the peak of two steps of this configuration, found without computing anything.
+
+    The steps run on fake tensors, which have shapes and no data, and every living storage is counted.
+    """
+    from organza.training.trainer import Trainer
+
+    sample = ImageStore(
+        store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
+        None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,
+    )  # fmt: skip
+    kept = torch.get_rng_state()
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
+            trainer = Trainer(config, sample, torch.device("cpu"))
+            for _ in range(2):
+                trainer.step()
+        return living.peak
+    finally:
+        torch.set_rng_state(kept)
+
+
+class _LivingStorages(TorchDispatchMode):
+    """Adds up the bytes of the storages that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor):
+                self._count(leaf.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.known:
+            return
+        self.known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `4 min`, `2.5 h` or `3.1 days`."""
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            value = seconds / unit
+            return f"{value:.1f} {name}" if name == "h" else f"{max(value, 1):.0f} {name}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _size(shape: Shape) -> str:
+    return f"{shape[0]} numbers" if len(shape) == 1 else f"{shape[1]}x{shape[2]}x{shape[0]}"
+
+
+def _classes(config: Config, store: ImageStore) -> str:
+    if not store.classes:
+        return ""
+    return f", {len(store.classes)} classes" + ("" if config.conditional else " (not used)")

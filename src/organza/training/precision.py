@@ -1,0 +1,48 @@
+"""Where the numbers live: the device and the precision of the forward passes, each with the reason for the choice."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from organza.config import ConfigError
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the fastest device there is. Raises ConfigError for a device that this machine lacks."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.split(":")[0]
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in present:
+        raise ConfigError(f"device is '{name}'; it takes auto, cpu, cuda or mps")
+    if not present[kind]:
+        raise ConfigError(
+            f"device is '{name}', which this torch ({torch.__version__}) does not find; type --device auto"
+        )
+    return torch.device(name)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is in the hardware, not emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def pick_precision(name: str, device: torch.device) -> tuple[torch.dtype, str]:
+    """The type of the forward passes and the reason. Raises ConfigError when bfloat16 was asked for and is missing."""
+    native = computes_in_bfloat16(device)
+    if name == "bfloat16" and not native:
+        raise ConfigError(f"precision is bfloat16, which {device} does not compute in; type --precision auto")
+    if name == "float32":
+        return torch.float32, "as configured"
+    if native:
+        return torch.bfloat16, "in hardware"
+    return torch.float32, f"no bfloat16 on {device}"
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """The context of a forward pass in `dtype`."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)

@@ -1,0 +1,17 @@
+"""Values that move with the images seen."""
+
+from __future__ import annotations
+
+import math
+
+from organza.config import Schedule
+
+
+def value_at(value: float | Schedule, images: int) -> float:
+    """The number itself, or where its schedule stands after `images` images."""
+    if not isinstance(value, Schedule):
+        return value
+    progress = min(images / value.images, 1.0) if value.images else 1.0
+    if value.shape == "cosine":
+        progress = (1 - math.cos(math.pi * progress)) / 2
+    return value.start + (value.end - value.start) * progress

@@ -1,0 +1,222 @@
+"""When everything happens: the loop of a training run.
+
+What a player computes stands in `organza.games`; the backward pass and the step around it in `turn.py`; what is
+written to the run folder in `outputs.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from organza.config import Config
+from organza.data.store import ImageStore
+from organza.games.latent import Batch, Stats
+from organza.reporter import Reporter
+from organza.training import ema
+from organza.training.assemble import build_game, due_penalties
+from organza.training.batches import Batches
+from organza.training.checkpoint import optimizer_state, restore_module, restore_optimizer
+from organza.training.distributed import any_process, mean, of_all_processes, rank, synchronised, world
+from organza.training.guard import ROLLBACKS, BrokenError, Guard
+from organza.training.outputs import Outputs
+from organza.training.turn import Player, freeze
+
+SMOOTHING = 0.9  # of the images a second, from step to step
+
+
+@dataclass
+class Limits:
+    """When to stop: after `images`, after `minutes` of this session, or as soon as `interrupted` is set."""
+
+    images: int
+    minutes: float | None = None
+    interrupted: bool = False
+
+
+class Trainer:
+    """The players, their data, the average of the generator, and the counters that decide what is due."""
+
+    def __init__(self, config: Config, store: ImageStore, device: torch.device) -> None:
+        self.config, self.store, self.device = config, store, device
+        torch.manual_seed(config.seed)
+        self.game = game = build_game(config, store, device)
+        synchronised(game.generator, device)
+        synchronised(game.discriminator, device)
+        self.average = ema.averaged_copy(game.generator)
+        self.players = {
+            "generator": Player("generator", config.generator, game.generator, self._generator_loss),
+            "discriminator": Player(
+                "discriminator", config.discriminator, game.discriminator, game.discriminator_turn
+            ),
+        }  # fmt: skip
+        self.batches = Batches(
+            store, config.batch, int(game.generator.z_dim), device,  # type: ignore[arg-type]
+            seed=config.seed, flip=config.data.flip, labels=config.conditional, rank=rank(), world=world(),
+        )  # fmt: skip
+        self.guard = Guard({"generator": game.generator, "discriminator": game.discriminator})
+        self.images = self.steps = self.rollbacks = 0
+        self.seconds = self.rate = 0.0
+        self.window: dict[str, list[Tensor]] = {}
+        torch.manual_seed(config.seed + rank())  # dropout: its own in every process
+
+    # What is due when
+
+    def train(self, outputs: Outputs, limits: Limits, reporter: Reporter) -> str:
+        """Take steps until a limit is met: `finished` or `stopped`. Raises BrokenError after too many rollbacks."""
+        origin = time.perf_counter() - self.seconds
+        end = None if limits.minutes is None else self.seconds + 60 * limits.minutes
+        every, status = self.config.output, self._status(limits, end)
+        while status is None:
+            before, started = self.images, time.perf_counter()
+            self.step()
+            self._measure(self.images - before, time.perf_counter() - started)
+            self.seconds = time.perf_counter() - origin
+            reporter.progress(self.images, limits.images, self.rate, self._eta(limits, end))
+            if self._crossed(before, every.log) and not self._tick(outputs, reporter):
+                continue
+            if self._crossed(before, every.samples):
+                outputs.grids(self)
+            if self._crossed(before, every.checkpoint):
+                outputs.checkpoint(self)
+            status = self._status(limits, end)
+        return status
+
+    def step(self) -> None:
+        """Every player's turns, then the average."""
+        shared = self._shared_pass() if self.config.share_fakes else None
+        for _ in range(self.config.discriminator.turns):
+            batch, fake = shared or self._fresh_fakes()
+            self._take_turn("discriminator", batch, fake, images=self.config.batch)
+        for _ in range(self.config.generator.turns):
+            batch, fake = shared or (self.batches.next(), None)
+            self._take_turn("generator", batch, fake)
+        self.steps += 1
+        seen = self.config.batch * self.config.discriminator.turns
+        ema.update(self.average, self.game.generator, ema.weight_of_new(self.config.ema, self.images, seen))
+
+    def _take_turn(self, name: str, batch: Batch, fake: Tensor | None, images: int = 0) -> None:
+        """One turn of one player, while the other is frozen."""
+        for other, player in self.players.items():
+            freeze(player.network, other != name)
+        player, parts = self.players[name], self.config.accumulate
+        extra = ()
+        if name == "discriminator":
+            extra = (due_penalties(player.config, player.turns_taken, self.images),)
+        fakes = [None] * parts if fake is None else fake.chunk(parts)
+        micro_batches = [(b, f, *extra) for b, f in zip(batch.split(parts), fakes, strict=True)]
+        stats, norms = player.take_turn(micro_batches, self.images)
+        self.images += images
+        self.guard.watch(name, norms)
+        for key, value in stats.items():
+            self.window.setdefault(key, []).append(value)
+
+    def _generator_loss(self, batch: Batch, fake: Tensor | None) -> tuple[Tensor, Stats]:
+        return self.game.generator_turn(batch, self.game.generate(batch) if fake is None else fake)
+
+    def _shared_pass(self) -> tuple[Batch, Tensor]:
+        """One pass of G for both turns: D learns from the detached fakes, then G through D's judgement of them."""
+        freeze(self.game.generator, False)
+        batch = self.batches.next()
+        return batch, self.game.generate(batch)
+
+    @torch.no_grad()
+    def _fresh_fakes(self) -> tuple[Batch, Tensor]:
+        batch = self.batches.next()
+        return batch, self.game.generate(batch)
+
+    # Counters
+
+    def _crossed(self, before: int, every: int) -> bool:
+        return self.images // every > before // every
+
+    def _measure(self, images: int, seconds: float) -> None:
+        now = images / max(seconds, 1e-9)
+        self.rate = SMOOTHING * self.rate + (1 - SMOOTHING) * now if self.rate else now
+
+    def _eta(self, limits: Limits, end: float | None) -> float:
+        by_images = (limits.images - self.images) / self.rate
+        return max(by_images if end is None else min(by_images, end - self.seconds), 0.0)
+
+    def _status(self, limits: Limits, end: float | None) -> str | None:
+        if self.images >= limits.images:
+            return "finished"
+        if any_process(limits.interrupted or (end is not None and self.seconds >= end), self.device):
+            return "stopped" if limits.interrupted else "finished"
+        return None
+
+    def _tick(self, outputs: Outputs, reporter: Reporter) -> bool:
+        """Log the window since the last tick; False when the run had to go back to a checkpoint instead."""
+        problem = self.guard.verdict()
+        if any_process(problem is not None, self.device):
+            self._roll_back(outputs, reporter, problem or "another process met a number that is not finite")
+            return False
+        names = list(self.window)
+        values = mean(torch.stack([torch.stack(self.window[name]).float().mean() for name in names])).tolist()
+        self.window.clear()
+        scalars = dict(zip(names, values, strict=True))
+        for name, player in self.players.items():
+            scalars[f"lr/{name}"] = player.optimizer.param_groups[0]["lr"]
+        outputs.log(self, scalars | {"images_per_second": round(self.rate, 1)})
+        reporter.tick(self.images, scalars)
+        return True
+
+    def _roll_back(self, outputs: Outputs, reporter: Reporter, problem: str) -> None:
+        rollbacks = self.rollbacks + 1
+        where = f"at {self.images} images {problem}"
+        if rollbacks > ROLLBACKS:
+            raise BrokenError(
+                f"{where}, after {ROLLBACKS} rollbacks; try a lower learning rate, or --precision float32"
+            )
+        state = outputs.good_state()
+        self.restore(state)
+        self.rollbacks = rollbacks
+        # The same noise would lead to the same end: draw other latents from here on.
+        self.batches.noise.manual_seed(self.config.seed + 7919 * rollbacks)
+        outputs.went_back(self.images)
+        reporter.note(f"{where}: back to the checkpoint at {self.images} images ({rollbacks} of {ROLLBACKS})")
+
+    # Exact resume
+
+    def state(self) -> dict[str, Any]:
+        """All that decides how the run goes on, as tensors and numbers; every process must ask."""
+        generators = {"cpu": of_all_processes(torch.get_rng_state().to(_meeting_place(self.device)))}
+        if self.device.type == "cuda":
+            generators["cuda"] = of_all_processes(torch.cuda.get_rng_state(self.device).to(self.device))
+        return {
+            "counters": {"images": self.images, "steps": self.steps, "seconds": self.seconds,
+                         "rollbacks": self.rollbacks, "rate": self.rate},
+            "turns": {name: player.turns_taken for name, player in self.players.items()},
+            "networks": {name: player.network.state_dict() for name, player in self.players.items()},
+            "average": self.average.state_dict(),
+            "optimizers": {name: optimizer_state(player.optimizer) for name, player in self.players.items()},
+            "batches": self.batches.state(),
+            "random": generators,
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state` was taken. Raises DamagedError when it belongs to other networks."""
+        for name, player in self.players.items():
+            restore_module(player.network, state["networks"][name])
+            restore_optimizer(player.optimizer, state["optimizers"][name])
+            player.turns_taken = state["turns"][name]
+        restore_module(self.average, state["average"])
+        self.batches.restore(state["batches"])
+        counters = state["counters"]
+        self.images, self.steps, self.rollbacks = counters["images"], counters["steps"], counters["rollbacks"]
+        self.seconds, self.rate = counters["seconds"], counters["rate"]
+        self.guard.clear()
+        self.window.clear()
+        for kind, rows in state["random"].items():
+            if len(rows) == world():  # with another number of processes dropout starts anew
+                row = rows[rank()].cpu()
+                torch.set_rng_state(row) if kind == "cpu" else torch.cuda.set_rng_state(row, self.device)
+
+
+def _meeting_place(device: torch.device) -> torch.device:
+    """Where tensors are exchanged between processes: NCCL takes only CUDA's."""
+    return device if device.type == "cuda" else torch.device("cpu")

@@ -1,0 +1,111 @@
+"""One player's turn: forward passes, one backward pass, one optimiser step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from organza import config
+from organza.games.latent import Stats
+from organza.training.distributed import wrap
+from organza.training.schedule import value_at
+
+Compute = Callable[..., tuple[Tensor, Stats]]
+
+
+class Turn(nn.Module):
+    """What a player computes in its turn, as a module that owns the player's network.
+
+    `DistributedDataParallel` is exact for one forward and one backward of the module that it wraps. A turn passes
+    through its network several times (real, fake, penalties), hence the turn is wrapped and not the network.
+    """
+
+    def __init__(self, network: nn.Module, compute: Compute) -> None:
+        super().__init__()
+        self.network, self.compute = network, compute
+
+    def forward(self, *arguments: Any) -> tuple[Tensor, Stats]:
+        """(loss, stats) of one micro-batch."""
+        return self.compute(*arguments)
+
+
+@dataclass
+class Player:
+    """A network, its optimiser, and its turn, wrapped for the process group if there is one."""
+
+    name: str
+    config: config.Player
+    network: nn.Module
+    compute: Compute
+    optimizer: torch.optim.Optimizer = field(init=False)
+    turn: nn.Module = field(init=False)
+    turns_taken: int = 0
+
+    def __post_init__(self) -> None:
+        self.optimizer = build_optimizer(self.config.optimizer, self.network)
+        self.turn = wrap(Turn(self.network, self.compute))
+
+    def take_turn(self, micro_batches: Sequence[tuple[Any, ...]], images: int) -> tuple[Stats, Tensor]:
+        """Learn from the micro-batches, after `images` images seen: stats, and each parameter's gradient norm."""
+        set_rates(self.optimizer, self.config.optimizer, images)
+        self.optimizer.zero_grad(set_to_none=True)
+        stats: list[Stats] = []
+        for number, arguments in enumerate(micro_batches, 1):
+            with _sync_at(self.turn, last=number == len(micro_batches)):
+                loss, seen = self.turn(*arguments)
+                (loss / len(micro_batches)).backward()
+            stats.append(seen)
+        norms = self._gradient_norms()
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+        self.optimizer.step()
+        self.turns_taken += 1
+        return _mean(stats) | {f"gradient/{self.name}": norms.norm()}, norms
+
+    def _gradient_norms(self) -> Tensor:
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.network.parameters()]
+        return torch.stack(torch._foreach_norm(gradients))
+
+
+def build_optimizer(settings: config.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, in its fused form where torch has it."""
+    parameters, lr = list(network.parameters()), value_at(settings.lr, 0)
+    beta2 = value_at(settings.beta2, 0)
+    if settings.name == "adam":
+        fused = parameters[0].device.type in ("cpu", "cuda")
+        return torch.optim.Adam(
+            parameters, lr, (settings.beta1, beta2), settings.eps, settings.weight_decay, fused=fused
+        )
+    if settings.name == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr, beta2, settings.eps, settings.weight_decay)
+    return torch.optim.SGD(parameters, lr, settings.beta1, weight_decay=settings.weight_decay)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, settings: config.Optimizer, images: int) -> None:
+    """Move the scheduled learning rate and beta2 to where they stand after `images` images."""
+    for group in optimizer.param_groups:
+        group["lr"] = value_at(settings.lr, images)
+        if "betas" in group:
+            group["betas"] = (settings.beta1, value_at(settings.beta2, images))
+
+
+def freeze(network: nn.Module, frozen: bool = True) -> None:
+    """Keep a network out of (or in) the backward pass; it still passes gradients through to its input."""
+    for parameter in network.parameters():
+        parameter.requires_grad_(not frozen)
+
+
+def _sync_at(turn: nn.Module, last: bool) -> Any:
+    return turn.no_sync() if isinstance(turn, DistributedDataParallel) and not last else nullcontext()
+
+
+def _mean(stats: list[Stats]) -> Stats:
+    if len(stats) == 1:
+        return stats[0]
+    return {name: torch.stack([seen[name] for seen in stats]).mean() for name in stats[0]}
