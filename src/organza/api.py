@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from organza.config import Config, ConfigError, Size, closest, override, to_dict
-from organza.data import ImageStore, open_data
+from organza.data import SILENT, ImageStore, Progress, open_data
 from organza.recipes import RECIPES
 from organza.reporter import Reporter, Silent
+from organza.training.allocator import keep_freed_memory
 from organza.training.assemble import check_data, resolve
 from organza.training.distributed import process_group, rank, shared_choice, world
 from organza.training.environment import environment
+from organza.training.memory import memory_explained
 from organza.training.outputs import Outputs
-from organza.training.plan import make_plan
+from organza.training.plan import Plan, make_plan
 from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
 from organza.training.trainer import Limits, Trainer
@@ -38,6 +40,7 @@ def train(
     device: str = "auto",
     size: Size = "laptop",
     resume: bool = False,
+    dry_run: bool = False,
     changes: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
 ) -> Run:
@@ -46,31 +49,36 @@ def train(
     `recipe` is a name of `organza.recipes` (dcgan), `data` any source of `organza.open_dataset`, `out` the run folder
     (`runs/RECIPE-DATA`). The run ends after `images` seen by the discriminator or `minutes`, whichever comes first.
     `changes` overrides configuration fields by dotted name: `{"generator.model.width": 32, "loss": "wasserstein"}`.
-    `resume` goes on with the run in `out`, or with the newest in `runs/`.
+    `resume` goes on with the run in `out`, or with the newest in `runs/`. `dry_run` tells the plan to the reporter and
+    writes nothing; the Run it returns has its complete `config`, and a path where nothing is yet.
 
     Raises ConfigError (a ValueError) for mistakes in these, FileNotFoundError for missing data or runs, OSError when
-    the folder cannot be written, and BrokenError when training diverges for good.
+    the folder cannot be written, MemoryError with what would fit, and BrokenError when training diverges for good.
     """
+    reporter = reporter or Silent()
     asked = dict(changes or {}) | {k: v for k, v in {"images": images, "seed": seed}.items() if v is not None}
     if minutes is not None and minutes <= 0:
         raise ConfigError(f"minutes is {minutes}; it takes a number above 0")
     with process_group(pick_device(device)) as place:
+        keep_freed_memory()
         if resume:
             run = Run(shared_choice(str(out or newest_run())))
-            config, store = _resumed(run, recipe, data, size, asked)
+            config, store = _resumed(run, recipe, data, asked, reporter)
         else:
-            config, store = prepare(recipe or "dcgan", data, size, asked)
-            run = _created(out, config, store)
+            config, store = prepare(recipe or "dcgan", data, size, asked, reporter)
+            run = _created(out, config, store, dry_run)
         check_data(config, store, world())
         pick_precision(config.precision, place)
         endless = minutes is not None and images is None
         limits = Limits(FOREVER if endless else config.images, minutes)
-        return _run(run, config, store, place, limits, resume, reporter or Silent())
+        with memory_explained(config, store, place):
+            work = _planned if dry_run else _run
+            return work(run, config, store, place, limits, resume, reporter)
 
 
 def prepare(
-    recipe: str, data: str | None, size: Size, changes: Mapping[str, Any]
-) -> tuple[Config, ImageStore]:  # fmt: skip
+    recipe: str, data: str | None, size: Size, changes: Mapping[str, Any], progress: Progress = SILENT
+) -> tuple[Config, ImageStore]:
     """The complete configuration of a recipe on its data, and the data; recipes fit themselves to its shape."""
     if recipe not in RECIPES:
         raise ConfigError(f"unknown recipe '{recipe}'{closest(recipe, RECIPES)}")
@@ -82,13 +90,13 @@ def prepare(
     source = {"data.source": data} if data is not None else {}
     usual = RECIPES[recipe]((1, 28, 28), size)
     wanted = override(usual, source | about_data).data
-    store = open_data(wanted)
-    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source} | changes)
+    store = open_data(wanted, progress=progress)
+    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source, **changes})
     return resolve(config), store
 
 
 def _resumed(
-    run: Run, recipe: str | None, data: str | None, size: Size, changes: Mapping[str, Any]
+    run: Run, recipe: str | None, data: str | None, changes: Mapping[str, Any], progress: Progress
 ) -> tuple[Config, ImageStore]:  # fmt: skip
     """The run's own configuration; what was asked for again must be equal to it, but for how long to train."""
     kept = run.config
@@ -98,16 +106,37 @@ def _resumed(
     asked = override(kept, dict(changes) | ({"data.source": data} if data is not None else {}))
     run.must_equal(resolve(asked))
     config = override(kept, free)
-    store = open_data(config.data)
+    store = open_data(config.data, progress=progress)
     before = run.summary.get("data", {}).get("fingerprint")
     if before and before != store.fingerprint:
         raise ConfigError(f"the data '{config.data.source}' has changed since {run.path} was started; train anew")
     return config, store
 
 
-def _created(out: str | Path | None, config: Config, store: ImageStore) -> Run:
+def _created(out: str | Path | None, config: Config, store: ImageStore, dry_run: bool) -> Run:
     path = Path(shared_choice(str(out or new_folder(f"{config.recipe}-{Path(store.name).stem}"))))
-    return Run.create(path, config) if rank() == 0 else Run(path, config)
+    Run.must_be_free(path)
+    return Run.create(path, config) if rank() == 0 and not dry_run else Run(path, config)
+
+
+def _planned(
+    run: Run, config: Config, store: ImageStore, device: torch.device, limits: Limits, resume: bool, reporter: Reporter
+) -> Run:
+    """Tell the plan, and write nothing."""
+    trainer = Trainer(config, store, device)
+    if resume:
+        state, problems = run.newest_state()
+        for problem in problems:
+            reporter.note(problem)
+        if state is not None:
+            trainer.restore(state)
+    _tell(make_plan(trainer, run.path), limits, reporter)
+    reporter.close()
+    return run
+
+
+def _tell(plan: Plan, limits: Limits, reporter: Reporter) -> None:
+    reporter.plan(plan.lines(limits.images if limits.images < FOREVER else plan.config.images, limits.minutes))
 
 
 def _run(
@@ -124,13 +153,16 @@ def _run(
     if rank() == 0:
         write_json(run.path / "config.json", to_dict(config))
         write_json(run.path / "env.json", environment(device))
-        reporter.plan(plan.lines(limits.images if limits.images < FOREVER else config.images, limits.minutes))
+        _tell(plan, limits, reporter)
     with _interruptible(limits):
         if not resume:
             outputs.begin(trainer)
         status = "failed"
         try:
             status = trainer.train(outputs, limits, reporter)
+            if limits.signal is not None:
+                run.stopped_by = limits.signal
+                reporter.note(f"{signal.Signals(limits.signal).name}: the step is done, saving")
             outputs.end(trainer)
         finally:
             reporter.close()
@@ -158,7 +190,7 @@ def _interruptible(limits: Limits) -> Iterator[None]:
     def ask(number: int, frame: object) -> None:
         if limits.interrupted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        limits.interrupted = True
+        limits.interrupted, limits.signal = True, number
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

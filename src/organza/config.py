@@ -234,9 +234,12 @@ def _record(value: Any, hint: type, path: str) -> Any:
     if isinstance(value, str) and hint in (Model, Penalty):
         value = {"name": value} if hint is Model else {"name": value, "weight": 1.0}
     if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
+        value = _json(value, path)
     if not isinstance(value, Mapping):
         raise ConfigError(f"{path} is {value!r}; it takes the fields {', '.join(_hints(hint))}")
+    required = [f.name for f in dataclasses.fields(hint) if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [name for name in required if name not in value]:
+        raise ConfigError(f"{path} lacks {' and '.join(missing)}")
     if hint is Model:
         return Model(name=value["name"], options={k: _frozen(v) for k, v in value.items() if k != "name"})
     hints = _hints(hint)
@@ -246,6 +249,13 @@ def _record(value: Any, hint: type, path: str) -> Any:
     return hint(**{key: coerce(item, hints[key], f"{path}.{key}") for key, item in value.items()})
 
 
+def _json(text: str, path: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise ConfigError(f"{path} is no valid JSON: {problem}") from None
+
+
 def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
     key, rest = keys[0], keys[1:]
     if isinstance(node, tuple):
@@ -253,7 +263,8 @@ def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
         if key not in names and not (key.isdigit() and int(key) < len(node)):
             raise ConfigError(f"no field '{path}': no '{key}'{closest(key, names) if names else ' (it is empty)'}")
         at = names.index(key) if key in names else int(key)
-        return (*node[:at], _replace(node[at], rest, value, path), *node[at + 1 :])
+        new = _replace(node[at], rest, value, path) if rest else coerce(value, type(node[at]), path)
+        return (*node[:at], new, *node[at + 1 :])
     if isinstance(node, Model) and key != "name":
         return dataclasses.replace(node, options={**node.options, key: _frozen(value)})
     if not dataclasses.is_dataclass(node) or key not in _hints(type(node)):

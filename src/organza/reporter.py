@@ -1,4 +1,7 @@
-"""What the library tells while it works. It never prints: it calls a `Reporter`, and the command line renders it."""
+"""What the library tells while it works. It never prints: it calls a `Reporter`, and the command line renders it.
+
+A `Reporter` is also an `organza.data.Progress`: it hears of the data before it hears of the training.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,12 @@ class Reporter(Protocol):
         """After every step: images seen, of how many, images a second, seconds that are left."""
 
     def tick(self, images: int, scalars: Mapping[str, float]) -> None:
-        """At every log interval: the scalars of `log.jsonl`."""
+        """At every log interval: the scalars of `log.jsonl`; with a checkpoint, its scores (`score/NAME`)."""
 
-    def note(self, text: str) -> None:
+    def step(self, what: str, done: int, total: int) -> None:
+        """While data is fetched or decoded: `done` of `total` parts (0: unknown) of the work `what`."""
+
+    def note(self, message: str) -> None:
         """Something that the user should know: a rollback, a skipped file, where the report is."""
 
     def close(self) -> None:
@@ -37,7 +43,10 @@ class Silent:
     def tick(self, images: int, scalars: Mapping[str, float]) -> None:
         """Say nothing."""
 
-    def note(self, text: str) -> None:
+    def step(self, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
         """Say nothing."""
 
     def close(self) -> None:

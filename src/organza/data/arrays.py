@@ -65,6 +65,8 @@ def from_arrays(
     array = _channels_first(_typed(array, where), where)
     if array.dtype == np.float32 and array.ndim == 4:
         check_range(array, where)
+    if not array.flags.writeable or min(array.strides) < 0:  # what torch does not share
+        array = array.copy()
     images = torch.from_numpy(array)
     numbers = None if labels is None else _labels(labels, len(images), where)
     if numbers is not None:

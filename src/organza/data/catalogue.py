@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from organza.config import ConfigError, Data, closest
@@ -71,9 +72,13 @@ def open_dataset(
     options = preparation(resolution, crop, channels)
     opened = find(source, split, progress)
     if isinstance(opened, ImageStore):
-        return prepared(opened, options, progress)
-    with opened:
-        return open_files(opened, options, progress).store(opened.name, opened.licence)
+        store = prepared(opened, options, progress)
+    else:
+        with opened:
+            store = open_files(opened, options, progress).store(opened.name, opened.licence)
+    if store.images.ndim == 4 and store.images.dtype == torch.float32 and store.images.min() >= 0:
+        progress.note(f"{store.name} has float images without negative values; if black is 0, give them as x * 2 - 1")
+    return store
 
 
 def open_data(data: Data, *, split: str = "train", progress: Progress = SILENT) -> ImageStore:

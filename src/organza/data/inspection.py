@@ -16,7 +16,7 @@ from torch import Tensor
 from organza.config import ConfigError, closest
 from organza.data.catalogue import Source, find, open_dataset, prepared
 from organza.data.files import Scan, open_files, scan
-from organza.data.listing import Listing
+from organza.data.listing import Listing, labels_of
 from organza.data.pixels import decode, strict_pillow
 from organza.data.prepare import Preparation, in_pieces, preparation
 from organza.data.progress import SILENT, Progress
@@ -171,14 +171,23 @@ def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any
 
     with strict_pillow():
         in_pieces(one, len(listing), "decoding", progress)
-    names = [listing.entries[i].name for i in sorted(hashes)]
+    good = sorted(hashes)
     return {
         "name": listing.name,
-        "count": len(hashes),
+        "count": len(good),
         "corrupt": {listing.entries[i].name: reasons[i] for i in sorted(reasons)},
-        "duplicates": _groups([hashes[i] for i in sorted(hashes)], names),
+        "duplicates": _groups([hashes[i] for i in good], [listing.entries[i].name for i in good]),
+        "classes": _class_counts(listing, good),
         "licence": listing.licence,
     }
+
+
+def _class_counts(listing: Listing, good: Sequence[int]) -> dict[str, int]:
+    try:
+        labels, classes = labels_of(listing)
+    except ConfigError:  # wrong labels may be the very problem
+        return {}
+    return {} if labels is None else dict(Counter(classes[labels[i]] for i in good))
 
 
 def _row_hashes(samples: Tensor, progress: Progress) -> list[str]:

@@ -33,6 +33,22 @@ def pyramid(height: int, width: int, smallest: int = 4) -> tuple[int, int, int]:
     return base_h, base_w, doublings
 
 
+def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
+    """Sizes of the feature maps from the image down, halved and rounded up while both sides stay >= `smallest`.
+
+    28x28 gives 28, 14, 7, 4; 30x20 gives 30x20, 15x10, 8x5. Raises ConfigError for an image too small to be halved.
+    """
+    sizes = [(height, width)]
+    while min(sizes[-1]) + 1 >= 2 * smallest:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    if len(sizes) == 1:
+        raise ConfigError(
+            f"images of {height}x{width} are too small: both sides must be at least {2 * smallest - 1}; "
+            "type --data.resolution 16"
+        )
+    return sizes
+
+
 def _nearest(height: int, width: int, smallest: int) -> str:
     """The next workable sizes below and above, `26x26 or 28x28`."""
     floor = 2 * smallest

@@ -31,7 +31,7 @@ class DigitScore:
 
     samples = 2_000
     protocol = "2,000 samples of the EMA against 10,000 training digits, features of Organza's digit classifier"
-    headline = ("fd-digits-2k", 1)
+    headline: tuple[str, int] = ("fd-digits-2k", 1)
 
     def __init__(self, store: ImageStore) -> None:
         rows = torch.linspace(0, len(store) - 1, min(len(store), 10_000)).long()
@@ -50,7 +50,7 @@ class ModeScore:
 
     samples = 2_500
     protocol = "2,500 samples of the EMA; of high quality within 3 sigma of a mode (arXiv:1705.07761)"
-    headline = ("high-quality", -1)
+    headline: tuple[str, int] = ("high-quality", -1)
 
     def __init__(self, centres: Tensor, sigma: float) -> None:
         self.centres, self.sigma = centres, sigma

@@ -1,7 +1,7 @@
 """DCGAN (Radford et al., 2015, arXiv:1511.06434): strided convolutions and batch norm, for any size from 16 to 256.
 
-The picture is halved until its shorter side is odd or 4 (64 -> 4, 28 -> 7); `width` counts the channels of the largest
-stage, and each halving doubles them up to `max_width`. The paper has width 128 at 64x64.
+Sizes are halved, rounding up, down to about 4 (64 -> 32 -> 16 -> 8 -> 4; 28 -> 14 -> 7 -> 4). `width` counts the
+channels of the largest feature map, and each halving doubles them up to `max_width`. The paper has 128 and 1024.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.config import Shape
-from organza.layers.geometry import image, pyramid
+from organza.layers.geometry import halvings, image
+from organza.layers.upsample import UpsampleConv2d
 
 Norm = Literal["batch", "instance", "none"]
+Upsample = Literal["transposed", "resize"]
 
 
 class Generator(nn.Module):
@@ -28,19 +30,21 @@ class Generator(nn.Module):
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, z_dim: int = 100, width: int = 64, max_width: int = 1024,
-        upsample: Literal["transposed", "resize"] = "transposed", norm: Norm = "batch", slope: float = 0.0,
+        upsample: Upsample = "transposed", norm: Norm = "batch", slope: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.classes, self.z_dim = classes, z_dim
         channels, height, width_px = image(shape)
-        base_h, base_w, doublings = pyramid(height, width_px)
-        widths = _widths(width, max_width, doublings)[::-1]
-        self.base = (widths[0], base_h, base_w)
-        self.project = nn.Linear(z_dim + classes, widths[0] * base_h * base_w, bias=norm == "none")
-        layers: list[nn.Module] = [*_norm(norm, widths[0]), _act(slope)]
-        for before, after in itertools.pairwise(widths):
-            layers += [*_up(before, after, upsample, norm == "none"), *_norm(norm, after), _act(slope)]
-        self.layers = nn.Sequential(*layers, *_up(widths[-1], channels, upsample, bias=True))
+        self.sizes = halvings(height, width_px)[::-1]
+        widths = _widths(width, max_width, len(self.sizes) - 1)[::-1]
+        self.base = (widths[0], *self.sizes[0])
+        self.project = nn.Linear(z_dim + classes, widths[0] * self.sizes[0][0] * self.sizes[0][1], bias=norm == "none")
+        self.first = nn.Sequential(*_norm(norm, widths[0]), _act(slope))
+        self.stages = nn.ModuleList(
+            nn.Sequential(_up(before, after, upsample, bias=norm == "none"), *_norm(norm, after), _act(slope))
+            for before, after in itertools.pairwise(widths)
+        )
+        self.last = _up(widths[-1], channels, upsample, bias=True)
         self.apply(_initialise)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -48,8 +52,10 @@ class Generator(nn.Module):
         if self.classes:
             assert labels is not None
             z = torch.cat([z, F.one_hot(labels, self.classes).to(z.dtype)], 1)
-        x = self.project(z).view(-1, *self.base).contiguous(memory_format=torch.channels_last)
-        return self.layers(x).tanh()
+        x = self.first(self.project(z).view(-1, *self.base).contiguous(memory_format=torch.channels_last))
+        for stage, (height, width) in zip([*self.stages, self.last], self.sizes[1:], strict=True):
+            x = stage(x)[:, :, :height, :width]  # 4 -> 8 -> 7: an odd size loses the last row
+        return x.tanh()
 
 
 class Discriminator(nn.Module):
@@ -62,15 +68,18 @@ class Discriminator(nn.Module):
         super().__init__()
         self.classes = classes
         channels, height, width_px = image(shape)
-        base_h, base_w, doublings = pyramid(height, width_px)
-        widths = _widths(width, max_width, doublings)
+        sizes = halvings(height, width_px)
+        widths = _widths(width, max_width, len(sizes) - 1)
         layers: list[nn.Module] = []
-        for i, (before, after) in enumerate(zip([channels + classes, *widths], widths, strict=False)):
+        for i, ((before, after), (h, w)) in enumerate(
+            zip(itertools.pairwise([channels + classes, *widths]), sizes, strict=False)
+        ):
             bare = i == 0 or norm == "none"  # the paper leaves D's input layer without norm
+            layers += [nn.ZeroPad2d((0, w % 2, 0, h % 2))] if h % 2 or w % 2 else []
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=bare), *([] if bare else _norm(norm, after))]
             layers += [nn.LeakyReLU(0.2), *([nn.Dropout2d(dropout)] if dropout else [])]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(widths[-1] * base_h * base_w, 1)
+        self.head = nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], 1)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -96,10 +105,10 @@ def _norm(name: Norm, channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels) if name == "batch" else nn.InstanceNorm2d(channels, affine=True)]
 
 
-def _up(before: int, after: int, how: str, bias: bool) -> list[nn.Module]:
+def _up(before: int, after: int, how: Upsample, bias: bool) -> nn.Module:
     if how == "transposed":
-        return [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
-    return [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1, bias=bias)]
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
+    return UpsampleConv2d(before, after, bias)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -30,11 +30,9 @@ def resolve(config: Config) -> Config:
             raise ConfigError(f"unknown penalty '{penalty.name}'{closest(penalty.name, PENALTIES)}")
     for problem in _contradictions(config):
         raise ConfigError(problem)
-    players = {
-        role: dataclasses.replace(player, model=complete(player.model, role))
-        for role, player in (("generator", config.generator), ("discriminator", config.discriminator))
-    }
-    return dataclasses.replace(config, **players)
+    generator = dataclasses.replace(config.generator, model=complete(config.generator.model, "generator"))
+    critic = dataclasses.replace(config.discriminator, model=complete(config.discriminator.model, "discriminator"))
+    return dataclasses.replace(config, generator=generator, discriminator=critic)
 
 
 def _contradictions(config: Config) -> Iterable[str]:
@@ -78,12 +76,11 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
 def build_game(config: Config, store: ImageStore, device: torch.device) -> LatentGame:
     """The networks on the device, and the game between them."""
     classes = len(store.classes) if config.conditional else 0
-    generator, discriminator = (
-        _placed(build(player.model, role, store.shape, classes), device)
-        for role, player in (("generator", config.generator), ("discriminator", config.discriminator))
-    )
+    generator = build(config.generator.model, "generator", store.shape, classes)
+    discriminator = build(config.discriminator.model, "discriminator", store.shape, classes)
     dtype, _ = pick_precision(config.precision, device)
-    return GAMES[config.game](generator, discriminator, LOSSES[config.loss], autocast(device, dtype))
+    networks = _placed(generator, device), _placed(discriminator, device)
+    return GAMES[config.game](*networks, LOSSES[config.loss], autocast(device, dtype))
 
 
 def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePenalty]:

@@ -70,11 +70,14 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Put the tensors back in the memory layout of their parameters, which fused kernels rely on."""
     optimizer.state.clear()
+    fused = bool(optimizer.param_groups[0].get("fused"))  # then the count of steps is on the device, too
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for number, entry in state.items():
         parameter = parameters[int(number)]
         for name, value in entry.items():
-            like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+            place = parameter.device if fused else value.device
+            same = value.shape == parameter.shape
+            like = torch.empty_like(parameter) if same else torch.empty_like(value, device=place)
             optimizer.state[parameter][name] = like.copy_(value)
 
 
@@ -90,7 +93,7 @@ def checksum(tensors: dict[str, Tensor]) -> int:
     """CRC-32 over names and bytes, which finds a torn tail that has the right length."""
     total = 0
     for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), zlib.crc32(name.encode(), total))
+        total = zlib.crc32(memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy()), zlib.crc32(name.encode(), total))
     return total
 
 

@@ -64,16 +64,20 @@ class Outputs:
             place = {"images": trainer.images, "seconds": round(trainer.seconds, 3), "step": trainer.steps}
             self.run.log(place | {name: _short(value) for name, value in scalars.items()})
 
-    def checkpoint(self, trainer: Trainer, scored: bool = True) -> None:
-        """The whole state, the model to use, the score where there is one, and the report; every process must ask."""
+    def checkpoint(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
+        """The whole state, the model to use, the score where there is one, and the report; every process must ask.
+
+        Returns what was logged of the score, in process 0.
+        """
         state = trainer.state()
         if not self.writes:
-            return
-        best = self._score(trainer) if scored and self.score else False
+            return {}
+        scores, best = self._score(trainer) if scored and self.score else ({}, False)
         state["summary"] = json.dumps({"scores": self.summary.get("scores", {}), "best": self.summary.get("best")})
         self.run.save_checkpoint(trainer.images, state, best)
         self._model(trainer)
         self.close("running", trainer)
+        return scores
 
     def end(self, trainer: Trainer) -> None:
         """After the last step: the last grids and checkpoint."""
@@ -126,18 +130,19 @@ class Outputs:
         rows = torch.linspace(0, len(self.store) - 1, len(self.fixed_seeds)).long()
         return self.store.images[rows]
 
-    def _score(self, trainer: Trainer) -> bool:
-        """Log the quick score of the average; whether it is the best so far."""
+    def _score(self, trainer: Trainer) -> tuple[dict[str, float], bool]:
+        """Log the quick score of the average; what was logged, and whether it is the best so far."""
         assert self.score is not None
         values = self.score.of(self._samples(trainer, trainer.average, self.score.samples, seed=1_000_000))
-        self.log(trainer, {f"score/{name}": value for name, value in values.items()})
+        logged = {f"score/{name}": value for name, value in values.items()}
+        self.log(trainer, logged)
         name, direction = self.score.headline
         best, value = self.summary.get("best"), values[name] * direction
         is_best = best is None or value < best
         protocol = {"n": self.score.samples, "protocol": self.score.protocol}
         scores = {name: {"value": _short(value), **protocol} for name, value in values.items()}
         self.summary |= {"scores": scores, "best": value if is_best else best}
-        return is_best
+        return logged, is_best
 
     def _model(self, trainer: Trainer) -> None:
         config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 import weakref
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from organza.config import Config, Shape
+from organza.data.cache import available_memory
 from organza.data.store import ImageStore
 from organza.training.precision import pick_precision
 
@@ -55,8 +57,8 @@ class Plan:
             f"device    {self.device} ({torch.get_num_threads()} threads), {str(dtype).split('.')[1]} ({reason})",
             f"budget    {images / 1000:,.0f} kimg in batches of {config.batch}, about {duration(seconds)} "
             f"({self.rate:,.0f} images/s)",
-            f"memory    about {_bytes(self.memory)} at the peak of a step, {_bytes(store.images.nbytes)} of data",
-            f"disk      about {_bytes(self.disk)}, {_bytes(shutil.disk_usage(self.path).free)} free",
+            f"memory    about {in_bytes(self.memory)} at the peak of a step, {in_bytes(store.images.nbytes)} of data",
+            f"disk      about {in_bytes(self.disk)}, {in_bytes(shutil.disk_usage(_present(self.path)).free)} free",
             f"results   {self.path}/report.html",
         ]
         if self.resumed_at:
@@ -70,9 +72,11 @@ def make_plan(trainer: Trainer, path: Path) -> Plan:
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
     state_bytes = 4 * (sum(parameters.values()) * 3 + parameters["generator"])
     grids = 2 * (trainer.config.images // trainer.config.output.samples + 1)
+    memory = peak_memory(trainer.config, trainer.store)
+    if trainer.device.type == "cpu" and sys.platform == "linux" and memory > available_memory():
+        raise MemoryError  # sooner than the kernel, which would end the process without a word
     return Plan(
-        trainer.config, trainer.store, path, trainer.device, parameters,
-        memory=peak_memory(trainer.config, trainer.store), rate=_probe(trainer),
+        trainer.config, trainer.store, path, trainer.device, parameters, memory=memory, rate=_probe(trainer),
         disk=4 * state_bytes + 4 * parameters["generator"] + grids * 100_000, resumed_at=trainer.images,
     )  # fmt: skip
 
@@ -151,7 +155,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def _bytes(count: float) -> str:
+def _present(path: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+
+
+def in_bytes(count: float) -> str:
+    """`12 KB`, `340 MB` or `3.1 GB`."""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}"

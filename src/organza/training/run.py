@@ -30,17 +30,24 @@ class Run:
                 )
             config = from_dict(json.loads((self.path / "config.json").read_text()))
         self.config = config  # complete, as the run was started with
+        self.stopped_by: int | None = None  # the signal that ended the training of this session
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
         """Make the folder. Raises ConfigError when there is a run already, OSError when it cannot be written."""
-        if (path / "config.json").exists():
-            raise ConfigError(f"{path} holds a run already; add --resume to go on with it, or choose another --out")
+        cls.must_be_free(path)
         for folder in ("samples", "checkpoints"):
             (path / folder).mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", to_dict(config))
         (path / "command.txt").write_text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) + "\n")
         return cls(path, config)
+
+    @staticmethod
+    def must_be_free(path: Path) -> None:
+        """Raise ConfigError when a run or a model is there; a run without a checkpoint yet is in nobody's way."""
+        started = any((path / "checkpoints").glob("*.safetensors")) or not (path / "checkpoints").is_dir()
+        if (path / "config.json").exists() and started:
+            raise ConfigError(f"{path} holds a run already; add --resume to go on with it, or choose another --out")
 
     @property
     def summary(self) -> dict[str, Any]:

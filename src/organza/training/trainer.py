@@ -36,6 +36,7 @@ class Limits:
     images: int
     minutes: float | None = None
     interrupted: bool = False
+    signal: int | None = None  # that interrupted
 
 
 class Trainer:
@@ -82,7 +83,9 @@ class Trainer:
             if self._crossed(before, every.samples):
                 outputs.grids(self)
             if self._crossed(before, every.checkpoint):
-                outputs.checkpoint(self)
+                scores = outputs.checkpoint(self)
+                if scores:
+                    reporter.tick(self.images, scores)
             status = self._status(limits, end)
         return status
 
@@ -146,7 +149,7 @@ class Trainer:
         if self.images >= limits.images:
             return "finished"
         if any_process(limits.interrupted or (end is not None and self.seconds >= end), self.device):
-            return "stopped" if limits.interrupted else "finished"
+            return "stopped" if limits.interrupted or end is None else "finished"  # or another process was
         return None
 
     def _tick(self, outputs: Outputs, reporter: Reporter) -> bool:
@@ -183,11 +186,11 @@ class Trainer:
     # Exact resume
 
     def state(self) -> dict[str, Any]:
-        """All that decides how the run goes on, as tensors and numbers; every process must ask."""
+        """All that decides how the run goes on, as copies and numbers; every process must ask."""
         generators = {"cpu": of_all_processes(torch.get_rng_state().to(_meeting_place(self.device)))}
         if self.device.type == "cuda":
             generators["cuda"] = of_all_processes(torch.cuda.get_rng_state(self.device).to(self.device))
-        return {
+        return _copied({
             "counters": {"images": self.images, "steps": self.steps, "seconds": self.seconds,
                          "rollbacks": self.rollbacks, "rate": self.rate},
             "turns": {name: player.turns_taken for name, player in self.players.items()},
@@ -196,7 +199,7 @@ class Trainer:
             "optimizers": {name: optimizer_state(player.optimizer) for name, player in self.players.items()},
             "batches": self.batches.state(),
             "random": generators,
-        }  # fmt: skip
+        })  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state` was taken. Raises DamagedError when it belongs to other networks."""
@@ -215,6 +218,13 @@ class Trainer:
             if len(rows) == world():  # with another number of processes dropout starts anew
                 row = rows[rank()].cpu()
                 torch.set_rng_state(row) if kind == "cpu" else torch.cuda.set_rng_state(row, self.device)
+
+
+def _copied(tree: Any) -> Any:
+    """The tree with copies of its tensors on the CPU, which the next step cannot change."""
+    if isinstance(tree, dict):
+        return {key: _copied(value) for key, value in tree.items()}
+    return tree.detach().to("cpu", copy=True) if isinstance(tree, Tensor) else tree
 
 
 def _meeting_place(device: torch.device) -> torch.device:

@@ -260,3 +260,18 @@ def test_one_file_has_one_split(tmp_path):
     np.save(tmp_path / "set.npy", BATCH)
     with pytest.raises(ConfigError, match="has no split 'test': it is one file"):
         open_dataset(tmp_path / "set.npy", split="test")
+
+
+def test_read_only_and_reversed_arrays():
+    frozen = BATCH.copy()
+    frozen.flags.writeable = False
+    assert torch.equal(open_dataset(frozen).images, FIRST)
+    assert torch.equal(open_dataset(BATCH[::-1]).images, FIRST.flip(0))
+
+
+def test_float_images_that_start_at_zero_are_noted(listener):
+    images = np.linspace(0, 1, 128, dtype=np.float32).reshape(2, 8, 8)
+    open_dataset(images, progress=listener)
+    assert "give them as x * 2 - 1" in listener.notes[0]
+    open_dataset(images * 2 - 1, progress=listener)
+    assert len(listener.notes) == 1

@@ -21,6 +21,7 @@ def test_mnist_is_whole_and_opens_fast():
     assert abs(store.images.double().mean().item() / 255 - 0.1307) < 1e-4  # published mean
     assert store.classes == tuple("0123456789")
     assert "CC BY-SA" in store.licence
+    assert store.fingerprint == "51311e2ab0d62c84"  # recorded in run folders: it must not change with the code
 
 
 def test_the_splits_of_mnist_differ_and_no_others_exist():

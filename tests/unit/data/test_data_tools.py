@@ -58,6 +58,7 @@ def test_check_reports_what_training_would_refuse(folder):
     assert "images of 2 sizes" in report.problem
     assert report.sizes == {"8x8": 6, "30x20": 1}
     assert report.count == 6
+    assert report.classes == {"cat": 4, "dog": 2}
     assert set(report.corrupt) == {"dog/bad.jpg", "cat/cut.png"}
     assert report.duplicates == (("cat/0.png", "dog/copy.png"),)
     good = check(folder, resolution=8)

@@ -1,0 +1,48 @@
+"""The networks of the tutorial, in the form of Organza's catalogue, so that both loops train the very same ones."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """Linear to 128x7x7, two stages of nearest x2 and 3x3 convolution (128, 64), a 3x3 convolution to one channel."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), classes: int = 0, *, z_dim: int = 100) -> None:
+        super().__init__()
+        self.z_dim = z_dim
+        self.linear = nn.Linear(z_dim, 128 * 7 * 7)
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(128),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(128, 128, 3, padding=1),
+            nn.BatchNorm2d(128),
+            nn.LeakyReLU(0.2),
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(128, 64, 3, padding=1),
+            nn.BatchNorm2d(64),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 1, 3, padding=1),
+            nn.Tanh(),
+        )
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Noise [B, 100] -> images [B, 1, 28, 28] in [-1, 1]."""
+        return self.layers(self.linear(z).view(-1, 128, 7, 7))
+
+
+class Discriminator(nn.Module):
+    """Four 3x3 stride-2 convolutions (16, 32, 64, 128) with dropout and batch norm, then a linear layer."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), classes: int = 0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate([(1, 16), (16, 32), (32, 64), (64, 128)]):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.LeakyReLU(0.2), nn.Dropout2d(0.25)]
+            layers += [nn.BatchNorm2d(after)] if i else []
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(128 * 2 * 2, 1)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images [B, 1, 28, 28] in [-1, 1] -> logits [B]."""
+        return self.head(self.layers(images).flatten(1)).squeeze(1)

@@ -1,0 +1,188 @@
+"""Tiny real parts for the tests of the engine: small data, recipes with small networks, runs in real processes."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import organza
+from organza.api import prepare
+from organza.config import Model, Penalty, Schedule
+from organza.data.store import ImageStore
+from organza.recipes import RECIPES
+from organza.reporter import Silent
+from organza.training.checkpoint import load as load_checkpoint
+from organza.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+SHAPE = (1, 16, 16)
+ROWS = 37  # no multiple of any batch, so that epochs end inside one
+SMALL = {
+    "width": 8, "max_width": 16, "z_dim": 8, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 8,
+}  # fmt: skip
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["engine_helpers"])
+
+
+def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
+    """Changes that make the networks of a recipe small, whatever they are, and its run short."""
+    config, changes = RECIPES[recipe](shape, size), {}
+    for role in ("generator", "discriminator"):
+        options = getattr(config, role).model.options
+        changes |= {f"{role}.model.{key}": value for key, value in SMALL.items() if key in options}
+        if "widths" in options:
+            changes[f"{role}.model.widths"] = (8,) * len(options["widths"])
+    often = {"output.log": 16, "output.samples": 10**9, "output.checkpoint": 48, "output.score": False}
+    return changes | often | {"batch": 8, "precision": "float32", "data.flip": False}
+
+
+def write_data(folder: Path, shape=SHAPE, rows=ROWS) -> str:
+    """A labelled array file of random images with 3 classes."""
+    random = np.random.RandomState(0)
+    path = folder / "small.npz"
+    images = random.randint(0, 256, (rows, *shape)).astype(np.uint8)
+    np.savez(path, images=images, labels=np.arange(rows) % 3)
+    return str(path)
+
+
+def small_store(shape=SHAPE, rows=ROWS, classes=3) -> ImageStore:
+    """The same in memory; points where `shape` has one dimension."""
+    generator = torch.Generator().manual_seed(0)
+    if len(shape) == 1:
+        images = torch.randn(rows, *shape, generator=generator)
+    else:
+        images = torch.randint(0, 256, (rows, *shape), generator=generator, dtype=torch.uint8)
+    return ImageStore("small", images, torch.arange(rows) % classes, tuple("abc"[:classes]))
+
+
+def small_config(recipe: str, changes=None, shape=SHAPE):
+    """A complete configuration for `small_store(shape)`."""
+    from organza.config import override
+    from organza.training.assemble import resolve
+
+    wanted = shrunk(recipe, shape) | (changes or {})
+    return resolve(override(RECIPES[recipe](shape, "laptop"), wanted))
+
+
+def small_trainer(recipe: str, changes=None, shape=SHAPE, store=None) -> Trainer:
+    """A trainer on `small_store(shape)`."""
+    return Trainer(small_config(recipe, changes, shape), store or small_store(shape), CPU)
+
+
+EVERYTHING = {
+    "share_fakes": False, "accumulate": 2, "data.flip": True, "conditional": True, "generator.clip": 1.0,
+    "discriminator.clip": 0.5, "discriminator.turns": 2, "discriminator.model.dropout": 0.3,
+    "discriminator.penalties": (
+        Penalty(name="r1", weight=Schedule(start=1.0, end=0.1, images=60), every=2),
+        Penalty(name="r2", weight=0.5, every=3),
+        Penalty(name="gradient-norm", weight=1.0, every=2),
+        Penalty(name="drift", weight=0.01),
+    ),
+    "generator.optimizer.lr": Schedule(start=1e-3, end=1e-4, images=100),
+    "discriminator.optimizer.beta2": Schedule(start=0.9, end=0.99, images=100, shape="linear"),
+    "ema.half_life": Schedule(start=0.0, end=50.0, images=100), "ema.ramp": 0.5,
+}  # fmt: skip
+"""Every setting that could break an exact resume, at once."""
+
+
+def variants() -> dict:
+    """Name -> (recipe, changes) of the runs that must survive being killed."""
+    plain = {name: (name, {}) for name in RECIPES}
+    more = {
+        "dcgan-everything": ("dcgan", EVERYTHING),
+        "gan-dropout-flip": ("gan", {"data.flip": True, "discriminator.model.dropout": 0.5}),
+        "cgan-rmsprop": ("cgan", {"generator.optimizer.name": "rmsprop", "discriminator.optimizer.name": "sgd"}),
+    }
+    return plain | more
+
+
+class Killer(Silent):
+    """Ends its own process with SIGKILL, as an out-of-memory killer does, after a number of steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def progress(self, images, total, rate, eta):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_while_saving(which: int) -> None:
+    """Make the `which`-th checkpoint of this process stop half-way through its file, and the process with it."""
+    from organza.training import checkpoint
+
+    whole, count = checkpoint.save_file, [0]
+
+    def torn(tensors, path, metadata=None):
+        whole(tensors, path, metadata=metadata)
+        count[0] += 1
+        if count[0] == which:
+            with Path(path).open("rb+") as file:
+                file.truncate(Path(path).stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoint.save_file = torn
+
+
+def run_once(arguments: dict, kill_after: int = 0, torn_save: int = 0, log: str | None = None) -> None:
+    """`organza.train` in a process of its own, which may be told to die."""
+    torch.set_num_threads(1)
+    if log is not None:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(descriptor, 2)
+    if torn_save:
+        kill_while_saving(torn_save)
+    organza.train(**arguments, reporter=Killer(kill_after) if kill_after else Silent())
+
+
+def in_process(arguments: dict, timeout: float = 120, **faults) -> int:
+    """The exit code of `run_once` in a real process: -9 after SIGKILL."""
+    process = FORKS.Process(target=run_once, args=(arguments,), kwargs=faults)
+    process.start()
+    process.join(timeout)
+    assert process.exitcode is not None, "the run hangs"
+    return process.exitcode
+
+
+TIMINGS = {"seconds", "images_per_second"}
+
+
+def log_of(path: Path) -> list[dict]:
+    """log.jsonl without the clock."""
+    lines = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMINGS} for line in lines]
+
+
+def flat(tree, prefix="") -> dict:
+    """Every leaf of a tree of dicts by its path."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {prefix + str(key): value}
+    return leaves
+
+
+def assert_equal_trees(one: dict, two: dict) -> None:
+    """Equal bit by bit, clocks excepted."""
+    one, two = flat(one), flat(two)
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        if key in ("counters/seconds", "counters/rate"):
+            continue
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, two[key]), f"{key} differs by {(value.double() - two[key].double()).abs().max()}"
+        else:
+            assert value == two[key], key
+
+
+def newest(path: Path) -> dict:
+    """The state in the newest checkpoint of a run folder."""
+    return load_checkpoint(sorted((path / "checkpoints").glob("[0-9]*.safetensors"))[-1])
+
+
+__all__ = [name for name in dir() if not name.startswith("_")] + ["Model", "prepare", "time"]
