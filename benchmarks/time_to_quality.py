@@ -142,7 +142,9 @@ def verdict(rows: list[dict[str, Any]]) -> None:
     if there:
         print(f"organza reached {goal:.1f} in {there['seconds']} s, the loop in {took:.0f} s: "
               f"{took / float(there['seconds']):.0f} times sooner")  # fmt: skip
-    print(f"organza ended at {end:.1f} after {mine[-1]['seconds']} s: {goal / end:.1f} times nearer than the loop's end")
+    print(
+        f"organza ended at {end:.1f} after {mine[-1]['seconds']} s: {goal / end:.1f} times nearer than the loop's end"
+    )
 
 
 def main() -> None:

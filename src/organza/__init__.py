@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from organza.api import train
     from organza.data import open_dataset
     from organza.hub import load
-    from organza.recipes import RECIPES as recipes
+    from organza.recipes import RECIPES as recipes  # noqa: N811 (a name for users)
 
 __version__ = "0.1.0"
 __all__ = ["load", "open_dataset", "recipes", "train"]

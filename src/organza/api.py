@@ -38,7 +38,7 @@ def train(
     minutes: float | None = None,
     seed: int | None = None,
     device: str = "auto",
-    size: Size = "laptop",
+    size: Size | None = None,
     resume: bool = False,
     dry_run: bool = False,
     changes: Mapping[str, Any] | None = None,
@@ -63,9 +63,13 @@ def train(
         keep_freed_memory()
         if resume:
             run = Run(shared_choice(str(out or newest_run())))
+            if size is not None:
+                raise ConfigError(
+                    f"size '{size}' has no effect on --resume: a run keeps its configuration; leave it out"
+                )
             config, store = _resumed(run, recipe, data, asked, reporter)
         else:
-            config, store = prepare(recipe or "dcgan", data, size, asked, reporter)
+            config, store = prepare(recipe or "dcgan", data, size or "laptop", asked, reporter)
             run = _created(out, config, store, dry_run)
         check_data(config, store, world())
         pick_precision(config.precision, place)
@@ -88,7 +92,7 @@ def prepare(
         raise ConfigError("the data is named twice, by data and by data.source")
     about_data = {k: v for k, v in changes.items() if k.startswith("data.")}
     source = {"data.source": data} if data is not None else {}
-    usual = RECIPES[recipe]((1, 28, 28), size)
+    usual = RECIPES[recipe]((1, 28, 28), size)  # of some shape: only to learn which data the recipe takes by default
     wanted = override(usual, source | about_data).data
     store = open_data(wanted, progress=progress)
     config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source, **changes})
@@ -175,7 +179,7 @@ def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dic
     players = {name: sum(p.numel() for p in player.network.parameters()) for name, player in trainer.players.items()}
     data = {
         "name": store.name, "count": len(store), "shape": list(store.shape), "classes": list(store.classes),
-        "licence": store.licence, "fingerprint": store.fingerprint,
+        "licence": store.licence, "catalogue": store.catalogue, "fingerprint": store.fingerprint,
     }  # fmt: skip
     return before | {"data": data, "parameters": players}
 

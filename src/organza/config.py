@@ -29,10 +29,10 @@ class ConfigError(ValueError):
 class Schedule:
     """A value that moves from `start` to `end` over the first `images` seen by the discriminator, then stays."""
 
-    start: float
-    end: float
-    images: int
-    shape: Literal["linear", "cosine"] = "cosine"
+    start: float  # the first value
+    end: float  # the last value
+    images: int  # seen by the discriminator when the last value is reached
+    shape: Literal["linear", "cosine"] = "cosine"  # of the way from one to the other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Data:
     source: str = "mnist"  # a name, a folder, a zip, an array file or hf:org/name
     resolution: tuple[int, int] | None = None  # height, width to resize to; None keeps the source's
     crop: Literal["none", "center"] = "none"  # how other aspects are met: stretched, or their centre cut out
-    channels: Literal["keep", "grey", "rgb", "rgba"] = "keep"
+    channels: Literal["keep", "grey", "rgb", "rgba"] = "keep"  # change the colours
     flip: bool = False  # mirror half of the samples, anew in every batch
 
 
@@ -50,7 +50,7 @@ class Data:
 class Model:
     """A network of the catalogue `organza.models.MODELS` and the keyword options of its constructor."""
 
-    name: str
+    name: str  # of organza.models.MODELS
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,21 +58,21 @@ class Model:
 class Optimizer:
     """The update rule of one player."""
 
-    name: Literal["adam", "rmsprop", "sgd"] = "adam"
-    lr: float | Schedule = 2e-4
+    name: Literal["adam", "rmsprop", "sgd"] = "adam"  # the update rule
+    lr: float | Schedule = 2e-4  # learning rate
     beta1: float = 0.5  # Adam's first, SGD's momentum
     beta2: float | Schedule = 0.999  # Adam's second, RMSprop's smoothing
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    eps: float = 1e-8  # keeps the division of Adam and RMSprop finite
+    weight_decay: float = 0.0  # pull of the weights to zero
 
 
 @dataclass(frozen=True, kw_only=True)
 class Penalty:
     """A regulariser of `organza.penalties.PENALTIES`, added to the loss of every `every`-th turn, times `every`."""
 
-    name: str
-    weight: float | Schedule
-    every: int = 1
+    name: str  # of organza.penalties.PENALTIES
+    weight: float | Schedule  # its factor in the loss
+    every: int = 1  # turns from one to the next; its weight is multiplied by as much
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +81,8 @@ class Player:
 
     model: Model
     optimizer: Optimizer = Optimizer()
-    turns: int = 1
-    penalties: tuple[Penalty, ...] = ()
+    turns: int = 1  # in one step
+    penalties: tuple[Penalty, ...] = ()  # added to the loss, such as r1,r2
     clip: float | None = None  # largest norm of the whole gradient; None leaves it
 
 
@@ -121,7 +121,7 @@ class Config:
     images: int = 1_000_000  # seen by the discriminator when the run ends
     ema: EMA = EMA()
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it
-    seed: int = 0
+    seed: int = 0  # decides every random number of the run
     output: Output = Output()
 
 
@@ -231,10 +231,10 @@ def _tuple(value: Any, options: tuple[Any, ...], path: str) -> tuple[Any, ...]:
 def _record(value: Any, hint: type, path: str) -> Any:
     if isinstance(value, hint):
         return value
-    if isinstance(value, str) and hint in (Model, Penalty):
-        value = {"name": value} if hint is Model else {"name": value, "weight": 1.0}
     if isinstance(value, str) and value.startswith("{"):
         value = _json(value, path)
+    if isinstance(value, str) and hint in (Model, Penalty):
+        value = {"name": value} if hint is Model else {"name": value, "weight": 1.0}
     if not isinstance(value, Mapping):
         raise ConfigError(f"{path} is {value!r}; it takes the fields {', '.join(_hints(hint))}")
     required = [f.name for f in dataclasses.fields(hint) if f.default is f.default_factory is dataclasses.MISSING]
@@ -253,7 +253,7 @@ def _json(text: str, path: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as problem:
-        raise ConfigError(f"{path} is no valid JSON: {problem}") from None
+        raise ConfigError(f"{path} is '{text}', which is no JSON: {problem}") from None
 
 
 def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
@@ -266,6 +266,8 @@ def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
         new = _replace(node[at], rest, value, path) if rest else coerce(value, type(node[at]), path)
         return (*node[:at], new, *node[at + 1 :])
     if isinstance(node, Model) and key != "name":
+        if rest:
+            raise ConfigError(f"no field '{path}': '{key}' is a single value")
         return dataclasses.replace(node, options={**node.options, key: _frozen(value)})
     if not dataclasses.is_dataclass(node) or key not in _hints(type(node)):
         fields = _hints(type(node)) if dataclasses.is_dataclass(node) else ()

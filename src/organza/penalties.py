@@ -28,7 +28,7 @@ class Evidence:
 class Rule:
     """A penalty and whether it differentiates the logits with respect to the real or the fake samples."""
 
-    penalty: Callable[[Evidence], Tensor]
+    per_sample: Callable[[Evidence], Tensor]
     real_gradient: bool = False
     fake_gradient: bool = False
 
@@ -55,8 +55,8 @@ def drift(logits: Tensor) -> Tensor:
 
 
 PENALTIES = {
-    "r1": Rule(lambda turn: squared_gradient(turn.real, turn.real_logits), real_gradient=True),
-    "r2": Rule(lambda turn: squared_gradient(turn.fake, turn.fake_logits), fake_gradient=True),
-    "gradient-norm": Rule(lambda turn: gradient_norm(turn.judge, turn.real, turn.fake, turn.mix)),
-    "drift": Rule(lambda turn: drift(turn.real_logits)),
+    "r1": Rule(lambda seen: squared_gradient(seen.real, seen.real_logits), real_gradient=True),
+    "r2": Rule(lambda seen: squared_gradient(seen.fake, seen.fake_logits), fake_gradient=True),
+    "gradient-norm": Rule(lambda seen: gradient_norm(seen.judge, seen.real, seen.fake, seen.mix)),
+    "drift": Rule(lambda seen: drift(seen.real_logits)),
 }

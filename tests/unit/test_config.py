@@ -95,7 +95,7 @@ def test_penalties_by_name(config):
         ("", 1, "field"),
         ("generator", 3, "fields"),
         ("generator.optimizer", '{"lr": ', "JSON"),
-        ("generator.optimizer.lr", {"start": 1.0}, "images"),
+        ("generator.optimizer.lr", {"start": 1.0}, "number"),
         ("generator.model", {"width": 3}, "name"),
         ("discriminator.penalties", [{"name": "r1"}], "weight"),
     ],

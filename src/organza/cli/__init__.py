@@ -5,6 +5,7 @@ Nothing heavy is imported before a verb runs: the overview and the version come 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -66,9 +67,7 @@ def _about_files(problem: OSError) -> str:
     if problem.errno in _DISK_FULL or "No space left" in text or "File too large" in text:
         return f"the disk is full ({text}{place}); free some space or choose another folder. What is saved is whole"
     if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return (
-            f"not allowed to write or read{place or ' there'} ({text}); choose another folder, such as --out ~/runs/x"
-        )
+        return f"not allowed to read or write{place} ({text}); choose another folder, such as --out ~/runs/x"
     return text + place
 
 
@@ -99,7 +98,5 @@ def _overview() -> str:
 
 def _forget_stdout() -> None:
     """Let the interpreter flush what is left into nothing when it ends."""
-    try:
+    with contextlib.suppress(OSError, ValueError):  # a stdout without a file, as in tests
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # a stdout without a file, as in tests
-        pass

@@ -54,7 +54,9 @@ class Console:
     def step(self, what: str, done: int, total: int) -> None:
         """While data is fetched or decoded."""
         moment = time.monotonic()
-        if moment < self.next:
+        if self.lively and total and done >= total:
+            self.wait("preparing")
+        if moment < self.next or (total and done >= total):
             return
         self.next = moment + (REDRAW if self.lively else SPEAK)
         told = f"{what} {done:,} of {total:,}" if total else f"{what} {done:,}"
@@ -68,6 +70,8 @@ class Console:
         self._rest()
         pairs = [line.split(maxsplit=1) for line in lines]
         self.lines([(pair[0], pair[1] if len(pair) > 1 else "") for pair in pairs])
+        if self.lively:
+            self._print("")
         self.next, self.said = 0.0, time.monotonic()
 
     def progress(self, images: int, total: int, rate: float, eta: float) -> None:
@@ -111,6 +115,19 @@ class Console:
         table.add_column(overflow="fold")
         for key, value in pairs:
             table.add_row(key, Text(value))
+        self.console.print(table)
+
+    def marked(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Rows of a mark, its style, a word and what is told about it; never told by colour alone."""
+        if not self.lively:
+            for mark, _, key, value in rows:
+                self._print(f"{mark:<8} {key:<13} {value}")
+            return
+        table = Table.grid(padding=(0, 2))
+        for style in (None, "bold cyan", None):
+            table.add_column(style=style, no_wrap=style is not None, overflow="fold")
+        for mark, style, key, value in rows:
+            table.add_row(Text(mark, style), key, Text(value))
         self.console.print(table)
 
     def _print(self, text: str | Text) -> None:

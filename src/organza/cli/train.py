@@ -41,7 +41,7 @@ class Options:
         str,
         arg(
             metavar="DATA",
-            help="a name (mnist, emoji, ring, …), a folder, a zip, an array file or hf:org/name (default: the recipe's)",
+            help="a name (mnist, emoji, ring, …), a folder, a zip, an array or hf:org/name (default the recipe's)",
             help_behavior_hint="",
         ),
     ] = ""
@@ -52,7 +52,7 @@ class Options:
         str,
         arg(
             metavar="N",
-            help="end after so many images seen by the discriminator: 200000, 200k, 1M (default: the recipe's)",
+            help="end after so many images seen by the discriminator: 200000, 200k, 1M (default the recipe's)",
             help_behavior_hint="",
         ),
     ] = ""
@@ -104,9 +104,7 @@ def _one_recipe(words: Sequence[str]) -> list[str]:
     plain = [word.removeprefix("--recipe=") for word in words]
     names = [word for word in plain if not word.startswith("-")]
     if len(names) > 1:
-        raise ConfigError(
-            f"one recipe at a time, not '{names[0]}' and '{names[1]}'; data is named by --data {names[1]}"
-        )
+        raise ConfigError(f"one recipe at a time, not '{names[0]}' and '{names[1]}'; name data by --data {names[1]}")
     return plain
 
 

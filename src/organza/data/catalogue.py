@@ -76,6 +76,8 @@ def open_dataset(
     else:
         with opened:
             store = open_files(opened, options, progress).store(opened.name, opened.licence)
+    if isinstance(source, str) and source in DATASETS:
+        store = replace(store, catalogue=source)
     if store.images.ndim == 4 and store.images.dtype == torch.float32 and store.images.min() >= 0:
         progress.note(f"{store.name} has float images without negative values; if black is 0, give them as x * 2 - 1")
     return store

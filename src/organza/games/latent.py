@@ -58,25 +58,26 @@ class LatentGame:
         with self.autocast:
             return self.generator(batch.z, batch.labels).float()
 
-    def judge(self, samples: Tensor, labels: Tensor | None, exact: bool = False) -> Tensor:
-        """D(x) [B] in float32; `exact` keeps the whole pass in float32, as gradients of gradients need it."""
-        with nullcontext() if exact else self.autocast:
+    def judge(self, samples: Tensor, labels: Tensor | None, in_float32: bool = False) -> Tensor:
+        """D(x) [B] in float32; `in_float32` leaves the autocast out, as penalties need it."""
+        with nullcontext() if in_float32 else self.autocast:
             return self.discriminator(samples, labels).float()
 
     def discriminator_turn(self, batch: Batch, fake: Tensor, due: Sequence[DuePenalty]) -> tuple[Tensor, Stats]:
         """What D minimises: the loss between real and (detached) fake logits, and the penalties that are due."""
-        real, fake, exact = batch.real.detach(), fake.detach(), bool(due)
+        real, fake = batch.real.detach(), fake.detach()
         real.requires_grad_(any(penalty.rule.real_gradient for penalty in due))
         fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in due))
-        real_logits = self.judge(real, batch.labels, exact)
-        fake_logits = self.judge(fake, batch.labels, exact)
+        in_float32 = real.requires_grad or fake.requires_grad  # autocast and second derivatives do not mix
+        real_logits = self.judge(real, batch.labels, in_float32)
+        fake_logits = self.judge(fake, batch.labels, in_float32)
         loss = self.loss.discriminator(real_logits, fake_logits)
         stats = _discriminator_stats(loss, real_logits, fake_logits)
-        turn = Evidence(
-            real, fake, real_logits, fake_logits, batch.mix, lambda x: self.judge(x, batch.labels, exact=True)
+        evidence = Evidence(
+            real, fake, real_logits, fake_logits, batch.mix, lambda x: self.judge(x, batch.labels, in_float32=True)
         )
         for penalty in due:
-            value = penalty.rule.penalty(turn).mean()
+            value = penalty.rule.per_sample(evidence).mean()
             loss = loss + penalty.weight * value
             stats[f"penalty/{penalty.name}"] = value.detach()
         return loss, stats

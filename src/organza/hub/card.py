@@ -117,8 +117,8 @@ class _Facts:
 
     def known(self, part: int) -> str:
         """The source (0) or the people (1) of a data set that Organza brings."""
-        name = self.data_name.lower()
-        return KNOWN_DATA.get(name, KNOWN_DATA.get(name.split("-")[0], ("", "")))[part]
+        name = str(self.value("data.catalogue"))
+        return KNOWN_DATA.get(name, ("", ""))[part]
 
 
 def _front_matter(facts: _Facts) -> str:

@@ -63,9 +63,9 @@ class ModeScore:
 
 def quick_score(store: ImageStore) -> QuickScore | None:
     """The score that fits the data, or None."""
-    if store.name == "mnist" and store.shape == (1, 28, 28):
+    if store.catalogue == "mnist" and store.shape == (1, 28, 28):
         return DigitScore(store)
-    if store.name in ("ring", "grid"):
-        modes, deviation = (ring_modes(), 0.02) if store.name == "ring" else (grid_modes(), 0.05)
+    if store.catalogue in ("ring", "grid"):
+        modes, deviation = (ring_modes(), 0.02) if store.catalogue == "ring" else (grid_modes(), 0.05)
         return ModeScore(torch.from_numpy(modes), deviation)
     return None

@@ -23,3 +23,6 @@ RECIPES: dict[str, Recipe] = {
     "wgan-gp": wgan_gp,
     "r3gan": r3gan,
 }
+
+MEASURED: dict[str, str] = {}
+"""What the default of a recipe reached, with its protocol, as in benchmarks/results; `organza recipes` shows it."""

@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 FORMAT = 1
+PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 
 
 class DamagedError(ValueError):
-    """A checkpoint that is torn, altered or none of ours."""
+    """A checkpoint that is torn or none of ours."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -26,7 +27,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     Raises OSError (a full or read-only disk); the file that was there before is then untouched.
     """
     tensors, values = _flatten(state)
-    about = {"format": FORMAT, "checksum": checksum(tensors), "values": values}
+    about = {"format": FORMAT, "checksum": checksum(tensors, values), "values": values}
     partial = path.with_suffix(".partial")
     try:
         save_file(tensors, partial, metadata={"organza": json.dumps(about)})
@@ -40,24 +41,27 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The tree that `save` wrote. Raises DamagedError for a file that is torn, altered, a pickle or of other origin."""
+    """The tree that `save` wrote. Raises DamagedError for a file that is torn, a pickle or of other origin."""
     refuse_pickle(path)
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["organza"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, ValueError, OSError) as problem:
+        found = about["format"], about["checksum"], about["values"]
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as problem:
         raise DamagedError(f"{path} is no whole checkpoint of Organza ({problem})") from None
-    if about["format"] != FORMAT or about["checksum"] != checksum(tensors):
+    if found[:2] != (FORMAT, checksum(tensors, found[2])):
         raise DamagedError(f"{path} is damaged: its checksum or format does not match")
-    return _unflatten(tensors, about["values"])
+    return _unflatten(tensors, found[2])
 
 
 def refuse_pickle(path: Path) -> None:
     """Raise DamagedError when a file is a pickle or torch's zip of pickles: those run code when they are opened."""
     with path.open("rb") as file:
-        start = file.read(4)
-    if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin") or start[:2] == b"\x80\x02" or start == b"PK\x03\x04":
+        start = file.read(9)
+    if start[8:] == b"{":  # the header of safetensors, behind its length
+        return
+    if path.suffix in PICKLES or start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
         raise DamagedError(f"{path} is a pickle, which can run code when it is opened; Organza reads safetensors only")
 
 
@@ -89,11 +93,16 @@ def restore_module(module: nn.Module, state: dict[str, Tensor]) -> None:
         raise DamagedError(f"the checkpoint does not fit the network: {problem}") from None
 
 
-def checksum(tensors: dict[str, Tensor]) -> int:
-    """CRC-32 over names and bytes, which finds a torn tail that has the right length."""
-    total = 0
+def checksum(tensors: dict[str, Tensor], values: Any = None) -> int:
+    """CRC-32 over names and bytes, and over JSON values and the types and shapes of the tensors where there are any.
+
+    It finds a torn tail that has the right length, and a changed number in the header.
+    """
+    forms = {name: (str(tensor.dtype), tuple(tensor.shape)) for name, tensor in tensors.items()}
+    total = 0 if values is None else zlib.crc32(json.dumps([values, forms], sort_keys=True).encode())
     for name in sorted(tensors):
-        total = zlib.crc32(memoryview(tensors[name].reshape(-1).view(torch.uint8).numpy()), zlib.crc32(name.encode(), total))
+        content = tensors[name].reshape(-1).view(torch.uint8).numpy().data
+        total = zlib.crc32(content, zlib.crc32(name.encode(), total))
     return total
 
 

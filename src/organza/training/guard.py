@@ -21,17 +21,23 @@ class Guard:
 
     def clear(self) -> None:
         """Forget what was seen."""
-        self.first: dict[str, Tensor] = {}
+        self.first: dict[str, Tensor] = {}  # which parameters of a player, in its first bad turn
+        self.since: dict[str, Tensor] = {}  # the number of that turn, among all turns
+        self.turns = 0
 
     def watch(self, player: str, norms: Tensor) -> None:
         """Look at the gradient norm of each parameter of a player, [P]."""
         bad = ~torch.isfinite(norms)
-        before = self.first.get(player)
-        self.first[player] = bad if before is None else torch.where(before.any(), before, bad)
+        self.turns += 1
+        before = self.first.get(player, bad)
+        since = self.since.get(player, torch.full_like(bad[0], self.turns, dtype=torch.long))
+        self.first[player] = torch.where(before.any(), before, bad)
+        self.since[player] = torch.where(before.any(), since, self.turns)
 
     def verdict(self) -> str | None:
         """Which tensor of which module was not finite, or None; the one call that waits for the device."""
-        for player, bad in self.first.items():
+        for player in sorted(self.first, key=lambda name: int(self.since[name])):  # the other player falls ill later
+            bad = self.first[player]
             names = [name for name, _ in self.networks[player].named_parameters()]
             found = [name for name, is_bad in zip(names, bad.tolist(), strict=True) if is_bad]
             if found:

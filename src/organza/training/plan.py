@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from organza.config import Config, Shape
 from organza.data.cache import available_memory
 from organza.data.store import ImageStore
+from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
 
 if TYPE_CHECKING:
@@ -96,19 +98,20 @@ def _probe(trainer: Trainer) -> float:
 
 
 def peak_memory(config: Config, store: ImageStore) -> int:
-    """Bytes of all tensors at the peak of two steps of this configuration, found without computing anything.
+    """Bytes of all tensors of one process at the peak of two steps, found without computing anything.
 
     The steps run on fake tensors, which have shapes and no data, and every living storage is counted.
     """
     from organza.training.trainer import Trainer
 
+    config = dataclasses.replace(config, batch=config.batch // world())
     sample = ImageStore(
         store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
         None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,
     )  # fmt: skip
     kept = torch.get_rng_state()
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
+        with alone(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
             trainer = Trainer(config, sample, torch.device("cpu"))
             for _ in range(2):
                 trainer.step()

@@ -94,14 +94,15 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """The numbered checkpoints, oldest first."""
-        return sorted((self.path / "checkpoints").glob("[0-9]*.safetensors"))
+        files = (self.path / "checkpoints").glob("[0-9]*.safetensors")
+        return sorted(files, key=lambda file: (len(file.name), file.name))  # 999999999 comes before 1000000000
 
     def newest_state(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The state of the newest whole checkpoint (None without one), and what was wrong with newer ones."""
         problems: list[str] = []
-        for pickle in sorted((self.path / "checkpoints").glob("*.p*t*")):
-            if pickle.suffix in (".pt", ".pth", ".pkl"):
-                problems.append(f"{pickle.name} is a pickle and was not opened")
+        for file in sorted((self.path / "checkpoints").iterdir()):
+            if file.suffix in checkpoint.PICKLES:
+                problems.append(f"{file.name} is a pickle and was not opened")
         for path in reversed(self.checkpoints()):
             try:
                 return checkpoint.load(path), problems

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from organza.config import Config
+from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
 from organza.games.latent import Batch, Stats
 from organza.reporter import Reporter
@@ -78,15 +78,18 @@ class Trainer:
             self._measure(self.images - before, time.perf_counter() - started)
             self.seconds = time.perf_counter() - origin
             reporter.progress(self.images, limits.images, self.rate, self._eta(limits, end))
-            if self._crossed(before, every.log) and not self._tick(outputs, reporter):
-                continue
+            status, keep = self._status(limits, end), self._crossed(before, every.checkpoint)
+            if self._crossed(before, every.log) or keep or status:  # nothing broken is ever saved
+                if self._rolled_back(outputs, reporter):
+                    status = None
+                    continue
+                self._tick(outputs, reporter)
             if self._crossed(before, every.samples):
                 outputs.grids(self)
-            if self._crossed(before, every.checkpoint):
+            if keep and not status:
                 scores = outputs.checkpoint(self)
                 if scores:
                     reporter.tick(self.images, scores)
-            status = self._status(limits, end)
         return status
 
     def step(self) -> None:
@@ -94,7 +97,7 @@ class Trainer:
         shared = self._shared_pass() if self.config.share_fakes else None
         for _ in range(self.config.discriminator.turns):
             batch, fake = shared or self._fresh_fakes()
-            self._take_turn("discriminator", batch, fake, images=self.config.batch)
+            self._take_turn("discriminator", batch, fake, counted=self.config.batch)
         for _ in range(self.config.generator.turns):
             batch, fake = shared or (self.batches.next(), None)
             self._take_turn("generator", batch, fake)
@@ -102,10 +105,10 @@ class Trainer:
         seen = self.config.batch * self.config.discriminator.turns
         ema.update(self.average, self.game.generator, ema.weight_of_new(self.config.ema, self.images, seen))
 
-    def _take_turn(self, name: str, batch: Batch, fake: Tensor | None, images: int = 0) -> None:
+    def _take_turn(self, name: str, batch: Batch, fake: Tensor | None, counted: int = 0) -> None:
         """One turn of one player, while the other is frozen."""
-        for other, player in self.players.items():
-            freeze(player.network, other != name)
+        for other in self.players.values():
+            freeze(other.network, other.name != name)
         player, parts = self.players[name], self.config.accumulate
         extra = ()
         if name == "discriminator":
@@ -113,7 +116,7 @@ class Trainer:
         fakes = [None] * parts if fake is None else fake.chunk(parts)
         micro_batches = [(b, f, *extra) for b, f in zip(batch.split(parts), fakes, strict=True)]
         stats, norms = player.take_turn(micro_batches, self.images)
-        self.images += images
+        self.images += counted
         self.guard.watch(name, norms)
         for key, value in stats.items():
             self.window.setdefault(key, []).append(value)
@@ -152,12 +155,8 @@ class Trainer:
             return "stopped" if limits.interrupted or end is None else "finished"  # or another process was
         return None
 
-    def _tick(self, outputs: Outputs, reporter: Reporter) -> bool:
-        """Log the window since the last tick; False when the run had to go back to a checkpoint instead."""
-        problem = self.guard.verdict()
-        if any_process(problem is not None, self.device):
-            self._roll_back(outputs, reporter, problem or "another process met a number that is not finite")
-            return False
+    def _tick(self, outputs: Outputs, reporter: Reporter) -> None:
+        """Log the means over the window since the last tick."""
         names = list(self.window)
         values = mean(torch.stack([torch.stack(self.window[name]).float().mean() for name in names])).tolist()
         self.window.clear()
@@ -166,22 +165,27 @@ class Trainer:
             scalars[f"lr/{name}"] = player.optimizer.param_groups[0]["lr"]
         outputs.log(self, scalars | {"images_per_second": round(self.rate, 1)})
         reporter.tick(self.images, scalars)
-        return True
 
-    def _roll_back(self, outputs: Outputs, reporter: Reporter, problem: str) -> None:
+    def _rolled_back(self, outputs: Outputs, reporter: Reporter) -> bool:
+        """Go back to the last checkpoint if anything is not finite; whether it was."""
+        problem = self.guard.verdict()
+        if not any_process(problem is not None, self.device):
+            return False
         rollbacks = self.rollbacks + 1
-        where = f"at {self.images} images {problem}"
+        where = f"at {self.images} images {problem or 'a number of another process is not finite'}"
         if rollbacks > ROLLBACKS:
             raise BrokenError(
                 f"{where}, after {ROLLBACKS} rollbacks; try a lower learning rate, or --precision float32"
             )
-        state = outputs.good_state()
-        self.restore(state)
+        self.restore(outputs.good_state())
         self.rollbacks = rollbacks
         # The same noise would lead to the same end: draw other latents from here on.
         self.batches.noise.manual_seed(self.config.seed + 7919 * rollbacks)
         outputs.went_back(self.images)
-        reporter.note(f"{where}: back to the checkpoint at {self.images} images ({rollbacks} of {ROLLBACKS})")
+        note = f"{where}: back to the checkpoint at {self.images} images ({rollbacks} of {ROLLBACKS})"
+        outputs.note(note)
+        reporter.note(note)
+        return True
 
     # Exact resume
 
@@ -192,7 +196,7 @@ class Trainer:
             generators["cuda"] = of_all_processes(torch.cuda.get_rng_state(self.device).to(self.device))
         return _copied({
             "counters": {"images": self.images, "steps": self.steps, "seconds": self.seconds,
-                         "rollbacks": self.rollbacks, "rate": self.rate},
+                         "rollbacks": self.rollbacks, "rate": self.rate, "device": self.device.type},
             "turns": {name: player.turns_taken for name, player in self.players.items()},
             "networks": {name: player.network.state_dict() for name, player in self.players.items()},
             "average": self.average.state_dict(),
@@ -202,7 +206,13 @@ class Trainer:
         })  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on exactly where `state` was taken. Raises DamagedError when it belongs to other networks."""
+        """Go on exactly where `state` was taken.
+
+        Raises DamagedError when it belongs to other networks, ConfigError when it was taken on another kind of device.
+        """
+        if (device := state["counters"]["device"]) != self.device.type:
+            raise ConfigError(f"this run was trained on {device}, whose random numbers {self.device.type} does not "
+                              f"have; resume it with --device {device}")  # fmt: skip
         for name, player in self.players.items():
             restore_module(player.network, state["networks"][name])
             restore_optimizer(player.optimizer, state["optimizers"][name])

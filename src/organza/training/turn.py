@@ -93,6 +93,8 @@ def set_rates(optimizer: torch.optim.Optimizer, settings: config.Optimizer, imag
         group["lr"] = value_at(settings.lr, images)
         if "betas" in group:
             group["betas"] = (settings.beta1, value_at(settings.beta2, images))
+        if "alpha" in group:  # RMSprop's name for it
+            group["alpha"] = value_at(settings.beta2, images)
 
 
 def freeze(network: nn.Module, frozen: bool = True) -> None:

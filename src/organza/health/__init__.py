@@ -1,0 +1,1 @@
+"""Is the machine, and is the run, in good health? Typed findings with what to do; nothing here prints."""
