@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -70,12 +71,13 @@ def train(
             config, store = _resumed(run, recipe, data, asked, reporter)
         else:
             config, store = prepare(recipe or "dcgan", data, size or "laptop", asked, reporter)
-            run = _created(out, config, store, dry_run)
+            run = None
         check_data(config, store, world())
         pick_precision(config.precision, place)
+        run = run or _created(out, config, store, dry_run)
         endless = minutes is not None and images is None
         limits = Limits(FOREVER if endless else config.images, minutes)
-        with memory_explained(config, store, place):
+        with memory_explained(config, store, place), _no_litter(run):
             work = _planned if dry_run else _run
             return work(run, config, store, place, limits, resume, reporter)
 
@@ -121,6 +123,17 @@ def _created(out: str | Path | None, config: Config, store: ImageStore, dry_run:
     path = Path(shared_choice(str(out or new_folder(f"{config.recipe}-{Path(store.name).stem}"))))
     Run.must_be_free(path)
     return Run.create(path, config) if rank() == 0 and not dry_run else Run(path, config)
+
+
+@contextmanager
+def _no_litter(run: Run) -> Iterator[None]:
+    """Remove the new folder of a run that fails before its first checkpoint."""
+    try:
+        yield
+    except BaseException:
+        if run.made_here and not run.checkpoints():
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
 
 
 def _planned(

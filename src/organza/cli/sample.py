@@ -130,8 +130,10 @@ def _load(model: str, device: str) -> GAN:
 
 def _advice(given: Path) -> str:
     """What to type: a run that was probably meant, else how to make one."""
+    above = [str(place) for place in given.parents if (place / "model" / "model.safetensors").is_file()]
     places = (given.parent, Path("runs"))
-    runs = sorted({str(file.parents[1]) for place in places for file in place.glob("*/model/model.safetensors")})
+    below = {str(file.parents[1]) for place in places for file in place.glob("*/model/model.safetensors")}
+    runs = [*above[:1], *sorted(below.difference(above[:1]))]
     if not runs:
         return "; train one with: organza train dcgan --out runs/first"
     rest = f" (or {', '.join(runs[1:6])})" if runs[1:] else ""

@@ -66,7 +66,7 @@ class Options:
         arg(
             metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)", help_behavior_hint=""
         ),
-    ] = "laptop"
+    ] = ""
     resume: Annotated[
         bool,
         FlagCreatePairsOff,
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
     options = tyro.cli(Options, args=_one_recipe(words), prog="organza train")
     arguments = _arguments(options)
     if not options.resume:
-        _fail_early(options.recipe or "dcgan", options.size, changes)
+        _fail_early(options.recipe or "dcgan", options.size or "laptop", changes)
     started = time.monotonic()
     with Console() as console:
         console.wait("loading torch")
@@ -118,7 +118,7 @@ def _arguments(options: Options) -> dict[str, Any]:
         "minutes": number(options.minutes, float, "minutes"),
         "seed": number(options.seed, int, "seed"),
         "device": options.device,
-        "size": options.size,
+        "size": options.size or None,
         "resume": options.resume,
         "dry_run": options.dry_run,
     }
@@ -128,7 +128,7 @@ def _fail_early(recipe: str, size: str, changes: Mapping[str, Any]) -> None:
     """Raise the ConfigError of a misspelt recipe or field before torch is loaded, which takes seconds."""
     if recipe not in RECIPES:
         raise ConfigError(f"unknown recipe '{recipe}'{closest(recipe, RECIPES)} (organza recipes explains them)")
-    override(RECIPES[recipe]((1, 32, 32), cast(Size, size)), changes)
+    override(RECIPES[recipe]((1, 28, 28), cast(Size, size)), changes)
 
 
 def _finished(run: Run) -> list[tuple[str, str]]:

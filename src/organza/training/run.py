@@ -30,17 +30,21 @@ class Run:
                 )
             config = from_dict(json.loads((self.path / "config.json").read_text()))
         self.config = config  # complete, as the run was started with
+        self.made_here = False  # whether `create` made the folder
         self.stopped_by: int | None = None  # the signal that ended the training of this session
 
     @classmethod
     def create(cls, path: Path, config: Config) -> Run:
         """Make the folder. Raises ConfigError when there is a run already, OSError when it cannot be written."""
         cls.must_be_free(path)
+        new = not path.exists()
         for folder in ("samples", "checkpoints"):
             (path / folder).mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", to_dict(config))
         (path / "command.txt").write_text(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) + "\n")
-        return cls(path, config)
+        run = cls(path, config)
+        run.made_here = new
+        return run
 
     @staticmethod
     def must_be_free(path: Path) -> None:

@@ -49,7 +49,7 @@ def test_published_columns(shape, batch, images, burn_in, lr, gammas, half_life,
 
 
 def test_gamma_grows_with_the_pixels():
-    assert gamma(r3gan((1, 28, 28)))[0] == pytest.approx(28**2 / 32**2, rel=0.01)
+    assert gamma(r3gan((1, 28, 28), "paper"))[0] == pytest.approx(28**2 / 32**2, rel=0.01)
     assert gamma(r3gan((3, 128, 128), "paper"))[0] == pytest.approx(150 / 4, rel=0.01)
 
 
