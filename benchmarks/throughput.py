@@ -2,22 +2,24 @@
 
     python benchmarks/throughput.py            # about four minutes on two cores
 
-Each round trains the loop for some steps, then Organza in four forms; the ratio of a round is free of the machine's
-slow drifts. `results/throughput.csv` has one row for each form: the median rate, and the median, least and greatest
-ratio over the rounds.
+Each round measures every form in a process of its own, one after the other, so that the ratios of a round are free of
+the machine's slow drifts. `results/throughput.csv` has one row for each form: the median rate, and the median, least
+and greatest ratio over the rounds. The fused form is checked to be the same function of the same parameters.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import Any
 
 import torch
 import tutorial_loop
 from common import write_rows
+from tutorial_networks import Generator
 
 from organza.config import Config, Model, Optimizer, Player
 from organza.data import open_dataset
@@ -26,21 +28,15 @@ from organza.training.allocator import keep_freed_memory
 from organza.training.assemble import resolve
 from organza.training.trainer import Trainer
 
-sys.path.insert(0, str(Path(__file__).parent))
 MODELS["tutorial"] = "tutorial_networks"  # how anyone adds a network of their own
 
-FORMS = {
+LOOP = "tutorial loop"
+FORMS: dict[str, dict[str, Any]] = {
     "organza float32": {"precision": "float32", "share_fakes": False},
     "organza bfloat16": {"precision": "auto", "share_fakes": False},
     "organza bfloat16, one generator pass": {"precision": "auto", "share_fakes": True},
+    "organza bfloat16, one generator pass, fused upsampling": {"precision": "auto", "share_fakes": True, "fused": True},
 }
-
-
-def organza_trainer(**fields: object) -> Trainer:
-    """The tutorial's game on Organza's engine."""
-    player = Player(model=Model(name="tutorial"), optimizer=Optimizer(lr=2e-4, beta1=0.5))
-    config = Config(recipe="tutorial", generator=player, discriminator=player, batch=tutorial_loop.BATCH, **fields)
-    return Trainer(resolve(config), open_dataset("mnist"), torch.device("cpu"))
 
 
 def loop_rate(steps: int) -> float:
@@ -51,8 +47,18 @@ def loop_rate(steps: int) -> float:
     return steps * tutorial_loop.BATCH / (times[-1] - times[1])
 
 
-def engine_rate(trainer: Trainer, steps: int) -> float:
-    """Images a second of the engine's step, without its first two."""
+def engine_rate(steps: int, fused: bool = False, **fields: Any) -> float:
+    """Images a second of the engine's step on the tutorial's game, without its first two."""
+    keep_freed_memory()  # as organza.train does
+    adam = Optimizer(lr=2e-4, beta1=0.5)
+    config = Config(
+        recipe="tutorial",
+        generator=Player(model=Model(name="tutorial", options={"fused": fused}), optimizer=adam),
+        discriminator=Player(model=Model(name="tutorial"), optimizer=adam),
+        batch=tutorial_loop.BATCH,
+        **fields,
+    )
+    trainer = Trainer(resolve(config), open_dataset("mnist"), torch.device("cpu"))
     for _ in range(2):
         trainer.step()
     start = time.perf_counter()
@@ -61,35 +67,50 @@ def engine_rate(trainer: Trainer, steps: int) -> float:
     return steps * trainer.config.batch / (time.perf_counter() - start)
 
 
+def check_fused() -> None:
+    """The fused generator is the same function: equal outputs from the same parameters."""
+    plain, fused, z = Generator(), Generator(fused=True), torch.randn(8, 100)
+    fused.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(plain(z), fused(z), rtol=1e-4, atol=1e-5)
+
+
+def in_own_process(form: str, steps: int) -> float:
+    """The rate of one form, measured by this script in a fresh process."""
+    command = [sys.executable, __file__, "--form", form, "--steps", str(steps)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def table(rates: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """One row for each form."""
+    rows = []
+    for form, values in rates.items():
+        ratios = [mine / loop for mine, loop in zip(values, rates[LOOP], strict=True)]
+        row: dict[str, Any] = {"form": form, "images_per_second": round(statistics.median(values), 1)}
+        row |= {"ratio": round(statistics.median(ratios), 2), "ratio_min": round(min(ratios), 2)}
+        row |= {"ratio_max": round(max(ratios), 2), "rounds": len(values), "batch": tutorial_loop.BATCH}
+        rows.append(row)
+    return rows
+
+
 def main() -> None:
-    """Rounds of all forms in turn, then the table."""
+    """Rounds of all forms in turn, then the table; or one form."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--form", choices=[LOOP, *FORMS])
     options = parser.parse_args()
-    rates: dict[str, list[float]] = {"tutorial loop": [], **{name: [] for name in FORMS}}
-    for number in range(options.rounds):
-        rates["tutorial loop"].append(loop_rate(options.steps))
-        if number == 0:
-            keep_freed_memory()  # as organza.train does; the loop of the first round ran without it
-        for name, fields in FORMS.items():
-            rates[name].append(engine_rate(organza_trainer(**fields), options.steps))
-        print({name: round(values[-1]) for name, values in rates.items()}, flush=True)
-    rows = []
-    for name, values in rates.items():
-        ratios = [mine / loop for mine, loop in zip(values, rates["tutorial loop"], strict=True)]
-        rows.append(
-            {
-                "form": name,
-                "images_per_second": round(statistics.median(values), 1),
-                "ratio": round(statistics.median(ratios), 2),
-                "ratio_min": round(min(ratios), 2),
-                "ratio_max": round(max(ratios), 2),
-                "rounds": options.rounds,
-                "batch": tutorial_loop.BATCH,
-            }
-        )
-        print(rows[-1])
+    if options.form:
+        loop = options.form == LOOP
+        print(loop_rate(options.steps) if loop else engine_rate(options.steps, **FORMS[options.form]))
+        return
+    check_fused()
+    rates: dict[str, list[float]] = {form: [] for form in (LOOP, *FORMS)}
+    for _ in range(options.rounds):
+        for form, values in rates.items():
+            values.append(in_own_process(form, options.steps))
+        print({form: round(values[-1]) for form, values in rates.items()}, flush=True)
+    rows = table(rates)
+    print(*rows, sep="\n")
     write_rows("throughput", rows, seed=0)
 
 

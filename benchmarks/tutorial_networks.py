@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from organza.layers.upsample import UpsampleConv2d
+
 
 class Generator(nn.Module):
-    """Linear to 128x7x7, two stages of nearest x2 and 3x3 convolution (128, 64), a 3x3 convolution to one channel."""
+    """Linear to 128x7x7, two stages of nearest x2 and 3x3 convolution (128, 64), a 3x3 convolution to one channel.
 
-    def __init__(self, shape: tuple[int, ...] = (1, 28, 28), classes: int = 0, *, z_dim: int = 100) -> None:
+    `fused` computes each stage in one operation; the parameters and the function are the same.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...] = (1, 28, 28), classes: int = 0, *, z_dim: int = 100, fused: bool = False
+    ) -> None:
         super().__init__()
         self.z_dim = z_dim
         self.linear = nn.Linear(z_dim, 128 * 7 * 7)
         self.layers = nn.Sequential(
             nn.BatchNorm2d(128),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(128, 128, 3, padding=1),
+            *stage(128, 128, fused),
             nn.BatchNorm2d(128),
             nn.LeakyReLU(0.2),
-            nn.Upsample(scale_factor=2),
-            nn.Conv2d(128, 64, 3, padding=1),
+            *stage(128, 64, fused),
             nn.BatchNorm2d(64),
             nn.LeakyReLU(0.2),
             nn.Conv2d(64, 1, 3, padding=1),
@@ -29,6 +34,13 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noise [B, 100] -> images [B, 1, 28, 28] in [-1, 1]."""
         return self.layers(self.linear(z).view(-1, 128, 7, 7))
+
+
+def stage(before: int, after: int, fused: bool) -> tuple[nn.Module, nn.Module]:
+    """Twice the size and a 3x3 convolution, under the same names in both forms."""
+    if fused:
+        return nn.Identity(), UpsampleConv2d(before, after)
+    return nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)
 
 
 class Discriminator(nn.Module):

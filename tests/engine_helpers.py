@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 
 import organza
-from organza.api import prepare
-from organza.config import Model, Penalty, Schedule
+from organza.config import Penalty, Schedule, override
 from organza.data.store import ImageStore
 from organza.recipes import RECIPES
 from organza.reporter import Silent
+from organza.training.assemble import resolve
 from organza.training.checkpoint import load as load_checkpoint
 from organza.training.trainer import Trainer
 
@@ -26,7 +27,7 @@ SMALL = {
     "width": 8, "max_width": 16, "z_dim": 8, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 8,
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["engine_helpers"])
+FORKS.set_forkserver_preload(["engine_helpers", "torch._dynamo"])  # the plan needs the latter
 
 
 def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
@@ -62,9 +63,6 @@ def small_store(shape=SHAPE, rows=ROWS, classes=3) -> ImageStore:
 
 def small_config(recipe: str, changes=None, shape=SHAPE):
     """A complete configuration for `small_store(shape)`."""
-    from organza.config import override
-    from organza.training.assemble import resolve
-
     wanted = shrunk(recipe, shape) | (changes or {})
     return resolve(override(RECIPES[recipe](shape, "laptop"), wanted))
 
@@ -185,4 +183,31 @@ def newest(path: Path) -> dict:
     return load_checkpoint(sorted((path / "checkpoints").glob("[0-9]*.safetensors"))[-1])
 
 
-__all__ = [name for name in dir() if not name.startswith("_")] + ["Model", "prepare", "time"]
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return place.getsockname()[1]
+
+
+def _as_rank(rank: int, world: int, port: int, work, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in places.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    work(rank, *arguments)
+
+
+def as_processes(work, *arguments, world: int = 2, timeout: float = 240) -> list[int]:
+    """Exit codes of `work(rank, *arguments)` in processes with the environment that torchrun gives them."""
+    port = free_port()
+    processes = [FORKS.Process(target=_as_rank, args=(r, world, port, work, arguments)) for r in range(world)]
+    for process in processes:
+        process.start()
+    until = time.monotonic() + timeout
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+    hanging = [process for process in processes if process.exitcode is None]
+    for process in hanging:
+        process.kill()
+    assert not hanging, "processes hang"
+    return [process.exitcode for process in processes]

@@ -30,7 +30,8 @@ class Console:
         self.lively = self.console.is_terminal and not self.console.is_dumb_terminal
         self.status: Status | None = None
         self.live: Live | None = None
-        self.next = self.said = 0.0  # when to draw next, when a line was printed last
+        self.next = 0.0 if self.lively else time.monotonic() + SPEAK  # when to draw or to speak of work again
+        self.said = 0.0  # when a line was printed last
         self.now = (0, 0, 0.0, 0.0)  # images, total, rate, seconds left
         self.last = -1  # images of the newest line
         self.scalars: dict[str, float] = {}

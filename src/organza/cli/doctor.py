@@ -6,10 +6,10 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, arg
 
 from organza.cli.console import Console
 from organza.config import ConfigError
@@ -24,11 +24,10 @@ MARKS = {"ok": ("OK", "green"), "warning": ("warning", "yellow"), "problem": ("P
 class Options:
     """Look at this machine by trying it: versions, devices, speed, memory, disk, data and extras.
 
-    The exit code is 1 where something must be done before training, else 0. Paste the JSON into bug reports; it names
-    no user and no host, but the folders of the data and of this call.
+    The exit code is 1 where something must be done before training, else 0. Bug reports want the output of --json; look
+    at the folders that it names before you paste it.
     """
 
-    run: Annotated[str, Positional, arg(metavar="", help="", help_behavior_hint="")] = ""
     device: Annotated[
         str, arg(metavar="auto|cpu|cuda|mps", help="what to time (default auto)", help_behavior_hint="")
     ] = "auto"
@@ -37,12 +36,9 @@ class Options:
 
 def main(argv: list[str]) -> None:
     """Examine and print. Raises ConfigError for a run or an unknown device, SystemExit(1) for a problem."""
-    options = tyro.cli(Options, args=argv, prog="organza doctor")
-    if options.run:
-        raise ConfigError(
-            f"doctor looks at this machine, and cannot look at a run such as '{options.run}' yet; type organza doctor, "
-            f"or for the curves and notes of the run: organza report {options.run}"
-        )
+    options, rest = tyro.cli(Options, args=argv, prog="organza doctor", return_unknown_args=True)
+    if rest:
+        _refuse(rest[0])
     with Console() as console:
         if not options.json:
             console.wait("looking at this machine")
@@ -55,6 +51,15 @@ def main(argv: list[str]) -> None:
         _render(console, findings)
     if any(finding.status == "problem" for finding in findings):
         raise SystemExit(1)
+
+
+def _refuse(word: str) -> NoReturn:
+    if word.startswith("-"):
+        raise ConfigError(f"unknown option '{word}'; see organza doctor --help")
+    raise ConfigError(
+        f"doctor looks at this machine, and cannot look at a run such as '{word}' yet; type organza doctor, or for the "
+        f"curves and notes of the run: organza report {word}"
+    )
 
 
 def _render(console: Console, findings: Sequence[Finding]) -> None:

@@ -25,7 +25,7 @@ LARGEST_GRID = 10_000  # samples in one picture
 
 @dataclass(frozen=True)
 class Options:
-    """Draw samples from a trained GAN; sample i comes from seed i alone, on every machine.
+    """Draw samples from a trained GAN; each sample comes from its seed alone.
 
     PATH may end in .png (one grid), .npy (the array alone: images uint8 [N, C, H, W], points float32 [N, D]) or .npz
     (images or points, seeds, labels); else it is a folder, with one picture for each seed.

@@ -98,5 +98,5 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
         network.to(device)
     for parameter in network.parameters():
         if parameter.dim() == 4:  # not Module.to, which cannot change the layout of the fake tensors of a plan
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = parameter.data.clone(memory_format=torch.channels_last)
     return network

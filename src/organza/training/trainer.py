@@ -226,7 +226,7 @@ class Trainer:
         self.window.clear()
         for kind, rows in state["random"].items():
             if len(rows) == world():  # with another number of processes dropout starts anew
-                row = rows[rank()].cpu()
+                row = rows[rank()].cpu().clone()  # torch misreads a view
                 torch.set_rng_state(row) if kind == "cpu" else torch.cuda.set_rng_state(row, self.device)
 
 
