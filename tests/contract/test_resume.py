@@ -5,7 +5,16 @@ import random
 import pytest
 import torch
 from engine_helpers import (
-    CPU, assert_equal_trees, in_process, log_of, newest, shrunk, small_config, small_store, variants, write_data,
+    CPU,
+    assert_equal_trees,
+    in_process,
+    log_of,
+    newest,
+    shrunk,
+    small_config,
+    small_store,
+    variants,
+    write_data,
 )  # fmt: skip
 
 import organza

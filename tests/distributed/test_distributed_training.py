@@ -18,8 +18,8 @@ from organza.reporter import Silent
 
 CHANGES = shrunk("dcgan") | EVERYTHING | {"images": 160}
 SCRIPT = """
-import sys, os, time, signal
-sys.path.insert(0, {tests!r})
+import os, sys
+sys.path[:0] = {folders!r}
 from test_distributed_training import train_once
 train_once(int(os.environ["RANK"]), sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
 """
@@ -119,7 +119,7 @@ def torchrun(script: Path, *arguments: str) -> subprocess.CompletedProcess:
 def test_under_torchrun(whole, data, tmp_path):
     """The real launcher: a process that dies ends the run, and the same command with resume completes it."""
     script, out = tmp_path / "go.py", str(tmp_path / "run")
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent)) .replace("import sys,", "import sys,", 1))
+    script.write_text(SCRIPT.format(folders=[str(folder) for folder in Path(__file__).parents[:2]]))
     failed = torchrun(script, data, out, "1", "5")
     assert failed.returncode != 0
     assert time.time() - float(Path(f"{out}-died").read_text()) < 60

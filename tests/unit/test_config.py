@@ -4,7 +4,16 @@ import json
 import pytest
 
 from organza.config import (
-    Config, ConfigError, Model, Penalty, Schedule, coerce, difference, from_dict, override, to_dict,
+    Config,
+    ConfigError,
+    Model,
+    Penalty,
+    Schedule,
+    coerce,
+    difference,
+    from_dict,
+    override,
+    to_dict,
 )  # fmt: skip
 from organza.recipes import RECIPES
 from organza.training.assemble import resolve

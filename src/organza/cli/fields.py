@@ -62,8 +62,7 @@ def _walk(node: Any, path: str, parent: str = "") -> Iterator[Field]:
             scheduled = isinstance(value, Schedule) and about.get(field.name)
             yield from _walk(value, f"{here}.", f"{scheduled}: " if scheduled else "")
         elif value and isinstance(value, tuple) and isinstance(value[0], Penalty):
-            yield Field(here, ",".join(item.name for item in value), about.get(field.name, ""))
-            for item in value:
+            for item in value:  # their bare names are not shown: typed, they would stand for weights of 1
                 yield from (f for f in _walk(item, f"{here}.{item.name}.") if not f.path.endswith(".name"))
         else:
             yield Field(here, typed(value), parent + about.get(field.name, ""))

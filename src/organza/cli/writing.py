@@ -97,7 +97,7 @@ class Writer:
     def _class(self, i: int) -> str:
         if self.labels is None:
             return ""
-        return "-" + (re.sub(r"[^\w.]+", "_", self.gan.classes[self.labels[i]]).strip("._") or str(self.labels[i]))
+        return "-" + (re.sub(r"[^\w.-]+", "_", self.gan.classes[self.labels[i]]).strip("._-") or str(self.labels[i]))
 
     def _mark(self, seed: int) -> PngInfo | None:
         if not self.marked:

@@ -66,7 +66,8 @@ def examine(here: Path = Path(), device: str = "auto") -> list[Finding]:
     found: list[Finding] = []
     for name, check in checks.items():
         try:
-            found += check()
+            with torch.random.fork_rng([place] if place.type == "cuda" else []):
+                found += check()
         except Exception as problem:  # a broken installation breaks in any way, and the other lines still help
             told = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else 'no message'}"
             found.append(Finding(name, "problem", told, "install torch anew for this machine: https://pytorch.org"))
@@ -148,14 +149,12 @@ def _channels_last(device: torch.device) -> Iterator[Finding]:
 def _speed(device: torch.device) -> Iterator[Finding]:
     before = torch.get_num_threads()
     torch.set_num_threads(min(BENCHMARK_THREADS, _cores()))
-    kept = torch.get_rng_state()
     try:
         config = resolve(RECIPES[DEFAULT]((1, 28, 28), "laptop"))
         rate = _rate(config, device)
         threads = f" with {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     finally:
         torch.set_num_threads(before)
-        torch.set_rng_state(kept)
     told = f"{DEFAULT} on digits: {rate:,.0f} images/s on {device}{threads}; its run takes about "
     seconds = config.images / rate
     slow = seconds > 2 * 3600

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +21,12 @@ from organza.latent.sampling import every_class, generate, latents
 from organza.models import build
 from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError, checksum, refuse_pickle
+from organza.training.precision import pick_device
 from organza.training.run import write_json, write_text
 
 FORMAT = 1
+FILES = ("model.safetensors", "config.json")
+LARGEST = 65_536  # of the numbers that describe a network; a hostile file could else fill memory and time
 
 Labels = int | str | Sequence[int | str] | Tensor | None
 """Numbers or names, one for all samples or one for each."""
@@ -66,7 +71,9 @@ class GAN:
             return every_class(count, len(self.classes))
         if not self.classes:
             raise ValueError(f"this GAN ({self.recipe}) is unconditional: it takes no labels")
-        wanted = [labels] * count if isinstance(labels, (int, str)) else list(labels)
+        wanted = (
+            list(labels) if isinstance(labels, (Sequence, Tensor)) and not isinstance(labels, str) else [labels] * count
+        )
         if len(wanted) != count:
             raise ValueError(f"{len(wanted)} labels for {count} samples; give one for all, or one for each")
         return torch.tensor([self._label(label) for label in wanted])
@@ -74,7 +81,10 @@ class GAN:
     def _label(self, label: int | str | Tensor) -> int:
         if label in self.classes:
             return self.classes.index(str(label))
-        number = int(label) if not isinstance(label, str) or label.isdigit() else -1
+        try:
+            number = int(label) if isinstance(label, str) and label.isdecimal() else operator.index(label)
+        except TypeError:  # a word that is no class, or a broken number
+            number = -1
         if not 0 <= number < len(self.classes):
             raise ValueError(f"no label '{label}'{closest(str(label), self.classes)}")
         return number
@@ -107,19 +117,24 @@ def save(gan: GAN, folder: Path, card: str) -> None:
 def load(path: str | Path, device: str = "cpu") -> GAN:
     """The GAN in a run folder or an exported folder; nothing else of either is needed, no data and no code.
 
-    Raises FileNotFoundError where there is none, ValueError for a refused file (a pickle) or a damaged one.
+    Raises FileNotFoundError where there is none, ValueError for a refused file (a pickle) or a damaged one, and
+    ConfigError for a device that is not there.
     """
-    given = Path(path)
+    given, place = Path(path), pick_device(device)
     if given.is_file():
         refuse_pickle(given)
+        if given.name not in FILES:
+            raise DamagedError(f"{given} alone is no GAN; give a run folder, or a folder with {' and '.join(FILES)}")
         given = given.parent
     folder = given / "model" if (given / "model" / "config.json").is_file() else given
     if not (folder / "model.safetensors").is_file():
         raise FileNotFoundError(_missing(given))
     try:
         about = json.loads((folder / "config.json").read_text())
-        return _open(about, folder / "model.safetensors", torch.device(device))
-    except (KeyError, TypeError, json.JSONDecodeError) as problem:
+        return _open(about, folder / "model.safetensors", place)
+    except DamagedError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise DamagedError(f"{folder / 'config.json'} does not describe a GAN of Organza: {problem!r}") from None
 
 
@@ -127,10 +142,22 @@ def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
     if about["format"] != FORMAT:
         raise DamagedError(f"{weights.parent} has format {about['format']}; this version of Organza reads {FORMAT}")
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in about["generator"].items() if key != "name"}
-    model, shape = Model(name=about["generator"]["name"], options=options), tuple(about["shape"])
+    model, shape, classes = (
+        Model(name=about["generator"]["name"], options=options),
+        tuple(about["shape"]),
+        about["classes"],
+    )
+    _must_be_sane([about["generator"], about["shape"]])
+    if not all(type(side) is int and side > 0 for side in shape):
+        raise DamagedError(f"no sample has the shape {shape}")
     try:
-        generator = build(model, "generator", shape, len(about["classes"]))
-        generator.load_state_dict(_whole(weights))
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of layers without elements
+            planned = build(model, "generator", shape, len(classes))
+        tensors = _whole(weights)
+        _must_fit(planned, tensors)  # before any memory is taken for it
+        generator = build(model, "generator", shape, len(classes))
+        generator.load_state_dict(tensors)
     except (ConfigError, RuntimeError, SafetensorError) as problem:
         raise DamagedError(f"{weights.parent} cannot be loaded: {problem}") from None
     generator.eval().requires_grad_(False).to(device)
@@ -138,7 +165,7 @@ def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
         generator,
         model,
         shape,
-        tuple(about["classes"]),
+        tuple(classes),
         about["recipe"],
         about["training"],
         hashlib.sha256(weights.read_bytes()).hexdigest(),
@@ -151,6 +178,25 @@ def _whole(weights: Path) -> dict[str, Tensor]:
         if (file.metadata() or {}).get("checksum") != str(checksum(tensors)):
             raise DamagedError(f"{weights} is damaged: its checksum does not match")
     return tensors
+
+
+def _must_be_sane(values: Any) -> None:
+    """Raise DamagedError for numbers that no network has."""
+    for value in values.values() if isinstance(values, dict) else values:
+        if isinstance(value, (dict, list)):
+            _must_be_sane(value)
+        elif isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+            raise DamagedError(f"a network with the number {value} in its description is not built")
+
+
+def _must_fit(planned: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Raise DamagedError when the weights have other names or shapes than the network that is described."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in planned.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if differing := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
+        raise DamagedError(
+            f"config.json describes other weights than model.safetensors holds: {', '.join(differing[:5])}"
+        )
 
 
 def _missing(given: Path) -> str:

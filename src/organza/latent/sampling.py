@@ -18,7 +18,7 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float | None = None) -
     rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
     z = torch.from_numpy(np.concatenate(rows) if rows else np.empty((0, z_dim)))
     if truncation is not None:
-        if truncation <= 0:
+        if not truncation > 0:
             raise ValueError(f"truncation is {truncation}; it takes a number above 0, such as 0.7")
         below = torch.special.ndtr(torch.tensor(-truncation, dtype=torch.float64))
         z = torch.special.ndtri(below + torch.special.ndtr(z) * (1 - 2 * below))

@@ -41,10 +41,10 @@ class Generator(nn.Module):
         self.project = nn.Linear(z_dim + classes, widths[0] * self.sizes[0][0] * self.sizes[0][1], bias=norm == "none")
         self.first = nn.Sequential(*_norm(norm, widths[0]), _act(slope))
         self.stages = nn.ModuleList(
-            nn.Sequential(_up(before, after, upsample, bias=norm == "none"), *_norm(norm, after), _act(slope))
-            for before, after in itertools.pairwise(widths)
+            nn.Sequential(_up(before, after, upsample, size, bias=norm == "none"), *_norm(norm, after), _act(slope))
+            for (before, after), size in zip(itertools.pairwise(widths), self.sizes[1:], strict=False)
         )
-        self.last = _up(widths[-1], channels, upsample, bias=True)
+        self.last = _up(widths[-1], channels, upsample, self.sizes[-1], bias=True)
         self.apply(_initialise)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -53,9 +53,9 @@ class Generator(nn.Module):
             assert labels is not None
             z = torch.cat([z, F.one_hot(labels, self.classes).to(z.dtype)], 1)
         x = self.first(self.project(z).view(-1, *self.base).contiguous(memory_format=torch.channels_last))
-        for stage, (height, width) in zip([*self.stages, self.last], self.sizes[1:], strict=True):
-            x = stage(x)[:, :, :height, :width]  # 4 -> 8 -> 7: an odd size loses the last row
-        return x.tanh()
+        for stage in self.stages:
+            x = stage(x)
+        return self.last(x).tanh()
 
 
 class Discriminator(nn.Module):
@@ -75,8 +75,7 @@ class Discriminator(nn.Module):
             zip(itertools.pairwise([channels + classes, *widths]), sizes, strict=False)
         ):
             bare = i == 0 or norm == "none"  # the paper leaves D's input layer without norm
-            layers += [nn.ZeroPad2d((0, w % 2, 0, h % 2))] if h % 2 or w % 2 else []
-            layers += [nn.Conv2d(before, after, 4, 2, 1, bias=bare), *([] if bare else _norm(norm, after))]
+            layers += [nn.Conv2d(before, after, _kernel(h, w), 2, 1, bias=bare), *([] if bare else _norm(norm, after))]
             layers += [nn.LeakyReLU(0.2), *([nn.Dropout2d(dropout)] if dropout else [])]
         self.layers = nn.Sequential(*layers)
         self.head = nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], 1)
@@ -105,10 +104,16 @@ def _norm(name: Norm, channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels) if name == "batch" else nn.InstanceNorm2d(channels, affine=True)]
 
 
-def _up(before: int, after: int, how: Upsample, bias: bool) -> nn.Module:
+def _up(before: int, after: int, how: Upsample, size: tuple[int, int], bias: bool) -> nn.Module:
+    """To the given size, which is twice the one before or one less."""
     if how == "transposed":
-        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
-    return UpsampleConv2d(before, after, bias)
+        return nn.ConvTranspose2d(before, after, _kernel(*size), 2, 1, bias=bias)
+    return UpsampleConv2d(before, after, bias, size)
+
+
+def _kernel(height: int, width: int) -> tuple[int, int]:
+    """4 where the larger size is even, as in the paper; 3 where it is odd, which makes 7 of 4 and 4 of 7."""
+    return 4 - height % 2, 4 - width % 2
 
 
 def _initialise(module: nn.Module) -> None:

@@ -45,9 +45,9 @@ def _laptop(shape: Shape) -> Config:
     _, height, width = image(shape)
     images = 600_000 if height * width <= 32 * 32 else 300_000
     generator = {"z_dim": 100, "width": 64, "max_width": 128, "upsample": "transposed", "norm": "batch", "slope": 0.0}
-    discriminator = {"width": 32, "max_width": 128, "norm": "batch", "dropout": 0.0}
+    discriminator = {"width": 24, "max_width": 96, "norm": "batch", "dropout": 0.0}
     if height * width > 32 * 32:
-        generator["max_width"] = discriminator["max_width"] = 256
+        generator["max_width"], discriminator["max_width"] = 256, 192
     rate = Schedule(start=2e-3, end=1e-4, images=images, shape="linear")
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
     return Config(
@@ -57,7 +57,7 @@ def _laptop(shape: Shape) -> Config:
         loss="non-saturating",
         share_fakes=True,
         data=Data(),
-        batch=64,
+        batch=48,
         images=images,
         ema=EMA(half_life=20_000.0, ramp=0.05),
         precision="auto",

@@ -58,7 +58,7 @@ def _images(size: Size) -> Config:
         share_fakes=True,
         data=Data(),
         batch=64,
-        images=2_000_000 if size == "laptop" else 12_000_000,
+        images=1_000_000 if size == "laptop" else 12_000_000,
         ema=EMA(half_life=20_000.0, ramp=0.05),
         precision="float32",
         output=Output(log=10_000, samples=100_000, checkpoint=200_000),

@@ -129,7 +129,7 @@ def _laptop(column: Column) -> Column:
     """
     start, end = column.gamma
     return Column(
-        side=column.side, images=150_000, burn_in=60_000, batch=64, lr=(1e-3, 3e-4), gamma=(10 * start, 20 * end),
+        side=column.side, images=100_000, burn_in=60_000, batch=64, lr=(1e-3, 3e-4), gamma=(10 * start, 20 * end),
         half_life=10_000.0, flip=column.flip,
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ def _laptop() -> Config:
         generator=Model(name="dcgan", options=generator),
         discriminator=Model(name="dcgan", options={**networks, "norm": "none", "dropout": 0.0}),
         lr=5e-4,
-        images=600_000,
+        images=300_000,
         ema=EMA(half_life=20_000.0, ramp=0.05),
         output=Output(log=5_000, samples=50_000, checkpoint=100_000),
     )

@@ -24,7 +24,7 @@ from organza.training.checkpoint import optimizer_state, restore_module, restore
 from organza.training.distributed import any_process, mean, of_all_processes, rank, synchronised, world
 from organza.training.guard import ROLLBACKS, BrokenError, Guard
 from organza.training.outputs import Outputs
-from organza.training.turn import Player, freeze
+from organza.training.turn import Player
 
 SMOOTHING = 0.9  # of the images a second, from step to step
 
@@ -108,7 +108,7 @@ class Trainer:
     def _take_turn(self, name: str, batch: Batch, fake: Tensor | None, counted: int = 0) -> None:
         """One turn of one player, while the other is frozen."""
         for other in self.players.values():
-            freeze(other.network, other.name != name)
+            other.freeze(other.name != name)
         player, parts = self.players[name], self.config.accumulate
         extra = ()
         if name == "discriminator":
@@ -126,7 +126,7 @@ class Trainer:
 
     def _shared_pass(self) -> tuple[Batch, Tensor]:
         """One pass of G for both turns: D learns from the detached fakes, then G through D's judgement of them."""
-        freeze(self.game.generator, False)
+        self.players["generator"].freeze(False)
         batch = self.batches.next()
         return batch, self.game.generate(batch)
 

@@ -45,9 +45,11 @@ class Player:
     compute: Compute
     optimizer: torch.optim.Optimizer = field(init=False)
     turn: nn.Module = field(init=False)
+    parameters: list[nn.Parameter] = field(init=False)
     turns_taken: int = 0
 
     def __post_init__(self) -> None:
+        self.parameters = list(self.network.parameters())  # once: walking through the modules costs as much as a layer
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
         self.turn = wrap(Turn(self.network, self.compute))
 
@@ -63,13 +65,18 @@ class Player:
             stats.append(seen)
         norms = self._gradient_norms()
         if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
         self.turns_taken += 1
         return _mean(stats) | {f"gradient/{self.name}": norms.norm()}, norms
 
+    def freeze(self, frozen: bool) -> None:
+        """Keep the network out of (or in) the backward pass; it still passes gradients through to its input."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(not frozen)
+
     def _gradient_norms(self) -> Tensor:
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.network.parameters()]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         return torch.stack(torch._foreach_norm(gradients))
 
 
@@ -95,12 +102,6 @@ def set_rates(optimizer: torch.optim.Optimizer, settings: config.Optimizer, imag
             group["betas"] = (settings.beta1, value_at(settings.beta2, images))
         if "alpha" in group:  # RMSprop's name for it
             group["alpha"] = value_at(settings.beta2, images)
-
-
-def freeze(network: nn.Module, frozen: bool = True) -> None:
-    """Keep a network out of (or in) the backward pass; it still passes gradients through to its input."""
-    for parameter in network.parameters():
-        parameter.requires_grad_(not frozen)
 
 
 def _sync_at(turn: nn.Module, last: bool) -> Any:

@@ -34,7 +34,7 @@ def test_the_help_of_no_verb_needs_torch():
         "    except SystemExit as end: assert not end.code, end.code\n"
         "    assert 'torch' not in sys.modules, verb\n"
         "main(['recipes']); main(['recipes', 'r3gan']); main(['recipes', 'dcgan', '--json'])\n"
-        "for words in (['train', 'dcgn'], ['train', '--imagse', '5'], ['train', '--batch', 'x'], ['doctor', 'runs/x']):\n"
+        "for words in (['train', 'dcgn'], ['train', '--imagse', '5'], ['train', '--batch', 'x'], ['doctor', 'x']):\n"
         "    try: main(words)\n"
         "    except SystemExit as end: assert end.code == 2, end.code\n"
         "assert 'torch' not in sys.modules"

@@ -24,7 +24,9 @@ def test_dashes_stand_for_underscores_but_not_in_names_of_penalties():
     assert field_name("generator.model.max-width") == "generator.model.max_width"
 
 
-@pytest.mark.parametrize("line", ["--data.flip dcgan", "dcgan --data.flip", "--data.flip true dcgan", "--data.flip=true dcgan"])  # fmt: skip
+@pytest.mark.parametrize(
+    "line", ["--data.flip dcgan", "dcgan --data.flip", "--data.flip true dcgan", "--data.flip=true dcgan"]
+)
 def test_a_bare_flag_is_true(line):
     known, changes = parted(line)
     assert known == ["dcgan"]
@@ -56,7 +58,7 @@ def test_unknown_options_name_the_closest(line, message):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("5", 5), ("200_000", 200_000), ("200k", 200_000), ("1M", 1_000_000), ("1.5m", 1_500_000), ("2e5", 200_000), ("0", 0)],
+    [("5", 5), ("200_000", 200_000), ("200k", 200_000), ("1M", 1_000_000), ("1.5m", 1_500_000), ("2e5", 200_000)],
 )  # fmt: skip
 def test_counts(text, value):
     assert count(text, "images") == value

@@ -1,5 +1,4 @@
 import json
-import os
 import pickle
 import resource
 from pathlib import Path
@@ -12,7 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from organza.training.checkpoint import (
-    DamagedError, load, optimizer_state, refuse_pickle, restore_module, restore_optimizer, save,
+    DamagedError,
+    load,
+    optimizer_state,
+    refuse_pickle,
+    restore_module,
+    restore_optimizer,
+    save,
 )  # fmt: skip
 from organza.training.run import Run
 
@@ -242,4 +247,4 @@ def test_checkpoints_are_plain_safetensors(tmp_path):
     save(tmp_path / "1.safetensors", tree())
     with safe_open(tmp_path / "1.safetensors", framework="pt") as file:
         assert "networks/g/a.weight" in file.keys()  # noqa: SIM118
-    assert os.path.getsize(tmp_path / "1.safetensors") < 4000
+    assert (tmp_path / "1.safetensors").stat().st_size < 4000

@@ -86,7 +86,7 @@ def test_other_noise_follows_a_rollback(tmp_path):
 
 
 def test_three_rollbacks_are_the_last(tmp_path):
-    run, reporter, trainer, status = sabotaged(tmp_path, steps=range(15, 400))
+    run, reporter, _, status = sabotaged(tmp_path, steps=range(15, 400))
     assert ROLLBACKS == 3
     assert isinstance(status, BrokenError)
     assert [note.split("(")[-1] for note in reporter.notes] == ["1 of 3)", "2 of 3)", "3 of 3)"]
