@@ -14,10 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from organza import recipes
     from organza.api import train
     from organza.data import open_dataset
     from organza.hub import load
-    from organza.recipes import RECIPES as recipes  # noqa: N811 (a name for users)
 
 __version__ = "0.1.0"
 __all__ = ["load", "open_dataset", "recipes", "train"]
@@ -26,15 +26,16 @@ _HOMES = {
     "train": ("organza.api", "train"),
     "load": ("organza.hub", "load"),
     "open_dataset": ("organza.data", "open_dataset"),
-    "recipes": ("organza.recipes", "RECIPES"),
+    "recipes": ("organza.recipes", None),  # the package: its catalogue is `organza.recipes.RECIPES`
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'organza' has no attribute '{name}'; it has {', '.join(__all__)}")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    home, attribute = _HOMES[name]
+    module = importlib.import_module(home)
+    return module if attribute is None else getattr(module, attribute)
 
 
 def __dir__() -> list[str]:

@@ -180,7 +180,9 @@ def _run(
             if limits.signal is not None:
                 run.stopped_by = limits.signal
                 reporter.note(f"{signal.Signals(limits.signal).name}: the step is done, saving")
-            outputs.end(trainer)
+            scores = outputs.end(trainer)
+            if scores:
+                reporter.tick(trainer.images, scores)
         finally:
             reporter.close()
             with suppress(OSError) if status == "failed" else nullcontext():  # the first error is the one to tell

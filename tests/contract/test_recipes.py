@@ -139,6 +139,10 @@ def runs(data, tmp_path_factory):
     return of
 
 
+def summary_source(path) -> str:
+    return json.loads((path / "config.json").read_text())["data"]["source"]
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_run_folder_is_whole(recipe, runs):
     path = runs(recipe).path
@@ -153,6 +157,12 @@ def test_the_run_folder_is_whole(recipe, runs):
     assert summary["images"] == 32
     assert summary["data"]["count"] == 37
     assert (path / "command.txt").read_text().strip()
+    trained, start = (path / "samples" / "000000-raw.png").read_bytes(), runs(recipe).path.parent / "start"
+    often = {"discriminator.turns": 1, "images": 16, "output.log": 10**6, "output.checkpoint": 10**6}
+    one = organza.train(
+        recipe, data=summary_source(path), out=start, device="cpu", changes=shrunk(recipe) | often | {"batch": 16}
+    )
+    assert (one.path / "samples" / "000000-raw.png").read_bytes() != trained  # the last grid is that of the last step
     for picture in (path / "samples").iterdir():
         with Image.open(picture) as image:
             image.load()

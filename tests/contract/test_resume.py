@@ -1,15 +1,18 @@
 """A run killed with SIGKILL at any step and resumed ends bit for bit as one that was never interrupted."""
 
 import random
+import time
 
 import pytest
 import torch
 from engine_helpers import (
     CPU,
+    FORKS,
     assert_equal_trees,
     in_process,
     log_of,
     newest,
+    run_once,
     shrunk,
     small_config,
     small_store,
@@ -22,7 +25,6 @@ from organza.training.trainer import Trainer
 
 IMAGES = 160
 STEPS = {"wgan-gp": 4, "dcgan-everything": 10}  # 5 and 2 turns a step
-CUTS = ("after a checkpoint", "between", "while saving", "at the first step")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,34 @@ def test_death_at_many_steps(name, kill_after, arguments, whole, tmp_path):
     assert in_process(arguments(name, folder, resume=True)) == 0
     assert_equal_trees(newest(folder), newest(whole(name)))
     assert log_of(folder) == log_of(whole(name))
+
+
+def lines(folder) -> int:
+    file = folder / "log.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+@pytest.mark.parametrize("name", ["gan-dropout-flip", "r3gan"])
+def test_killed_from_outside_at_random_moments(name, arguments, whole, tmp_path):
+    """Wherever the signal falls: in a step, a log line, a grid, a checkpoint, the model, the report."""
+    folder, chance, deaths = tmp_path / "run", random.Random(name), 0
+    for _ in range(4):
+        started = any((folder / "checkpoints").glob("*.safetensors"))
+        process = FORKS.Process(target=run_once, args=(arguments(name, folder, resume=started),))
+        process.start()
+        until = lines(folder) + chance.randint(1, 2)
+        while lines(folder) < until and process.is_alive():
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.03))
+        process.kill()
+        process.join()
+        deaths += process.exitcode == -9
+    assert deaths > 0
+    started = any((folder / "checkpoints").glob("*.safetensors"))
+    assert in_process(arguments(name, folder, resume=started)) == 0
+    assert_equal_trees(newest(folder), newest(whole(name)))
+    assert log_of(folder) == log_of(whole(name))
+    assert torch.equal(organza.load(folder).sample(4), organza.load(whole(name)).sample(4))
 
 
 def test_the_first_checkpoint_torn_in_writing_is_a_fresh_start(arguments, whole, tmp_path):

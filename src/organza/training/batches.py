@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from organza.config import ConfigError
 from organza.data.store import ImageStore
 from organza.games.latent import Batch
 
@@ -46,11 +47,17 @@ class Batches:
         return {"drawn": self.drawn, "noise": self.noise.get_state()}
 
     def restore(self, state: dict[str, Tensor | int]) -> None:
-        """Go on where `state` was taken."""
+        """Go on where `state` was taken. Raises ConfigError for the random numbers of another kind of device."""
         assert isinstance(state["drawn"], int)
         assert isinstance(state["noise"], Tensor)
         self.drawn = state["drawn"]
-        self.noise.set_state(state["noise"])
+        try:
+            self.noise.set_state(state["noise"])
+        except (RuntimeError, TypeError):
+            raise ConfigError(
+                f"this run was trained on another kind of device than {self.device}, whose random numbers cannot go on "
+                "here; resume it there with --device"
+            ) from None
 
     def _rows(self) -> Tensor:
         count, taken = len(self.images), []

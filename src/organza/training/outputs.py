@@ -79,11 +79,10 @@ class Outputs:
         self.close("running", trainer)
         return scores
 
-    def end(self, trainer: Trainer) -> None:
-        """After the last step: the last grids and checkpoint."""
-        if not (self.run.path / "samples" / f"{trainer.images // 1000:06d}-ema.png").exists():
-            self.grids(trainer)
-        self.checkpoint(trainer)
+    def end(self, trainer: Trainer) -> dict[str, float]:
+        """After the last step: the last grids and checkpoint; what was logged of the score."""
+        self.grids(trainer)
+        return self.checkpoint(trainer)
 
     def close(self, status: str, trainer: Trainer) -> None:
         """Write how the run stands and its report."""

@@ -80,10 +80,11 @@ def test_without_penalty_the_players_circle_for_ever(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_far_from_the_equilibrium_they_do_not_converge_either(loss):
-    norms = orbit(loss, 1.0, 400).norm(dim=1)
-    assert norms.min() > 0.9 * norms[0]
-    assert norms[-1] > norms[0]
+def test_far_from_the_equilibrium_they_do_not_get_there_either(loss):
+    """Logistic losses drift inwards, more and more slowly; with R1 a shorter orbit ends below 1e-3."""
+    norms = orbit(loss, 1.0, 800).norm(dim=1)
+    assert norms.min() > 0.3 * norms[0]
+    assert norms[400:].min() > 0.75 * norms[400]
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -118,7 +119,6 @@ def test_with_r1_they_converge_from_afar(loss):
 
 def test_wgan_gp_does_not_converge():
     """Its penalty keeps |psi| near 1 (section 4.1 of the paper): theta passes 0 again and again."""
-    places = orbit("wasserstein", 1.0, 400, "gradient-norm", 20.0)
-    late = places[200:, 0]
-    assert late.abs().max() > 0.02
-    assert (late[1:] * late[:-1] < 0).sum() >= 2
+    late = orbit("wasserstein", 1.0, 800, "gradient-norm", 1.0)[400:, 0]
+    assert 1.2 < late.abs().max() < 1.7
+    assert 4 <= (late[1:] * late[:-1] < 0).sum() <= 8

@@ -3,6 +3,7 @@ import pytest
 import torch
 from engine_helpers import CPU, SHAPE, small_store
 
+from organza.config import ConfigError
 from organza.data.store import ImageStore
 from organza.training.batches import Batches, to_bytes, to_range
 
@@ -68,6 +69,12 @@ def test_processes_together_see_what_one_would(world):
         for part in PARTS:
             assert torch.equal(torch.cat([getattr(share, part) for share in shares]), getattr(whole, part))
             assert len(getattr(shares[0], part)) == 8 // world
+
+
+def test_random_numbers_of_another_device_are_refused():
+    source = batches()
+    with pytest.raises(ConfigError, match="another kind of device"):
+        source.restore({"drawn": 8, "noise": torch.zeros(16, dtype=torch.uint8)})  # CUDA's state has 16 bytes
 
 
 def test_flip_mirrors_about_half():
