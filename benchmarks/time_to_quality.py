@@ -37,7 +37,7 @@ from organza.training.trainer import Trainer
 SAMPLES = 10_000
 LOOP_IMAGES = 300_000
 LOOP_MARKS = (10_000, 30_000, 60_000, 120_000, 180_000, 240_000, 300_000)
-ORGANZA_MARKS = (5, 10, 15, 20, 25, 30, 40, 50, 60, 90, 120, 150, 180, 210, 240, 270, 300)  # seconds
+ORGANZA_MARKS = (5, *range(10, 31), 40, 60, 90, 120, 150, 180, 210, 240, 270, 300)  # seconds
 
 
 class Judge:

@@ -106,7 +106,10 @@ class Output:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that decides a run. Two runs with equal configurations on one machine are equal bit by bit."""
+    """Everything that decides a run.
+
+    On a CPU, equal configurations, versions, threads and numbers of processes give equal runs, bit by bit.
+    """
 
     recipe: str
     generator: Player
@@ -117,7 +120,7 @@ class Config:
     share_fakes: bool = False  # both players' turns use one generator pass; needs one turn each
     data: Data = Data()
     batch: int = 64  # real images in one turn, over all processes
-    accumulate: int = 1  # micro-batches in one turn
+    accumulate: int = 1  # micro-batches in one turn; batch norm sees each of them alone
     images: int = 1_000_000  # seen by the discriminator when the run ends
     ema: EMA = EMA()
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it

@@ -35,7 +35,7 @@ class Guard:
         self.since[player] = torch.where(before.any(), since, self.turns)
 
     def verdict(self) -> str | None:
-        """Which tensor of which module was not finite, or None; the one call that waits for the device."""
+        """Which tensor of which module was not finite, or None; this waits for the device."""
         for player in sorted(self.first, key=lambda name: int(self.since[name])):  # the other player falls ill later
             bad = self.first[player]
             names = [name for name, _ in self.networks[player].named_parameters()]

@@ -50,7 +50,10 @@ def test_initial_weights_have_the_papers_deviation() -> None:
 
 def test_labels_change_what_both_players_see() -> None:
     torch.manual_seed(0)
-    generator, discriminator = Generator((1, 28, 28), 10, width=8).eval(), Discriminator((1, 28, 28), 10, width=8).eval()
+    generator, discriminator = (
+        Generator((1, 28, 28), 10, width=8).eval(),
+        Discriminator((1, 28, 28), 10, width=8).eval(),
+    )
     z, ones, twos = torch.randn(2, 100), torch.tensor([1, 1]), torch.tensor([2, 2])
     images = generator(z, ones)
     assert (images - generator(z, twos)).abs().max() > 1e-4
