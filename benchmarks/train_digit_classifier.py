@@ -39,7 +39,8 @@ def main(path: str) -> None:
     network.half().float()
     with torch.no_grad():
         hits = sum(
-            int((network(x).argmax(1) == y).sum()) for x, y in zip(test.images.split(500), test.labels.split(500))
+            int((network(images).argmax(1) == labels).sum())
+            for images, labels in zip(test.images.split(500), test.labels.split(500), strict=True)
         )
     print(f"test accuracy {hits / len(test):.4f}")
     save_file({name: tensor.half() for name, tensor in network.state_dict().items()}, path)

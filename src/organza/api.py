@@ -48,7 +48,7 @@ def train(
     """Train a GAN and return its run folder; nothing is asked, everything has a default.
 
     `recipe` is a name of `organza.recipes.RECIPES` (dcgan), `data` any source of `organza.open_dataset`, `out` the run
-    folder (`runs/RECIPE-DATA`). The run ends after `images` seen by the discriminator or `minutes`, whichever comes first.
+    folder (`runs/RECIPE-DATA`). The run ends after `images` seen by the discriminator, or `minutes` if that is sooner.
     `changes` overrides configuration fields by dotted name: `{"generator.model.width": 32, "loss": "wasserstein"}`.
     `resume` goes on with the run in `out`, or with the newest in `runs/`. `dry_run` tells the plan to the reporter and
     writes nothing; the Run it returns has its complete `config`, and a path where nothing is yet.
