@@ -176,11 +176,12 @@ def _run(
             outputs.begin(trainer)
         status = "failed"
         try:
-            status = trainer.train(outputs, limits, reporter)
+            ended = trainer.train(outputs, limits, reporter)
             if limits.signal is not None:
                 run.stopped_by = limits.signal
                 reporter.note(f"{signal.Signals(limits.signal).name}: the step is done, saving")
             scores = outputs.end(trainer)
+            status = ended
             if scores:
                 reporter.tick(trainer.images, scores)
         finally:
