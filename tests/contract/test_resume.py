@@ -108,7 +108,7 @@ def test_killed_from_outside_at_random_moments(name, arguments, whole, tmp_path)
         process.start()
         until = lines(folder) + chance.randint(1, 2)
         while lines(folder) < until and process.is_alive():
-            time.sleep(0.001)
+            time.sleep(0.003)
         time.sleep(chance.uniform(0, 0.03))
         process.kill()
         process.join()

@@ -15,6 +15,7 @@ from engine_helpers import EVERYTHING, as_processes, assert_equal_trees, log_of,
 import organza
 from organza.config import ConfigError
 from organza.reporter import Silent
+from organza.training.guard import BrokenError
 
 CHANGES = shrunk("dcgan") | EVERYTHING | {"images": 160}
 SCRIPT = """
@@ -99,6 +100,14 @@ def test_a_dying_process_ends_the_other_with_an_error(doomed, data, tmp_path):
     assert not list(tmp_path.glob("run-done-*"))
 
 
+def test_one_process_can_go_on_with_the_run_of_two(data, tmp_path):
+    out = tmp_path / "run"
+    assert as_processes(train_once, data, str(out), 9, 5) == [-9, -9]
+    run = organza.train(out=out, resume=True, device="cpu")
+    assert run.summary["images"] == 160
+    assert [line["images"] for line in log_of(out)] == list(range(16, 161, 16))
+
+
 def test_an_uneven_batch_is_refused_before_anything_is_written(data, tmp_path):
     out = tmp_path / "run"
     codes = as_processes(_uneven, data, str(out))
@@ -109,6 +118,20 @@ def test_an_uneven_batch_is_refused_before_anything_is_written(data, tmp_path):
 def _uneven(rank: int, data: str, out: str) -> None:
     with pytest.raises(ConfigError, match="2 processes"):
         organza.train("dcgan", data=data, out=out, changes=shrunk("dcgan") | {"batch": 9}, device="cpu")
+
+
+def test_divergence_rolls_all_processes_back_and_ends_them(data, tmp_path):
+    out = tmp_path / "run"
+    assert as_processes(_diverging, data, str(out)) == [0, 0]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert newest(out)["counters"]["images"] == 0
+
+
+def _diverging(rank: int, data: str, out: str) -> None:
+    changes = shrunk("dcgan") | {"generator.optimizer.lr": 1e38, "generator.optimizer.name": "sgd"}
+    with pytest.raises(BrokenError, match="after 3 rollbacks"):
+        organza.train("dcgan", data=data, out=out, changes=changes, images=400, device="cpu")
 
 
 def torchrun(script: Path, *arguments: str) -> subprocess.CompletedProcess:
