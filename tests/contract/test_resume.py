@@ -1,5 +1,6 @@
 """A run killed with SIGKILL at any step and resumed ends bit for bit as one that was never interrupted."""
 
+import copy
 import random
 import time
 
@@ -193,9 +194,12 @@ def test_state_and_restore_at_random_steps(name):
 def test_a_snapshot_is_no_view_of_the_living_state():
     trainer = Trainer(small_config("dcgan"), small_store(), CPU)
     trainer.step()
-    one, two = trainer.state(), trainer.state()
+    snapshot = trainer.state()
+    before = copy.deepcopy(snapshot)
     trainer.step()
-    assert_equal_trees(one, two)
+    assert_equal_trees(snapshot, before)
+    with pytest.raises(AssertionError):
+        assert_equal_trees(trainer.state(), before)
 
 
 def test_telling_the_plan_changes_nothing(tmp_path):
@@ -204,7 +208,7 @@ def test_telling_the_plan_changes_nothing(tmp_path):
     recipe, changes = variants()["dcgan-everything"]
     trainer = Trainer(small_config(recipe, changes), small_store(), CPU)
     for _ in range(3):
-        before = trainer.state()
+        before = copy.deepcopy(trainer.state())
         make_plan(trainer, tmp_path)
         assert_equal_trees(trainer.state(), before)
         trainer.step()
