@@ -24,8 +24,8 @@ class ImageStore:
     classes: tuple[str, ...] = ()  # name of each label
     captions: tuple[str, ...] = ()  # one for each sample, or none
     licence: str = ""
-    catalogue: str = ""  # its name in `organza.data.DATASETS`, when it was opened by it
     fingerprint: str = ""  # sha256 over the samples and labels, first 16 digits
+    catalogue: str = ""  # its name in `organza.data.DATASETS`, when it was opened by it
 
     def __len__(self) -> int:
         return len(self.images)

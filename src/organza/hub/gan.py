@@ -7,6 +7,7 @@ import json
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,10 @@ class GAN:
     def _label(self, label: int | str | Tensor) -> int:
         if label in self.classes:
             return self.classes.index(str(label))
-        try:
-            number = int(label) if isinstance(label, str) and label.isdecimal() else operator.index(label)
-        except TypeError:  # a word that is no class, or a broken number
-            number = -1
+        number = int(label) if isinstance(label, str) and label.isdecimal() else -1
+        if not isinstance(label, str):
+            with suppress(TypeError):  # a broken number
+                number = operator.index(label)
         if not 0 <= number < len(self.classes):
             raise ValueError(f"no label '{label}'{closest(str(label), self.classes)}")
         return number

@@ -14,6 +14,7 @@ INFO = {
     "parameters": {"generator": 1_066_753, "discriminator": 662_529},
     "data": {
         "name": "mnist",
+        "catalogue": "mnist",
         "licence": "CC BY-SA 3.0",
         "count": 60000,
         "shape": [1, 28, 28],
@@ -71,7 +72,7 @@ def test_a_required_part_that_is_empty_is_an_error(field, empty):
 
 
 def test_unknown_data_must_say_where_it_is_from_and_who_is_in_it():
-    info = changed("data.name", "my photos")
+    info = changed("data.catalogue", "")
     with pytest.raises(ValueError, match=r"data\.source"):
         model_card(info)
     info["data"]["source"] = "my camera"
@@ -148,3 +149,9 @@ def test_words_cannot_become_html_or_break_the_table():
 )
 def test_licences_have_the_hub_s_words(licence, word):
     assert f"license: {word}\n" in model_card(changed("licence", licence))
+
+
+def test_a_name_alone_says_nothing_about_people():
+    card = model_card(changed("data.catalogue", "") | {}, draft=True)
+    assert "no real person" not in card
+    assert MISSING in card
