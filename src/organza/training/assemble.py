@@ -42,6 +42,8 @@ def _contradictions(config: Config) -> Iterable[str]:
     for field, value in {**sizes, **intervals}.items():
         if value < 1:
             yield f"{field} is {value}; it takes 1 or more"
+    if not 0 <= config.seed < 2**32:
+        yield f"seed is {config.seed}; it takes a whole number from 0 to 4294967295"
     for penalty in config.discriminator.penalties:
         if penalty.every < 1:
             yield f"discriminator.penalties.{penalty.name}.every is {penalty.every}; it takes 1 or more"

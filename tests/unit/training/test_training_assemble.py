@@ -1,0 +1,35 @@
+"""Settings that could not work, or would have no effect, are refused with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from organza.config import ConfigError, override
+from organza.recipes import RECIPES
+from organza.training.assemble import resolve
+
+REFUSED = {
+    "seed is -1": {"seed": -1},
+    "seed is 4294967296": {"seed": 2**32},
+    "batch is 0": {"batch": 0},
+    "share_fakes": {"discriminator.turns": 2},
+    "does not divide": {"share_fakes": False, "accumulate": 5},
+    "unknown loss 'hinje'": {"loss": "hinje"},
+    "unknown penalty 'r3'": {"discriminator.penalties": "r3"},
+    "no effect": {"generator.penalties": "r1"},
+    "output.log is 0": {"output.log": 0},
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message: str) -> None:
+    changes: dict[str, Any] = REFUSED[message]
+    with pytest.raises(ConfigError, match=message):
+        resolve(override(RECIPES["dcgan"]((1, 28, 28), "laptop"), changes))
+
+
+def test_the_largest_seed_is_allowed() -> None:
+    config = override(RECIPES["dcgan"]((1, 28, 28), "laptop"), {"seed": 2**32 - 1})
+    assert resolve(config).seed == 2**32 - 1
