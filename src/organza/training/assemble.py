@@ -38,7 +38,7 @@ def resolve(config: Config) -> Config:
 def _contradictions(config: Config) -> Iterable[str]:
     turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
     sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
-    intervals = {name: value for name, value in dataclasses.asdict(config.output).items() if name != "score"}
+    intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
     for field, value in {**sizes, **intervals}.items():
         if value < 1:
             yield f"{field} is {value}; it takes 1 or more"
