@@ -160,6 +160,7 @@ def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any
     reasons = dict(found.reasons)
 
     def one(i: int) -> None:
+        """Hash the pixels of file `i`, or keep the reason why it has none."""
         if i in reasons:
             return
         try:

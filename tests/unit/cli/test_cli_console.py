@@ -29,6 +29,9 @@ def made(terminal: bool, **options) -> tuple[Console, io.StringIO]:
 def test_it_is_a_reporter():
     console: Reporter = Console()
     console.close()
+    methods = {name for name in dir(Reporter) if not name.startswith("_")}
+    assert len(methods) >= 5
+    assert all(callable(getattr(console, name)) for name in methods)
 
 
 def test_plain_lines_come_at_most_every_five_seconds_and_at_the_end(clock):
