@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from feature_helpers import random_features
 
 import organza
-from organza.config import Penalty, Schedule, override
+from organza.config import Codes, Penalty, Schedule, override
 from organza.data.store import ImageStore
 from organza.recipes import RECIPES
 from organza.reporter import Silent
@@ -38,6 +39,10 @@ def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
         changes |= {f"{role}.model.{key}": value for key, value in SMALL.items() if key in options}
         if "widths" in options:
             changes[f"{role}.model.widths"] = (8,) * len(options["widths"])
+        if "features" in options:  # frozen weights from a package: random ones in their place
+            changes |= {f"{role}.model.features": random_features(), f"{role}.model.resize": 32}
+    if config.codes != Codes():
+        changes |= {"codes.categorical": (3, 2), "codes.continuous": 1}
     often = {"output.log": 16, "output.samples": 10**9, "output.checkpoint": 48, "output.score": False}
     return changes | often | {"batch": 8, "precision": "float32", "data.flip": False}
 
@@ -87,12 +92,33 @@ EVERYTHING = {
 }  # fmt: skip
 """Every setting that could break an exact resume, at once."""
 
+TECHNIQUES = {
+    "share_fakes": False, "loss": "relativistic-average", "data.flip": True, "ema.half_life": 30.0,
+    "targets.real": 0.9, "targets.spread": 0.1, "targets.flip": 0.1,
+    "noise": Schedule(start=0.3, end=0.0, images=120, shape="linear"), "top_k": Schedule(start=1.0, end=0.4, images=100),
+    "augment.policy": ("bgc", "translation", "cutout"), "augment.target": 0.3, "augment.probability": 0.2,
+    "augment.speed": 400, "balance": 0.6, "replay.share": 0.5, "replay.size": 12,
+    "discriminator.penalties": (
+        Penalty(name="lecam", weight=0.3), Penalty(name="bcr", weight=1.0, every=2),
+        Penalty(name="drift", weight=0.1, every=3), Penalty(name="orthogonal", weight=1e-3),
+    ),
+    "generator.penalties": (
+        Penalty(name="zcr", weight=0.1), Penalty(name="feature-matching", weight=0.1, every=2),
+        Penalty(name="orthogonal", weight=1e-3),
+    ),
+    "discriminator.weight_clip": 0.3, "discriminator.init": "he", "discriminator.model.norm": "none",
+    "discriminator.optimizer.lr": 5e-3, "generator.spectral_norm": True, "generator.init": "orthogonal",
+}  # fmt: skip
+"""Every technique that remembers, adapts or moves with the images seen, at once."""
+
 
 def variants() -> dict:
     """Name -> (recipe, changes) of the runs that must survive being killed."""
     plain = {name: (name, {}) for name in RECIPES}
     more = {
         "dcgan-everything": ("dcgan", EVERYTHING),
+        "dcgan-techniques": ("dcgan", TECHNIQUES),
+        "gan-unrolled": ("gan", {"unroll": 2, "augment.fakes_for_reals": True, "augment.probability": 0.3}),
         "gan-dropout-flip": ("gan", {"data.flip": True, "discriminator.model.dropout": 0.5}),
         "cgan-rmsprop": ("cgan", {"generator.optimizer.name": "rmsprop", "discriminator.optimizer.name": "sgd"}),
     }

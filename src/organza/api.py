@@ -166,7 +166,7 @@ def _run(
             reporter.note(problem)
         if trainer.images >= limits.images:
             reporter.note(f"this run is complete at {trainer.images} images; add --images N to go further")
-    plan = make_plan(trainer, run.path)
+    plan, began = make_plan(trainer, run.path), trainer.images
     if rank() == 0:
         write_json(run.path / "config.json", to_dict(config))
         write_json(run.path / "env.json", environment(device))
@@ -180,7 +180,7 @@ def _run(
             if limits.signal is not None:
                 run.stopped_by = limits.signal
                 reporter.note(f"{signal.Signals(limits.signal).name}: the step is done, saving")
-            scores = outputs.end(trainer)
+            scores = outputs.end(trainer, scored=not resume or trainer.images > began)
             status = ended
             if scores:
                 reporter.tick(trainer.images, scores)

@@ -84,6 +84,46 @@ class Player:
     turns: int = 1  # in one step
     penalties: tuple[Penalty, ...] = ()  # added to the loss, such as r1,r2
     clip: float | None = None  # largest norm of the whole gradient; None leaves it
+    weight_clip: float | None = None  # every weight is cut to [-c, c] after each turn (arXiv:1701.07875)
+    spectral_norm: bool = False  # every weight matrix divided by its largest singular value (arXiv:1802.05957)
+    init: Literal["own", "normal", "xavier", "he", "orthogonal"] = "own"  # of the weights; own: as its paper says
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What the discriminator is told about its samples: 1 is real, 0 is fake (arXiv:1606.03498, section 3.4)."""
+
+    real: float = 1.0  # of real samples; 0.9 is one-sided smoothing
+    fake: float = 0.0  # of fake samples; 0.1 makes the smoothing two-sided
+    spread: float = 0.0  # each target moves at random by up to this much
+    flip: float = 0.0  # share of samples, real and fake, that are called the opposite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What happens to all images before the discriminator sees them, differentiably, with the same random numbers."""
+
+    policy: tuple[str, ...] = ()  # words of organza.augment, such as diffaugment or bgc; empty: nothing
+    probability: float | Schedule = 1.0  # of each operation; where it begins if it adapts
+    target: float | None = None  # of E sign D(x), to which the probability adapts: ADA has 0.6 (arXiv:2006.06676)
+    fakes_for_reals: bool = False  # adaptive pseudo augmentation: fakes take the place of reals (arXiv:2111.06849)
+    speed: int = 500_000  # images in which an adaptive probability can go from 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """The first numbers of the noise, which the discriminator has to read back: InfoGAN (arXiv:1606.03657)."""
+
+    categorical: tuple[int, ...] = ()  # one code with so many values for each number
+    continuous: int = 0  # codes uniform in [-1, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Past fakes shown to the discriminator again (Shrivastava et al., arXiv:1612.07828, section 2.3)."""
+
+    share: float = 0.0  # of the fakes in its turn
+    size: int = 512  # fakes kept, over all processes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +158,14 @@ class Config:
     game: str = "latent"  # of organza.games.GAMES
     conditional: bool = False  # both players see the labels
     share_fakes: bool = False  # both players' turns use one generator pass; needs one turn each
+    targets: Targets = Targets()
+    augment: Augment = Augment()
+    codes: Codes = Codes()
+    replay: Replay = Replay()
+    noise: float | Schedule = 0.0  # deviation of the noise on all that the discriminator sees (arXiv:1701.04862)
+    top_k: float | Schedule = 1.0  # share of the fakes, the most real ones, from which G learns (arXiv:2002.06224)
+    unroll: int = 0  # steps of the discriminator that the generator looks ahead (arXiv:1611.02163)
+    balance: float | None = None  # the discriminator rests while it calls more than this share of reals real
     data: Data = Data()
     batch: int = 64  # real images in one turn, over all processes
     accumulate: int = 1  # micro-batches in one turn; batch norm sees each of them alone

@@ -1,62 +1,135 @@
-"""Adversarial losses: logits [B] -> scalar, one function for each player, with the sign that is minimised."""
+"""Adversarial losses: logits [B], or [B, K] where a discriminator judges each sample K times, -> scalar.
+
+A loss is three functions of one logit, each with the sign that is minimised: what D pays where it should say real,
+what it pays where it should say fake, and what G pays for its fakes. A relativistic loss (Jolicoeur-Martineau, 2018,
+arXiv:1807.00734) puts differences between real and fake logits in the place of the logits.
+
+| name | when | why |
+|---|---|---|
+| non-saturating (softplus) | the default | G keeps its gradient when D wins; needs R1 or a normed D for the long run |
+| minimax | to see why nobody uses it | the game of the theory; G's gradient vanishes when D wins |
+| least-squares | D is too sure of itself | far fakes still pull; no sigmoid to saturate |
+| wasserstein | with a gradient penalty or clipped weights | its value falls as samples improve |
+| hinge | with spectral norm | D stops where it is sure, as in SNGAN, SAGAN and BigGAN |
+| relativistic | with R1 and R2 | every real sample has a fake opponent: no mode can be dropped for free |
+| relativistic-average | ESRGAN and its heirs | as above, against the mean opponent |
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from organza.training.distributed import mean_of_all
+
+OneLogit = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Loss:
-    """What both players minimise, from the raw logits [B] on real and on fake samples.
+    """What both players minimise. `as_real` and `as_fake` are D's price for one logit, `fooled` is G's."""
 
-    `generator` gets (fake, real); real logits are computed for it only when `relativistic`.
-    """
+    as_real: OneLogit
+    as_fake: OneLogit
+    fooled: OneLogit
+    versus: Literal["nothing", "partner", "average"] = "nothing"  # what is taken off a logit first
+    border: float | None = 0.0  # between real and fake; None for a critic, whose logits have no zero
 
-    discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor | None], Tensor]
-    relativistic: bool = False
+    @property
+    def relativistic(self) -> bool:
+        """Whether the generator's turn needs the logits of real samples."""
+        return self.versus != "nothing"
+
+    def discriminator(self, real: Tensor, fake: Tensor, targets: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """D's loss; `targets` say how real each real and each fake sample is called, two tensors [B] in [0, 1].
+
+        A target t weighs both prices, t as_real + (1 - t) as_fake: for cross-entropy and least squares this is label
+        smoothing (arXiv:1606.03498, section 3.4), up to a constant for the latter; t = 0 swaps a sample's label.
+        """
+        if self.versus == "partner":
+            ahead = real - fake
+            return self._price(ahead, None if targets is None else (1 + targets[0] - targets[1]) / 2, self.as_real)
+        if self.versus == "average":
+            real, fake = real - mean_of_all(fake.mean(0)), fake - mean_of_all(real.mean(0))
+        of_real, of_fake = targets or (None, None)
+        return self._price(real, of_real, self.as_real) + self._price(fake, of_fake, self.as_fake)
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """G's loss; a relativistic one needs the logits of the real partners."""
+        if self.versus == "nothing":
+            return self.fooled(fake).mean()
+        assert real is not None
+        if self.versus == "partner":
+            return self.fooled(fake - real).mean()
+        ahead, behind = real - mean_of_all(fake.mean(0)), fake - mean_of_all(real.mean(0))
+        return self.as_fake(ahead).mean() + self.fooled(behind).mean()
+
+    def _price(self, logits: Tensor, target: Tensor | None, plain: OneLogit) -> Tensor:
+        if target is None:
+            return plain(logits).mean()
+        target = target.view(-1, *[1] * (logits.dim() - 1))
+        return (target * self.as_real(logits) + (1 - target) * self.as_fake(logits)).mean()
 
 
-def non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))): binary cross-entropy (arXiv:1406.2661, eq. 1)."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+def real_cross_entropy(logits: Tensor) -> Tensor:
+    """-log sigmoid(D(x)) = softplus(-D(x)) (arXiv:1406.2661, eq. 1)."""
+    return F.softplus(-logits)
 
 
-def non_saturating_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """-log sigmoid(D(G(z))), which keeps a gradient when D wins (arXiv:1406.2661, section 3)."""
-    return F.softplus(-fake).mean()
+def fake_cross_entropy(logits: Tensor) -> Tensor:
+    """-log(1 - sigmoid(D(G(z)))) = softplus(D(G(z))) (arXiv:1406.2661, eq. 1)."""
+    return F.softplus(logits)
 
 
-def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """E D(G(z)) - E D(x), the critic's negative distance (arXiv:1701.07875, eq. 2)."""
-    return fake.mean() - real.mean()
+def saturating(logits: Tensor) -> Tensor:
+    """log(1 - sigmoid(D(G(z)))): the minimax game, flat where D wins (arXiv:1406.2661, eq. 1)."""
+    return -F.softplus(logits)
 
 
-def wasserstein_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """-E D(G(z)) (arXiv:1701.07875, algorithm 1)."""
-    return -fake.mean()
+def to_one(logits: Tensor) -> Tensor:
+    """(D - 1)^2 / 2 (Mao et al., arXiv:1611.04076, eq. 9)."""
+    return (logits - 1).square() / 2
 
 
-def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """softplus(-(D(x) - D(G(z)))), real and fake paired index by index (arXiv:1807.00734; arXiv:2501.05441, eq. 2)."""
-    return F.softplus(fake - real).mean()
+def to_zero(logits: Tensor) -> Tensor:
+    """D^2 / 2 (Mao et al., arXiv:1611.04076, eq. 9)."""
+    return logits.square() / 2
 
 
-def relativistic_generator(fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """softplus(-(D(G(z)) - D(x))) (arXiv:1807.00734; arXiv:2501.05441, eq. 2)."""
-    assert real is not None
-    return F.softplus(real - fake).mean()
+def low(logits: Tensor) -> Tensor:
+    """-D, for those who want it high (Arjovsky et al., arXiv:1701.07875, eq. 2 and algorithm 1)."""
+    return -logits
+
+
+def high(logits: Tensor) -> Tensor:
+    """D, for those who want it low (Arjovsky et al., arXiv:1701.07875, eq. 2)."""
+    return logits
+
+
+def above_one(logits: Tensor) -> Tensor:
+    """max(0, 1 - D), nothing beyond the margin (Lim & Ye, arXiv:1705.02894; arXiv:1802.05957, eq. 16)."""
+    return F.relu(1 - logits)
+
+
+def below_minus_one(logits: Tensor) -> Tensor:
+    """max(0, 1 + D), nothing beyond the margin (arXiv:1705.02894; arXiv:1802.05957, eq. 16)."""
+    return F.relu(1 + logits)
 
 
 LOSSES = {
-    "non-saturating": Loss(non_saturating_discriminator, non_saturating_generator),
-    "wasserstein": Loss(wasserstein_discriminator, wasserstein_generator),
-    "relativistic": Loss(relativistic_discriminator, relativistic_generator, relativistic=True),
+    "non-saturating": Loss(real_cross_entropy, fake_cross_entropy, real_cross_entropy),
+    "softplus": Loss(real_cross_entropy, fake_cross_entropy, real_cross_entropy),  # StyleGAN's name for the same
+    "minimax": Loss(real_cross_entropy, fake_cross_entropy, saturating),
+    "least-squares": Loss(to_one, to_zero, to_one, border=0.5),
+    "wasserstein": Loss(low, high, low, border=None),
+    "hinge": Loss(above_one, below_minus_one, low),
+    "relativistic": Loss(real_cross_entropy, fake_cross_entropy, real_cross_entropy, versus="partner"),
+    "relativistic-average": Loss(real_cross_entropy, fake_cross_entropy, real_cross_entropy, versus="average"),
 }
 
 

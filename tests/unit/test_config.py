@@ -70,7 +70,7 @@ def test_override(config, path, value, expected):
 
 def test_override_changes_nothing_else(config):
     changed = override(config, {"batch": 8, "generator.model.z_dim": 16})
-    assert difference(config, changed) == ["batch: 64 -> 8", "generator.model.z_dim: 64 -> 16"]
+    assert difference(config, changed) == ["batch: 16 -> 8", "generator.model.z_dim: 64 -> 16"]
     assert difference(config, config) == []
     assert override(config, {}) == config
 

@@ -1,22 +1,29 @@
 import math
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
 
-from organza.games.latent import Batch, DuePenalty, LatentGame
+from organza.draws import Draws
+from organza.games.latent import Batch, DuePenalty, LatentGame, Moment
 from organza.losses import LOSSES
 from organza.penalties import PENALTIES, Evidence
 
 SIZE = 5
-CLOSED_FORM = {  # of a linear D(x) = w.x + b with |w| = n, at logits l
-    "r1": lambda n, logits: torch.full_like(logits, n**2),
-    "r2": lambda n, logits: torch.full_like(logits, n**2),
-    "gradient-norm": lambda n, logits: torch.full_like(logits, (n - 1) ** 2),
-    "drift": lambda n, logits: logits**2,
+CLOSED_FORM = {  # of a linear D(x) = w.x + b with |w| = n, at real and fake logits
+    "r1": lambda n, real, fake: torch.full_like(real, n**2),
+    "r2": lambda n, real, fake: torch.full_like(real, n**2),
+    "gradient-norm": lambda n, real, fake: torch.full_like(real, (n - 1) ** 2),
+    "dragan": lambda n, real, fake: torch.full_like(real, (n - 1) ** 2),
+    "drift": lambda n, real, fake: real**2,
+    "lecam": lambda n, real, fake: (real - FAKE_OF_LATE) ** 2 + (fake - REAL_OF_LATE) ** 2,
 }
+REAL_OF_LATE, FAKE_OF_LATE = 0.75, -0.25
+ELSEWHERE = PENALTIES.keys() - CLOSED_FORM.keys()  # tested in test_penalties_of_features.py, one by one
+OF_GRADIENTS = [*CLOSED_FORM]
 
 
 class Flat(nn.Module):
@@ -27,26 +34,36 @@ class Flat(nn.Module):
         self.network = network
 
     def forward(self, x, labels=None):
-        return self.network(x.flatten(1)).squeeze(1)
+        return self.logits(self.features(x))
+
+    def features(self, x, labels=None):
+        return self.network(x.flatten(1))
+
+    def logits(self, features, labels=None):
+        return features.squeeze(1)
 
 
 def evidence(judge, real, fake, mix=None) -> Evidence:
     real, fake = real.clone().requires_grad_(), fake.clone().requires_grad_()
-    return Evidence(real, fake, judge(real), judge(fake), torch.rand(len(real)) if mix is None else mix, judge)
+    memory, draws = torch.tensor([REAL_OF_LATE, FAKE_OF_LATE]), Draws(torch.arange(len(real)))
+    mix = torch.rand(len(real)) if mix is None else mix
+    return Evidence(real, fake, judge(real), judge(fake), mix, judge, memory=memory, draws=draws)
 
 
 def test_every_penalty_has_a_closed_form_here():
-    assert CLOSED_FORM.keys() == PENALTIES.keys()
+    assert CLOSED_FORM.keys() <= PENALTIES.keys()
+    elsewhere = (Path(__file__).parent / "test_penalties_of_features.py").read_text()
+    assert all(f'PENALTIES["{name}"]' in elsewhere for name in ELSEWHERE)
 
 
-@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize("name", CLOSED_FORM)
 @pytest.mark.parametrize("shape", [(2,), (3, 4, 4)])
 def test_linear_discriminator(name, shape):
     torch.manual_seed(0)
     judge = Flat(nn.Linear(math.prod(shape), 1))
     turn = evidence(judge, torch.randn(SIZE, *shape), torch.randn(SIZE, *shape))
     norm = judge.network.weight.norm().item()
-    expected = CLOSED_FORM[name](norm, turn.real_logits)
+    expected = CLOSED_FORM[name](norm, turn.real_logits, turn.fake_logits)
     value = PENALTIES[name].per_sample(turn)
     assert value.shape == (SIZE,)
     assert value.dtype == torch.float32
@@ -87,10 +104,10 @@ def smooth_game(due: list[str], loss="non-saturating", weight=1.0):
     game = LatentGame(nn.Identity(), judge, LOSSES[loss], nullcontext())
     batch = Batch(torch.randn(6, 3, 2, 2), None, torch.randn(6, 4), torch.rand(6))
     penalties = [DuePenalty(name, PENALTIES[name], weight) for name in due]
-    return game, batch, torch.randn(6, 3, 2, 2), penalties
+    return game, batch, torch.randn(6, 3, 2, 2), Moment(penalties, memory=torch.tensor([REAL_OF_LATE, FAKE_OF_LATE]))
 
 
-@pytest.mark.parametrize("due", [["r1"], ["r2"], ["gradient-norm"], ["drift"], list(PENALTIES)])
+@pytest.mark.parametrize("due", [["r1"], ["r2"], ["gradient-norm"], ["drift"], ["dragan"], ["lecam"], OF_GRADIENTS])
 def test_gradient_of_the_turn_by_finite_differences(due):
     """d loss / d weights, penalties included, along random directions (needs gradients of gradients)."""
     game, batch, fake, penalties = smooth_game(due)
@@ -121,22 +138,25 @@ class _Bound(nn.Module):
         super().__init__()
         self.network, self.weights = network, weights
 
-    def forward(self, x, labels=None):
-        return functional_call(self.network, self.weights, (x, labels))
+    def features(self, x, labels=None):
+        return x
+
+    def logits(self, features, labels=None):
+        return functional_call(self.network, self.weights, (features,))
 
 
 def test_weights_scale_penalties_and_stats_name_them():
     game, batch, fake, _ = smooth_game([])
-    bare, stats = game.discriminator_turn(batch, fake, [])
+    bare, stats = game.discriminator_turn(batch, fake, Moment())
     assert not any(name.startswith("penalty/") for name in stats)
-    for name in PENALTIES:
+    for name in CLOSED_FORM:
         game, batch, fake, due = smooth_game([name], weight=2.5)
         loss, stats = game.discriminator_turn(batch, fake, due)
         assert (loss - bare).item() == pytest.approx(2.5 * stats[f"penalty/{name}"].item(), rel=1e-4)
 
 
 def test_penalties_leave_the_samples_alone():
-    game, batch, fake, due = smooth_game(list(PENALTIES))
+    game, batch, fake, due = smooth_game(OF_GRADIENTS)
     before = batch.real.clone(), fake.clone()
     game.discriminator_turn(batch, fake, due)[0].backward()
     assert torch.equal(batch.real, before[0])
@@ -148,10 +168,12 @@ def test_penalties_leave_the_samples_alone():
 
 @pytest.mark.parametrize("flags", [(False, False), (True, False), (False, True)])
 def test_samples_ask_for_gradients_only_where_a_penalty_needs_them(flags):
-    names = [n for n, rule in PENALTIES.items() if (rule.real_gradient, rule.fake_gradient) == flags]
+    names = [
+        n for n, rule in PENALTIES.items() if n in CLOSED_FORM and (rule.real_gradient, rule.fake_gradient) == flags
+    ]
     assert names
     seen = []
     game, batch, fake, due = smooth_game(names[:1])
-    game.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].requires_grad))
+    game.discriminator.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].requires_grad))
     game.discriminator_turn(batch, fake, due)
     assert tuple(seen[:2]) == flags

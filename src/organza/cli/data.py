@@ -68,16 +68,21 @@ def preview(
     channels: Channels = "keep",
     out: Annotated[Path, arg(help="the picture to write")] = Path("preview.png"),
     n: Annotated[int, arg(aliases=("-n",), help="how many samples")] = 64,
-    augment: Annotated[tuple[Literal["flip"], ...], arg(help="as training does: flip mirrors half")] = (),
+    augment: Annotated[
+        tuple[str, ...],
+        arg(metavar="WORD", help="flip, which mirrors half; bgc, diffaugment, geom, brightness:0.5 and the like"),
+    ] = (),
+    probability: Annotated[float, arg(help="how often each of bgc and the like acts")] = 1.0,
 ) -> None:
     """Write a picture of some samples, as training sees them."""
     from organza.data import preview as run
 
-    size = _size(resolution)
+    size, words = _size(resolution), coerce(",".join(augment), tuple[str, ...], "augment")
     with _Watcher() as watcher:
         path = run(
-            data, out, n, augment=augment, split=split, resolution=size, crop=crop, channels=channels, progress=watcher
-        )
+            data, out, n, augment=words, probability=probability, split=split, resolution=size, crop=crop,
+            channels=channels, progress=watcher,
+        )  # fmt: skip
     print(path)
 
 

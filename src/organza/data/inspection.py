@@ -22,7 +22,7 @@ from organza.data.prepare import Preparation, in_pieces, preparation
 from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore
 
-AUGMENTATIONS = ("flip",)
+FLIP = "flip"  # what `Data.flip` does; the other words are those of organza.augment
 _COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
 _ROWS = 4096  # samples whose float copy is in memory at once
 
@@ -81,28 +81,33 @@ def preview(
     n: int = 64,
     *,
     augment: Sequence[str] = (),
+    probability: float = 1.0,
     split: str = "train",
     resolution: int | tuple[int, int] | None = None,
     crop: str = "none",
     channels: str = "keep",
     progress: Progress = SILENT,
 ) -> Path:
-    """Write a PNG of `n` samples drawn with a fixed seed, as training sees them; `augment=["flip"]` mirrors half.
+    """Write a PNG of `n` samples drawn with a fixed seed, as training sees them.
 
-    Raises ConfigError for an unknown augmentation or n below 1, and as `open_dataset`.
+    `augment` takes `flip`, which mirrors half, and the words of `organza.augment`, which strike with `probability`.
+    Raises ConfigError for unknown words, for n below 1, for a probability that is not in [0, 1] or that nothing reads,
+    and as `open_dataset`.
     """
     from organza.report.grid import picture, save_png
 
-    for word in augment:
-        if word not in AUGMENTATIONS:
-            raise ConfigError(f"augment is '{word}'{closest(word, AUGMENTATIONS)}")
+    policy = _policy(augment, probability)
     if n < 1:
         raise ConfigError(f"n is {n}; it takes 1 or more")
     store = open_dataset(source, split=split, resolution=resolution, crop=crop, channels=channels, progress=progress)
     random = np.random.RandomState(0)
     samples = store.images[torch.from_numpy(random.permutation(len(store))[:n])]
-    if "flip" in augment:
-        samples = _flipped(samples, random, store.name)
+    if augment and samples.ndim != 4:
+        raise ConfigError(f"{store.name} holds points, which cannot be mirrored or moved; leave out augment")
+    if FLIP in augment:
+        samples = _flipped(samples, random)
+    if policy:
+        samples = _augmented(samples, policy, probability)
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(picture(samples), path)
@@ -221,11 +226,37 @@ def _moments(samples: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
 
 
-def _flipped(samples: Tensor, random: np.random.RandomState, name: str) -> Tensor:
-    if samples.ndim != 4:
-        raise ConfigError(f"{name} holds points, which cannot be mirrored; leave out augment")
+def _policy(augment: Sequence[str], probability: float) -> tuple[str, ...]:
+    """The words of `augment` for `organza.augment`, known to be good."""
+    from organza.augment import AUGMENTATIONS, GROUPS, augmentation
+
+    known = (FLIP, *AUGMENTATIONS, *GROUPS)
+    for word in augment:
+        if word.partition(":")[0] not in known or word.startswith(f"{FLIP}:"):
+            raise ConfigError(f"augment is '{word}'{closest(word, known)}")
+    policy = tuple(word for word in augment if word != FLIP)
+    augmentation(policy)
+    if not 0 <= probability <= 1:
+        raise ConfigError(f"probability is {probability}; it takes 0 to 1")
+    if probability != 1 and not policy:
+        raise ConfigError(f"probability is {probability}, but nothing reads it; add an augmentation, such as bgc")
+    return policy
+
+
+def _flipped(samples: Tensor, random: np.random.RandomState) -> Tensor:
     mirrored = torch.from_numpy(random.rand(len(samples)) < 0.5).view(-1, 1, 1, 1)
     return torch.where(mirrored, samples.flip(-1), samples)
+
+
+def _augmented(samples: Tensor, policy: tuple[str, ...], probability: float) -> Tensor:
+    """As training does it; integers become uint8, floats stay floats."""
+    from organza.augment import augmentation
+    from organza.draws import Draws, keys
+    from organza.training.batches import to_bytes, to_range
+
+    draws = Draws(keys(0, 0, slice(0, len(samples)), samples.device))
+    changed = augmentation(policy)(to_range(samples), draws, probability)
+    return changed if samples.is_floating_point() else to_bytes(changed)
 
 
 def _numbered(store: ImageStore) -> list[str]:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from organza.config import Targets
+from organza.draws import Draws
+from organza.games.view import View
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
 
@@ -27,6 +31,12 @@ class Batch:
     labels: Tensor | None  # int64 [B]; fakes are made and judged with the labels of their real partners
     z: Tensor  # standard normal [B, z_dim]
     mix: Tensor  # uniform [B], for penalties between real and fake
+    keys: Tensor | None = None  # int64 [B], of all other random numbers
+
+    @property
+    def draws(self) -> Draws:
+        """Random numbers of these samples."""
+        return Draws(torch.arange(len(self.z), device=self.z.device) if self.keys is None else self.keys)
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches of equal size."""
@@ -45,62 +55,141 @@ class DuePenalty:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What the schedules and the running averages say in this turn."""
+
+    due: Sequence[DuePenalty] = ()
+    augment: Tensor | float = 0.0  # probability of each operation
+    noise: float = 0.0  # deviation of the instance noise
+    top_k: float = 1.0  # share of the fakes from which G learns
+    memory: Tensor | None = None  # D's recent average answers to real and to fake samples [2]
+
+
+@dataclass(frozen=True)
 class LatentGame:
-    """The two players, the loss between them and the precision of their forward passes."""
+    """The two players, the loss between them, what D is shown, and the precision of their forward passes."""
 
     generator: nn.Module
     discriminator: nn.Module
     loss: Loss
     autocast: AbstractContextManager
+    view: View = field(default_factory=View)
+    targets: Targets = field(default_factory=Targets)
+    deviation: Tensor | float = 1.0  # of the data
 
-    def generate(self, batch: Batch) -> Tensor:
-        """G(z) [B, *shape] in float32."""
+    def generate(self, batch: Batch, z: Tensor | None = None) -> Tensor:
+        """G(z) [B, *shape] in float32, from the batch's noise if no other is given."""
         with self.autocast:
-            return self.generator(batch.z, batch.labels).float()
+            return self.generator(batch.z if z is None else z, batch.labels).float()
 
-    def judge(self, samples: Tensor, labels: Tensor | None, in_float32: bool = False) -> Tensor:
-        """D(x) [B] in float32; `in_float32` leaves the autocast out, as penalties need it."""
+    def judge(self, samples: Tensor, batch: Batch, moment: Moment, in_float32: bool = False) -> tuple[Tensor, Any]:
+        """D's logits [B] and features, in float32; `in_float32` leaves the autocast out, as penalties need it."""
+        seen = self.view(samples, batch.draws, moment.augment, moment.noise)
         with nullcontext() if in_float32 else self.autocast:
-            return self.discriminator(samples, labels).float()
+            features = self.discriminator.features(seen, batch.labels)  # type: ignore[operator]
+            logits = self.discriminator.logits(features, batch.labels)  # type: ignore[operator]
+        whole = features.float() if isinstance(features, Tensor) else tuple(part.float() for part in features)
+        return logits.float(), whole
 
-    def discriminator_turn(self, batch: Batch, fake: Tensor, due: Sequence[DuePenalty]) -> tuple[Tensor, Stats]:
+    def discriminator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
         """What D minimises: the loss between real and (detached) fake logits, and the penalties that are due."""
-        real, fake = batch.real.detach(), fake.detach()
-        real.requires_grad_(any(penalty.rule.real_gradient for penalty in due))
-        fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in due))
+        real, fake = self.real(batch, moment).detach(), fake.detach()
+        real.requires_grad_(any(penalty.rule.real_gradient for penalty in moment.due))
+        fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in moment.due))
         in_float32 = real.requires_grad or fake.requires_grad  # autocast and second derivatives do not mix
-        real_logits = self.judge(real, batch.labels, in_float32)
-        fake_logits = self.judge(fake, batch.labels, in_float32)
-        loss = self.loss.discriminator(real_logits, fake_logits)
-        stats = _discriminator_stats(loss, real_logits, fake_logits)
-        evidence = Evidence(
-            real, fake, real_logits, fake_logits, batch.mix, lambda x: self.judge(x, batch.labels, in_float32=True)
-        )
-        for penalty in due:
-            value = penalty.rule.per_sample(evidence).mean()
-            loss = loss + penalty.weight * value
-            stats[f"penalty/{penalty.name}"] = value.detach()
-        return loss, stats
+        real_logits, real_features = self.judge(real, batch, moment, in_float32)
+        fake_logits, fake_features = self.judge(fake, batch, moment, in_float32)
+        loss = self.loss.discriminator(real_logits, fake_logits, self.called(batch))
+        stats = self._discriminator_stats(loss, real_logits, fake_logits)
+        evidence = self._evidence(
+            batch, moment, "discriminator", real=real, fake=fake, real_logits=real_logits, fake_logits=fake_logits,
+            real_features=real_features, fake_features=fake_features,
+        )  # fmt: skip
+        return _with_penalties(loss, stats, moment, evidence)
 
-    def generator_turn(self, batch: Batch, fake: Tensor) -> tuple[Tensor, Stats]:
-        """What G minimises: the loss of its fakes in the eyes of a frozen D."""
-        fake_logits = self.judge(fake, batch.labels)
-        real_logits = None
-        if self.loss.relativistic:
+    def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
+        """What G minimises: the loss of its fakes in the eyes of a frozen D, and the penalties that are due."""
+        fake_logits, fake_features = self.judge(fake, batch, moment)
+        real, real_logits, real_features = batch.real, None, None
+        if self.loss.relativistic or any(penalty.rule.real_features for penalty in moment.due):
+            real = self.real(batch, moment)
             with torch.no_grad():
-                real_logits = self.judge(batch.real, batch.labels)
-        loss = self.loss.generator(fake_logits, real_logits)
-        return loss, {"loss/generator": loss.detach()}
+                real_logits, real_features = self.judge(real, batch, moment)
+        loss = self.loss.generator(*most_real(moment.top_k, fake_logits, real_logits))
+        stats = {"loss/generator": loss.detach()}
+        evidence = self._evidence(
+            batch, moment, "generator", real=real, fake=fake, fake_logits=fake_logits,
+            real_logits=fake_logits if real_logits is None else real_logits,
+            real_features=real_features, fake_features=fake_features,
+        )  # fmt: skip
+        return _with_penalties(loss, stats, moment, evidence)
+
+    def answers(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
+        """The stats of D's turn without its learning, for a D that rests."""
+        with torch.no_grad():
+            real_logits, _ = self.judge(self.real(batch, moment), batch, moment)
+            fake_logits, _ = self.judge(fake, batch, moment)
+            loss = self.loss.discriminator(real_logits, fake_logits)
+        return loss, self._discriminator_stats(loss, real_logits, fake_logits)
+
+    def real(self, batch: Batch, moment: Moment) -> Tensor:
+        """The real samples as a growing generator could make them now, some replaced by fakes where APA says so."""
+        match = getattr(self.generator, "match", None)
+        real = batch.real if match is None else match(batch.real)
+        if not self.view.fakes_for_reals:
+            return real
+        draws = batch.draws.other("apa")
+        with torch.no_grad():
+            fake = self.generate(batch, draws.normal("z", batch.z.shape[1]))
+        swapped = draws.uniform("swap") < moment.augment
+        return torch.where(swapped.view(-1, *[1] * (real.dim() - 1)), fake, real)
+
+    def called(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """How real each sample is called: smoothed, spread and flipped, [B] each; None for plain 1 and 0."""
+        if self.targets == Targets():
+            return None
+        draws, called = batch.draws.other("targets"), []
+        for name, target in (("real", self.targets.real), ("fake", self.targets.fake)):
+            moved = (target + self.targets.spread * (2 * draws.uniform(f"{name}/spread") - 1)).clamp(0, 1)
+            flipped = draws.uniform(f"{name}/flip") < self.targets.flip
+            called.append(torch.where(flipped, 1 - moved, moved))
+        return called[0], called[1]
+
+    def _evidence(self, batch: Batch, moment: Moment, turn: str, **seen: Any) -> Evidence:
+        return Evidence(
+            **seen, mix=batch.mix, judge=lambda x: self.judge(x, batch, moment, in_float32=True)[0],
+            z=batch.z, labels=batch.labels, draws=batch.draws, generator=self.generator,
+            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory,
+            show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise), deviation=self.deviation, turn=turn,
+        )  # fmt: skip
+
+    def _discriminator_stats(self, loss: Tensor, real: Tensor, fake: Tensor) -> Stats:
+        real, fake = real.detach(), fake.detach()
+        border = fake.mean() if self.loss.relativistic else self.loss.border
+        return {
+            "loss/discriminator": loss.detach(),
+            "D(x)": probability(real),
+            "D(G(z))": probability(fake),
+            "logits/real": real.mean(),
+            "logits/fake": fake.mean(),
+            "logits/real_std": real.std(correction=0),
+            "logits/fake_std": fake.std(correction=0),
+        } | ({} if border is None else {"sign/real": (real - border).sign().mean()})
 
 
-def _discriminator_stats(loss: Tensor, real: Tensor, fake: Tensor) -> Stats:
-    real, fake = real.detach(), fake.detach()
-    return {
-        "loss/discriminator": loss.detach(),
-        "D(x)": probability(real),
-        "D(G(z))": probability(fake),
-        "logits/real": real.mean(),
-        "logits/fake": fake.mean(),
-        "logits/real_std": real.std(correction=0),
-        "logits/fake_std": fake.std(correction=0),
-    }
+def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The `share` of the fakes with the highest logits, and their partners (Sinha et al., arXiv:2002.06224, eq. 5)."""
+    if share >= 1:
+        return fake, real
+    score = fake.detach().flatten(1).mean(1) if fake.dim() > 1 else fake.detach()
+    rows = score.topk(max(1, round(share * len(score)))).indices
+    return fake[rows], None if real is None else real[rows]
+
+
+def _with_penalties(loss: Tensor, stats: Stats, moment: Moment, evidence: Evidence) -> tuple[Tensor, Stats]:
+    for penalty in moment.due:
+        value = penalty.rule.per_sample(evidence).mean()
+        loss = loss + penalty.weight * value
+        owner = "" if evidence.turn == "discriminator" else "generator/"
+        stats[f"penalty/{owner}{penalty.name}"] = value.detach()
+    return loss, stats

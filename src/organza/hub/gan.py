@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from organza.config import ConfigError, Model, Shape, closest, to_dict
+from organza.config import Codes, ConfigError, Model, Shape, closest, coerce, to_dict
 from organza.latent.sampling import every_class, generate, latents
-from organza.models import build
+from organza.layers.spectral import without_spectral_norm
+from organza.models import NO_CODES, build
 from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError, checksum, refuse_pickle
 from organza.training.precision import pick_device
@@ -44,6 +45,7 @@ class GAN:
     recipe: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)  # images seen, data, scores
     sha256: str = ""  # of the weights file
+    codes: Codes = NO_CODES  # of an InfoGAN
 
     @property
     def z_dim(self) -> int:
@@ -95,7 +97,8 @@ def save(gan: GAN, folder: Path, card: str) -> None:
     """Write model.safetensors, config.json and README.md, each replaced in one step."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "model.partial"
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in gan.generator.state_dict().items()}
+    weights = without_spectral_norm(gan.generator).state_dict()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     try:
         save_file(tensors, partial, metadata={"format": "pt", "checksum": str(checksum(tensors))})
     except SafetensorError as problem:  # how safetensors reports a full disk
@@ -107,6 +110,7 @@ def save(gan: GAN, folder: Path, card: str) -> None:
         "generator": to_dict(gan.model),
         "shape": list(gan.shape),
         "classes": list(gan.classes),
+        "codes": to_dict(gan.codes),
         "range": [-1, 1] if len(gan.shape) == 3 else None,
         "training": dict(gan.training),
     }
@@ -148,16 +152,17 @@ def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
         tuple(about["shape"]),
         about["classes"],
     )
-    _must_be_sane([about["generator"], about["shape"]])
+    codes = coerce(about["codes"], Codes, "codes")
+    _must_be_sane([about["generator"], about["shape"], about["codes"]])
     if not all(type(side) is int and side > 0 for side in shape):
         raise DamagedError(f"no sample has the shape {shape}")
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of layers without elements
-            planned = build(model, "generator", shape, len(classes))
+            planned = build(model, "generator", shape, len(classes), codes)
         tensors = _whole(weights)
         _must_fit(planned, tensors)  # before any memory is taken for it
-        generator = build(model, "generator", shape, len(classes))
+        generator = build(model, "generator", shape, len(classes), codes)
         generator.load_state_dict(tensors)
     except (ConfigError, RuntimeError, SafetensorError) as problem:
         raise DamagedError(f"{weights.parent} cannot be loaded: {problem}") from None
@@ -170,6 +175,7 @@ def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
         about["recipe"],
         about["training"],
         hashlib.sha256(weights.read_bytes()).hexdigest(),
+        codes,
     )
 
 

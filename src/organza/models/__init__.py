@@ -2,7 +2,10 @@
 
 Every generator is built as `Generator(shape, classes, **options)`, has `z_dim`, and maps noise [B, z_dim] (and labels
 [B] when `classes` > 0) to samples [B, *shape]: images in [-1, 1] or points. Every discriminator is built as
-`Discriminator(shape, classes, **options)` and maps samples (and labels) to logits [B].
+`Discriminator(shape, classes, **options)` and maps samples (and labels) to logits [B], in two steps: `features` [B,
+feature_size], which penalties and other heads may read, and `logits` of them. A network of another form has a
+`feature_size` of 0, a tuple of features, or K logits [B, K] for one sample. Growing networks have `advance(images)`,
+and their generators `match(real)`. What a class names in `plain` is left out of spectral normalisation.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import inspect
 import typing
 from typing import TYPE_CHECKING, Any, Literal
 
-from organza.config import ConfigError, Model, Shape, closest, coerce
+from organza.config import Codes, ConfigError, Model, Shape, closest, coerce
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,9 +25,16 @@ MODELS = {
     "dcgan": "organza.models.dcgan",
     "resnet": "organza.models.resnet",
     "r3gan": "organza.models.r3gan",
+    "progan": "organza.models.progan",
+    "fastgan": "organza.models.fastgan",
+    "projected": "organza.models.projected",
+    "sngan": "organza.models.sngan",
+    "biggan": "organza.models.biggan",
+    "biggan-deep": "organza.models.biggan_deep",
 }
 
 Role = Literal["generator", "discriminator"]
+NO_CODES = Codes()
 
 
 def complete(model: Model, role: Role) -> Model:
@@ -40,9 +50,23 @@ def complete(model: Model, role: Role) -> Model:
     return Model(name=model.name, options=options)
 
 
-def build(model: Model, role: Role, shape: Shape, classes: int) -> nn.Module:
-    """The network of one player for samples of `shape` and `classes` labels (0: none). Raises ConfigError."""
-    return _network(model.name, role)(shape, classes, **complete(model, role).options)
+def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = NO_CODES) -> nn.Module:
+    """The network of one player for samples of `shape` and `classes` labels (0: none). Raises ConfigError.
+
+    `codes` stand in the place of a generator's first numbers of noise.
+    """
+    network = _network(model.name, role)(shape, classes, **complete(model, role).options)
+    return network if codes == NO_CODES else _coded(network, codes)
+
+
+def _coded(generator: nn.Module, codes: Codes) -> nn.Module:
+    from organza.layers.codes import Coded
+
+    wanted, noise = sum(codes.categorical) + codes.continuous, int(generator.z_dim)  # type: ignore[arg-type]
+    if wanted > noise:
+        raise ConfigError(f"codes take {wanted} numbers of the noise, which has {noise}; type "
+                          f"--generator.model.z_dim {wanted + 62}")  # fmt: skip
+    return Coded(generator, codes.categorical, codes.continuous)
 
 
 def _network(name: str, role: Role) -> type[nn.Module]:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from organza.config import Shape
 from organza.layers.geometry import halvings, image
+from organza.layers.minibatch import Minibatch, WithBatch
 from organza.layers.upsample import UpsampleConv2d
 
 Norm = Literal["batch", "instance", "none"]
@@ -63,7 +64,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, width: int = 64, max_width: int = 1024, norm: Norm = "batch",
-        dropout: float = 0.0,
+        dropout: float = 0.0, minibatch: Minibatch = "none",
     ) -> None:  # fmt: skip
         super().__init__()
         self.classes = classes
@@ -78,16 +79,26 @@ class Discriminator(nn.Module):
             layers += [nn.Conv2d(before, after, _kernel(h, w), 2, 1, bias=bare), *([] if bare else _norm(norm, after))]
             layers += [nn.LeakyReLU(0.2), *([nn.Dropout2d(dropout)] if dropout else [])]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], 1)
+        self.batch = WithBatch(widths[-1] * sizes[-1][0] * sizes[-1][1], minibatch)
+        self.feature_size = self.batch.outputs
+        self.head = nn.Linear(self.feature_size, 1)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge images."""
+        return self.logits(self.features(x, labels), labels)
+
+    def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer judges, [B, feature_size]."""
         if self.classes:
             assert labels is not None
             planes = F.one_hot(labels, self.classes).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
             x = torch.cat([x, planes], 1).contiguous(memory_format=torch.channels_last)
-        return self.head(self.layers(x).flatten(1)).squeeze(1)
+        return self.batch(self.layers(x).flatten(1))
+
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features -> logits [B]; they know the labels already."""
+        return self.head(features).squeeze(1)
 
 
 def _widths(width: int, limit: int, doublings: int) -> list[int]:

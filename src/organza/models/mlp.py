@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.config import Shape
+from organza.layers.minibatch import Minibatch, WithBatch
 
 
 class Generator(nn.Module):
@@ -32,18 +33,29 @@ class Discriminator(nn.Module):
     """Samples [B, *shape], labels [B] when `classes` > 0 -> logits [B]."""
 
     def __init__(
-        self, shape: Shape, classes: int = 0, *, width: int = 256, depth: int = 3, dropout: float = 0.0
-    ) -> None:
+        self, shape: Shape, classes: int = 0, *, width: int = 256, depth: int = 3, dropout: float = 0.0,
+        minibatch: Minibatch = "none",
+    ) -> None:  # fmt: skip
         super().__init__()
         self.shape, self.classes = shape, classes
         growth = [2**i if len(shape) > 1 else 1 for i in reversed(range(depth))]
         widths = [math.prod(shape) + classes, *(width * g for g in growth)]
         self.layers = _layers(widths, dropout=dropout)
-        self.head = nn.Linear(widths[-1], 1)
+        self.batch = WithBatch(widths[-1], minibatch)
+        self.feature_size = self.batch.outputs
+        self.head = nn.Linear(self.feature_size, 1)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge samples."""
-        return self.head(self.layers(_with_labels(x.flatten(1), labels, self.classes))).squeeze(1)
+        return self.logits(self.features(x, labels), labels)
+
+    def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer judges, [B, feature_size]."""
+        return self.batch(self.layers(_with_labels(x.flatten(1), labels, self.classes)))
+
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features -> logits [B]; they know the labels already."""
+        return self.head(features).squeeze(1)
 
 
 def _layers(widths: list[int], norm: bool = False, dropout: float = 0.0) -> nn.Sequential:

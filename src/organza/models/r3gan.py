@@ -96,20 +96,29 @@ class Discriminator(nn.Module):
         self.joints = nn.ModuleList(_resize_channels(a, b) for a, b in pairwise(widths))
         top = widths[-1]
         self.gather = _initialised(nn.Conv2d(top, top, (base_h, base_w), groups=top, bias=False))
+        self.feature_size = top
         self.head = _initialised(nn.Linear(top, top if classes else 1, bias=False))
         embed = nn.Linear(classes, top, bias=False) if classes else None
         self.embed = _initialised(embed, gain=1 / math.sqrt(top)) if embed is not None else None
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge images."""
+        return self.logits(self.features(x, labels), labels)
+
+    def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer judges, [B, feature_size]."""
         x = self.stages[0](self.from_image(x))  # [B, C, h, w]
         for joint, stage in zip(self.joints, self.stages[1:], strict=True):
             x = stage(joint(downsample(x)))
-        features = self.head(self.gather(x).flatten(1))
+        return self.gather(x).flatten(1)
+
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features, and labels where there are any -> logits [B]."""
+        judged = self.head(features)
         if self.embed is None:
-            return features.squeeze(1)
+            return judged.squeeze(1)
         assert labels is not None
-        return (features * self.embed(_one_hot(labels, self.classes, features))).sum(1)
+        return (judged * self.embed(_one_hot(labels, self.classes, judged))).sum(1)
 
 
 class Block(nn.Module):
@@ -118,6 +127,8 @@ class Block(nn.Module):
     Its start is Fixup's (Zhang et al., 2019, arXiv:1901.09321, section 3): the last convolution is zero, so that
     the block is the identity, and the others shrink with the number of blocks of the whole network.
     """
+
+    starts_at_zero = True
 
     def __init__(self, width: int, expansion: int, channels_per_group: int, total_blocks: int) -> None:
         super().__init__()

@@ -81,6 +81,7 @@ class Discriminator(nn.Module):
             *(Block(width, "down", norm) for _ in range(downs - 1)),
             *(Block(width, "none", norm) for _ in range(2)),
         )
+        self.feature_size = width
         self.head = _he(nn.Linear(width, 1), gain=1)
         self.embed = nn.Embedding(classes, width) if classes else None
         if self.embed is not None:
@@ -88,7 +89,14 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Judge images."""
-        features = F.relu(self.blocks(x)).mean((2, 3))  # [B, width]
+        return self.logits(self.features(x, labels), labels)
+
+    def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer judges, [B, feature_size]."""
+        return F.relu(self.blocks(x)).mean((2, 3))
+
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features, and labels where there are any -> logits [B]."""
         logits = self.head(features).squeeze(1)
         if self.embed is None:
             return logits

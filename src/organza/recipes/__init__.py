@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from organza.config import Config, Shape, Size
+from organza.recipes.acgan import acgan
+from organza.recipes.biggan import biggan, biggan_deep
 from organza.recipes.cgan import cgan
 from organza.recipes.dcgan import dcgan
+from organza.recipes.dragan import dragan
+from organza.recipes.fastgan import fastgan
 from organza.recipes.gan import gan
+from organza.recipes.infogan import infogan
+from organza.recipes.lsgan import lsgan
+from organza.recipes.progan import progan
+from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
+from organza.recipes.sagan import sagan
+from organza.recipes.sngan import sngan
+from organza.recipes.wgan import wgan
 from organza.recipes.wgan_gp import wgan_gp
 
 Recipe = Callable[[Shape, Size], Config]
@@ -20,8 +31,20 @@ RECIPES: dict[str, Recipe] = {
     "gan": gan,
     "dcgan": dcgan,
     "cgan": cgan,
+    "acgan": acgan,
+    "infogan": infogan,
+    "lsgan": lsgan,
+    "dragan": dragan,
+    "wgan": wgan,
     "wgan-gp": wgan_gp,
     "r3gan": r3gan,
+    "progan": progan,
+    "fastgan": fastgan,
+    "projected-gan": projected_gan,
+    "sngan": sngan,
+    "sagan": sagan,
+    "biggan": biggan,
+    "biggan-deep": biggan_deep,
 }
 
 MEASURED: dict[str, str] = {

@@ -26,7 +26,7 @@ def dcgan(shape: Shape, size: Size = "laptop") -> Config:
 def _paper() -> Config:
     adam = Optimizer(name="adam", lr=2e-4, beta1=0.5, beta2=0.999)
     generator = {"z_dim": 100, "width": 128, "max_width": 1024, "upsample": "transposed", "norm": "batch", "slope": 0.0}
-    discriminator = {"width": 128, "max_width": 1024, "norm": "batch", "dropout": 0.0}
+    discriminator = {"width": 128, "max_width": 1024, "norm": "batch", "dropout": 0.0, "minibatch": "none"}
     return Config(
         recipe="dcgan",
         generator=Player(model=Model(name="dcgan", options=generator), optimizer=adam),
@@ -45,7 +45,7 @@ def _laptop(shape: Shape) -> Config:
     _, height, width = image(shape)
     images = 600_000 if height * width <= 32 * 32 else 300_000
     generator = {"z_dim": 100, "width": 64, "max_width": 128, "upsample": "transposed", "norm": "batch", "slope": 0.0}
-    discriminator = {"width": 24, "max_width": 96, "norm": "batch", "dropout": 0.0}
+    discriminator = {"width": 24, "max_width": 96, "norm": "batch", "dropout": 0.0, "minibatch": "none"}
     if height * width > 32 * 32:
         generator["max_width"], discriminator["max_width"] = 256, 192
     rate = Schedule(start=2e-3, end=1e-4, images=images, shape="linear")

@@ -30,7 +30,8 @@ def _points() -> Config:
             model=Model(name="mlp", options={"z_dim": 32, "width": 128, "depth": 3}), optimizer=adam
         ),
         discriminator=Player(
-            model=Model(name="mlp", options={"width": 128, "depth": 3, "dropout": 0.0}), optimizer=adam
+            model=Model(name="mlp", options={"width": 128, "depth": 3, "dropout": 0.0, "minibatch": "none"}),
+            optimizer=adam,
         ),
         loss="non-saturating",
         share_fakes=True,
@@ -52,7 +53,8 @@ def _images(size: Size) -> Config:
             model=Model(name="mlp", options={"z_dim": 100, "width": width, "depth": 3}), optimizer=adam
         ),
         discriminator=Player(
-            model=Model(name="mlp", options={"width": width, "depth": 3, "dropout": 0.3}), optimizer=adam
+            model=Model(name="mlp", options={"width": width, "depth": 3, "dropout": 0.3, "minibatch": "none"}),
+            optimizer=adam,
         ),
         loss="non-saturating",
         share_fakes=True,

@@ -22,10 +22,12 @@ penalties costs about six forward passes, so that most channels stand where ther
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
 from organza.layers.geometry import image, pyramid
+from organza.recipes.gan import gan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,12 @@ FFHQ256 = Column(
 
 
 def r3gan(shape: Shape, size: Size = "laptop") -> Config:
-    """The configuration for images of `shape` (C, H, W). Raises ConfigError for points and for sides like 27."""
+    """The configuration for samples of `shape`. Raises ConfigError for sides like 27.
+
+    Points get the loss and the penalties with the perceptrons of the recipe `gan`.
+    """
+    if len(shape) == 1:
+        return _points(gan(shape, size))
     _, height, width = image(shape)
     column = _nearest(shape)
     if size == "laptop":
@@ -99,6 +106,13 @@ def _config(column: Column, pixels: int, widths: tuple[int, ...], size: Size) ->
     )
 
 
+def _points(base: Config) -> Config:
+    weight = Schedule(start=0.5, end=0.05, images=base.images // 2)
+    penalties = (Penalty(name="r1", weight=weight), Penalty(name="r2", weight=weight))
+    critic = dataclasses.replace(base.discriminator, penalties=penalties)
+    return dataclasses.replace(base, recipe="r3gan", discriminator=critic, loss="relativistic", share_fakes=False)
+
+
 def _nearest(shape: Shape) -> Column:
     """The published run whose images are nearest in size; the borders lie half way in octaves."""
     channels, height, width = image(shape)
@@ -115,22 +129,22 @@ def _paper_widths(height: int, width: int) -> tuple[int, ...]:
 
 
 def _laptop_widths(height: int, width: int) -> tuple[int, ...]:
-    """By the longer side of a stage: 64 to 8 pixels, 32 to 16, 16 to 32, then 8; multiples of 8 fill groups of 16."""
+    """By the longer side of a stage: 64 to 8 pixels, 32 to 16, then 8; multiples of 8 fill groups of 16."""
     base_h, base_w, doublings = pyramid(height, width)
     sides = [max(base_h, base_w) << stage for stage in range(doublings + 1)]
-    return tuple(64 if side <= 8 else 32 if side <= 16 else 16 if side <= 32 else 8 for side in sides)
+    return tuple(64 if side <= 8 else 32 if side <= 16 else 8 for side in sides)
 
 
 def _laptop(column: Column) -> Column:
     """The column with budgets for minutes on two cores.
 
-    A batch of 64 for 512 and five times the rate need more damping: with the published gamma D wins within 10 kimg
-    (its loss falls to 0.1), with ten times as much both players stay level.
+    A batch of 16 for 512, so that there are turns enough, and more than seven times the rate need more damping: with
+    the published gamma D wins within 10 kimg (its loss falls to 0.1), with ten times as much both players stay level.
     """
     start, end = column.gamma
     return Column(
-        side=column.side, images=100_000, burn_in=60_000, batch=64, lr=(1e-3, 3e-4), gamma=(10 * start, 20 * end),
-        half_life=10_000.0, flip=column.flip,
+        side=column.side, images=120_000, burn_in=120_000, batch=16, lr=(1.5e-3, 2e-4), gamma=(10 * start, 20 * end),
+        half_life=5_000.0, flip=column.flip,
     )  # fmt: skip
 
 

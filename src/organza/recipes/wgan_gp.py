@@ -18,15 +18,30 @@ residual network at the same width. It judges G's average, which the paper does 
 
 from __future__ import annotations
 
+import dataclasses
+
 from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.gan import gan
 
 BATCH = 64
 CRITIC_TURNS = 5
 
 
 def wgan_gp(shape: Shape, size: Size = "laptop") -> Config:
-    """The configuration for samples of `shape` (C, H, W): as published for 32x32, the same for other sizes."""
+    """The configuration for samples of `shape`: as published for 32x32, the same for other sizes.
+
+    Points get the perceptrons of the paper's toy sets (section 4, figure 1).
+    """
+    if len(shape) == 1:
+        return _points(gan(shape, size))
     return _paper() if size == "paper" else _laptop()
+
+
+def _points(base: Config) -> Config:
+    config = _config(
+        base.generator.model, base.discriminator.model, lr=1e-3, images=base.images, ema=base.ema, output=base.output
+    )
+    return dataclasses.replace(config, data=base.data, batch=base.batch)
 
 
 def _paper() -> Config:
@@ -46,7 +61,7 @@ def _laptop() -> Config:
     generator = {"z_dim": 128, **networks, "upsample": "transposed", "norm": "batch", "slope": 0.0}
     return _config(
         generator=Model(name="dcgan", options=generator),
-        discriminator=Model(name="dcgan", options={**networks, "norm": "none", "dropout": 0.0}),
+        discriminator=Model(name="dcgan", options={**networks, "norm": "none", "dropout": 0.0, "minibatch": "none"}),
         lr=5e-4,
         images=300_000,
         ema=EMA(half_life=20_000.0, ramp=0.05),

@@ -21,6 +21,7 @@ class Tick:
     images: int
     raw: str | None
     ema: str | None
+    codes: str | None = None  # what each code of an InfoGAN does
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,10 @@ def _strings(value: Any) -> list[str]:
 def _ticks(samples: Path) -> tuple[Tick, ...]:
     found: dict[int, dict[str, str]] = {}
     for file in samples.glob("*.png"):
-        if name := re.fullmatch(r"(\d{1,12})-(raw|ema)\.png", file.name):
+        if name := re.fullmatch(r"(\d{1,12})-(raw|ema|codes)\.png", file.name):
             found.setdefault(int(name[1]), {})[name[2]] = f"samples/{file.name}"
-    return tuple(Tick(kimg * 1000, found[kimg].get("raw"), found[kimg].get("ema")) for kimg in sorted(found))
+    kinds = ("raw", "ema", "codes")
+    return tuple(Tick(kimg * 1000, *(found[kimg].get(kind) for kind in kinds)) for kimg in sorted(found))
 
 
 def _number(value: Any) -> TypeGuard[int | float]:

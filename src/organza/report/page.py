@@ -38,7 +38,7 @@ def write_report(run_dir: Path) -> Path:
 
 def _page(run: Folder) -> str:
     template = files("organza.report").joinpath("page.html").read_text("utf-8")
-    parts = (sections.header, sections.notes, sections.result, sections.curves, sections.numbers)
+    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.curves, sections.numbers)
     body = "\n".join(part(run) for part in (*parts, sections.usage, sections.details)) + _footer()
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if run.status == "running" else ""
     return Template(template).substitute(

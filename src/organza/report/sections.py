@@ -70,6 +70,17 @@ def result(run: Folder) -> str:
     )
 
 
+def codes(run: Folder) -> str:
+    """What each code of an InfoGAN does; nothing for a run without codes."""
+    last = next((tick for tick in reversed(run.ticks) if tick.codes), None)
+    if last is None:
+        return ""
+    about = "Two rows for each code, of two noises; the code's values go from left to right, all else stays."
+    picture = _picture(run, last.codes or "", "Samples whose codes go through their values")
+    caption = f"<figcaption>{about}<span>{escape(_tick(last)['label'] or '')}</span></figcaption>"
+    return f'<section><h2>Codes</h2><figure class="card">{caption}{picture}</figure></section>'
+
+
 def curves(run: Folder) -> str:
     """One chart for each family of logged keys; a score has its own."""
     groups: dict[str, dict[str, list[Point]]] = {}

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from organza import config as configs
 from organza.config import Config, ConfigError, closest
 from organza.data.store import ImageStore
 from organza.games import GAMES
 from organza.games.latent import DuePenalty, LatentGame
+from organza.games.view import View
+from organza.layers.codes import Reader
+from organza.layers.init import initialise
+from organza.layers.spectral import add_spectral_norm, weights_of
 from organza.losses import LOSSES
 from organza.models import build, complete
 from organza.penalties import PENALTIES
+from organza.training.batches import to_range
+from organza.training.contradictions import contradictions
+from organza.training.distributed import world
 from organza.training.precision import autocast, pick_precision
 from organza.training.schedule import value_at
+
+SEEN_FOR_DEVIATION = 10_000  # samples
 
 
 def resolve(config: Config) -> Config:
@@ -25,38 +33,14 @@ def resolve(config: Config) -> Config:
     for kind, name, catalogue in (("loss", config.loss, LOSSES), ("game", config.game, GAMES)):
         if name not in catalogue:
             raise ConfigError(f"unknown {kind} '{name}'{closest(name, catalogue)}")
-    for penalty in config.discriminator.penalties:
+    for penalty in (*config.generator.penalties, *config.discriminator.penalties):
         if penalty.name not in PENALTIES:
             raise ConfigError(f"unknown penalty '{penalty.name}'{closest(penalty.name, PENALTIES)}")
-    for problem in _contradictions(config):
+    for problem in contradictions(config):
         raise ConfigError(problem)
     generator = dataclasses.replace(config.generator, model=complete(config.generator.model, "generator"))
     critic = dataclasses.replace(config.discriminator, model=complete(config.discriminator.model, "discriminator"))
     return dataclasses.replace(config, generator=generator, discriminator=critic)
-
-
-def _contradictions(config: Config) -> Iterable[str]:
-    turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
-    sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
-    intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
-    for field, value in {**sizes, **intervals}.items():
-        if value < 1:
-            yield f"{field} is {value}; it takes 1 or more"
-    if not 0 <= config.seed < 2**32:
-        yield f"seed is {config.seed}; it takes a whole number from 0 to 4294967295"
-    for penalty in config.discriminator.penalties:
-        if penalty.every < 1:
-            yield f"discriminator.penalties.{penalty.name}.every is {penalty.every}; it takes 1 or more"
-    if config.share_fakes and (set(turns.values()) != {1} or config.accumulate > 1):
-        yield (
-            "share_fakes uses one generator pass for one turn of each player, but generator.turns is "
-            f"{config.generator.turns}, discriminator.turns {config.discriminator.turns} and accumulate "
-            f"{config.accumulate}; add --share_fakes false"
-        )
-    if config.generator.penalties:
-        yield "generator.penalties has no effect in the latent game: its penalties belong to the discriminator"
-    if config.batch % config.accumulate:
-        yield f"batch {config.batch} does not divide into accumulate={config.accumulate} micro-batches of equal size"
 
 
 def check_data(config: Config, store: ImageStore, processes: int) -> None:
@@ -71,18 +55,53 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
             f"batch {config.batch} does not divide over {processes} processes with accumulate={config.accumulate}; "
             f"type --batch {-(-config.batch // (config.accumulate * processes)) * config.accumulate * processes}"
         )
-    if config.data.flip and len(store.shape) != 3:
+    if config.unroll and processes > 1:
+        raise ConfigError("unroll looks ahead in one process only; start it without torchrun, or add --unroll 0")
+    if len(store.shape) != 3:
+        _check_points(config)
+
+
+def _check_points(config: Config) -> None:
+    if config.data.flip:
         raise ConfigError("data.flip mirrors images, but these samples are points; add --data.flip false")
+    if config.augment.policy:
+        raise ConfigError(
+            "augment.policy moves and colours images, but these samples are points; add --augment.policy none"
+        )
+    for penalty in config.discriminator.penalties:
+        if PENALTIES[penalty.name].images_only:
+            raise ConfigError(f"the penalty {penalty.name} needs images, but these samples are points; leave it out")
 
 
 def build_game(config: Config, store: ImageStore, device: torch.device) -> LatentGame:
     """The networks on the device, and the game between them."""
     classes = len(store.classes) if config.conditional else 0
-    generator = build(config.generator.model, "generator", store.shape, classes)
-    discriminator = build(config.discriminator.model, "discriminator", store.shape, classes)
+    generator = build(config.generator.model, "generator", store.shape, classes, config.codes)
+    discriminator = build(config.discriminator.model, "discriminator", store.shape, 0 if _reads(config) else classes)
+    _add_heads(discriminator, config, classes)
+    for network, player in ((generator, config.generator), (discriminator, config.discriminator)):
+        initialise(network, player.init)
+        if player.spectral_norm:
+            add_spectral_norm(network)
+        if "orthogonal" in {penalty.name for penalty in player.penalties} and not weights_of(network):
+            raise ConfigError("the penalty orthogonal finds no plain weights in this network; leave it out")
+    _check_norm(generator, discriminator, config)
     dtype, _ = pick_precision(config.precision, device)
-    networks = _placed(generator, device), _placed(discriminator, device)
-    return GAMES[config.game](*networks, LOSSES[config.loss], autocast(device, dtype))
+    return GAMES[config.game](
+        _placed(generator, device), _placed(discriminator, device), LOSSES[config.loss], autocast(device, dtype),
+        View(config.augment.policy, config.augment.fakes_for_reals), config.targets, _deviation(config, store, device),
+    )  # fmt: skip
+
+
+def _check_norm(generator: nn.Module, discriminator: nn.Module, config: Config) -> None:
+    """Raise ConfigError where batch norm would see single samples of vectors, which have no deviation."""
+    rows = config.batch // (config.accumulate * world())
+    modules = (*generator.modules(), *discriminator.modules())
+    if rows == 1 and any(isinstance(module, nn.BatchNorm1d) for module in modules):
+        raise ConfigError(
+            f"batch norm needs two samples, but batch {config.batch} over {world()} processes with accumulate="
+            f"{config.accumulate} leaves one; type --batch {2 * config.batch}"
+        )
 
 
 def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePenalty]:
@@ -92,6 +111,43 @@ def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePen
         for penalty in player.penalties
         if turn % penalty.every == 0
     ]
+
+
+def _reads(config: Config) -> bool:
+    """Whether D reads the class instead of being told (AC-GAN)."""
+    return "classification" in _named(config)
+
+
+def _named(config: Config) -> set[str]:
+    return {p.name for player in (config.generator, config.discriminator) for p in player.penalties}
+
+
+def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
+    """What the penalties of this configuration ask of D beside its logits."""
+    wanted, size = _named(config), getattr(discriminator, "feature_size", 0)
+    reading = sorted(wanted & {"classification", "mutual-information", "feature-matching"})
+    if reading and not size:
+        raise ConfigError(
+            f"the penalty {reading[0]} reads the last features of D, and '{config.discriminator.model.name}' has none "
+            "that are one vector for each sample; choose --discriminator.model dcgan, resnet or mlp"
+        )
+    if "reconstruction" in wanted and not hasattr(discriminator, "reconstruction_error"):
+        raise ConfigError("the penalty reconstruction needs D's decoders; type --discriminator.model fastgan")
+    heads = {}
+    if "classification" in wanted:
+        heads["classes"] = nn.Linear(size, classes)
+    if "mutual-information" in wanted:
+        heads["codes"] = Reader(size, config.codes.categorical, config.codes.continuous)
+    if heads:
+        discriminator.heads = nn.ModuleDict(heads)
+
+
+def _deviation(config: Config, store: ImageStore, device: torch.device) -> Tensor | float:
+    """Of all numbers of the data, as D sees them; looked up where a penalty asks for it."""
+    if "dragan" not in _named(config):
+        return 1.0
+    rows = torch.linspace(0, len(store) - 1, min(len(store), SEEN_FOR_DEVIATION)).long()
+    return to_range(store.images[rows]).std().to(device)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from organza.config import ConfigError
 from organza.data.store import ImageStore
+from organza.draws import keys
 from organza.games.latent import Batch
 
 
@@ -32,6 +33,7 @@ class Batches:
 
     def next(self) -> Batch:
         """The next batch, this process's rows of it."""
+        names = keys(self.seed, self.drawn, self.share, self.device)
         rows = self._rows()[self.share]
         z = torch.randn(self.size, self.z_dim, generator=self.noise, device=self.device)[self.share]
         mix = torch.rand(self.size, generator=self.noise, device=self.device)[self.share]
@@ -40,7 +42,7 @@ class Batches:
             mirrored = torch.rand(self.size, generator=self.noise, device=self.device)[self.share] < 0.5
             real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(-1), real)
         labels = None if self.labels is None else self._take(self.labels, rows)
-        return Batch(real, labels, z, mix)
+        return Batch(real, labels, z, mix, names)
 
     def state(self) -> dict[str, Tensor | int]:
         """What `restore` needs to go on with the very next batch."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 _alone = False
@@ -55,14 +56,17 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() and not _alone else 1
 
 
-def wrap(turn: nn.Module) -> nn.Module:
-    """`DistributedDataParallel` around one player's turn: one forward, one backward, gradients averaged."""
+def wrap(turn: nn.Module, partly: bool = False) -> nn.Module:
+    """`DistributedDataParallel` around one player's turn: one forward, one backward, gradients averaged.
+
+    `partly` says that some parameters may take no part in a turn.
+    """
     if world() == 1:
         return turn
     # Buffers (batch-norm statistics) stay local: their broadcast would change a tensor between two forward passes.
     newer = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
     local: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}
-    return DistributedDataParallel(turn, **local)
+    return DistributedDataParallel(turn, **local, find_unused_parameters=partly)
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
@@ -94,6 +98,11 @@ def mean(value: Tensor) -> Tensor:
         dist.all_reduce(value)
         value = value / world()
     return value
+
+
+def mean_of_all(value: Tensor) -> Tensor:
+    """The average over all processes, through which gradients flow."""
+    return all_reduce(value) / world() if world() > 1 else value
 
 
 def of_all_processes(state: Tensor) -> Tensor:

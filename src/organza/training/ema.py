@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from organza.config import EMA
+from organza.layers.spectral import renew_norms
 from organza.training.schedule import value_at
 
 
@@ -38,6 +39,7 @@ def update(average: nn.Module, model: nn.Module, weight: float) -> None:
     for counter, new in pairs:
         if not counter.is_floating_point():
             counter.copy_(new)
+    renew_norms(average)
 
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:

@@ -15,6 +15,8 @@ from organza.data.store import ImageStore
 from organza.hub.card import model_card
 from organza.hub.gan import GAN, save
 from organza.latent.sampling import every_class, generate, latents
+from organza.latent.traversal import COLUMNS, traversal
+from organza.layers.codes import Coded
 from organza.metrics.quick import QuickScore, quick_score
 from organza.report.grid import picture, save_png
 from organza.report.page import write_report
@@ -57,6 +59,9 @@ class Outputs:
             samples = self._samples(trainer, generator, len(self.fixed_seeds))
             file = self.run.path / "samples" / f"{trainer.images // 1000:06d}-{name}.png"
             save_png(picture(samples, self._real_samples()), file)
+        if isinstance(trainer.average, Coded) and not trainer.config.conditional and len(self.store.shape) == 3:
+            file = self.run.path / "samples" / f"{trainer.images // 1000:06d}-codes.png"
+            save_png(picture(to_bytes(traversal(trainer.average)), columns=COLUMNS), file)
 
     def log(self, trainer: Trainer, scalars: Mapping[str, float]) -> None:
         """One line of log.jsonl, and the summary beside it."""
@@ -73,16 +78,17 @@ class Outputs:
         if not self.writes:
             return {}
         scores, best = self._score(trainer) if scored and self.score else ({}, False)
-        state["summary"] = json.dumps({"scores": self.summary.get("scores", {}), "best": self.summary.get("best")})
+        kept = {name: self.summary.get(name) for name in ("scores", "best", "best_at")}
+        state["summary"] = json.dumps(kept)
         self.run.save_checkpoint(trainer.images, state, best)
         self._model(trainer)
         self.close("running", trainer)
         return scores
 
-    def end(self, trainer: Trainer) -> dict[str, float]:
+    def end(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
         """After the last step: the last grids and checkpoint; what was logged of the score."""
         self.grids(trainer)
-        return self.checkpoint(trainer)
+        return self.checkpoint(trainer, scored)
 
     def close(self, status: str, trainer: Trainer) -> None:
         """Write how the run stands and its report."""
@@ -111,6 +117,8 @@ class Outputs:
             raise DamagedError(f"no whole checkpoint is left in {self.run.path}: {'; '.join(problems) or 'none'}")
         about = json.loads(state.pop("summary"))
         self.summary |= {key: value for key, value in about.items() if value is not None}
+        if self.writes and about["best_at"] == state["counters"]["images"]:
+            self.run.mark_best(about["best_at"])  # a kill may have come between the file and its second name
         return state
 
     def went_back(self, images: int) -> None:
@@ -140,7 +148,9 @@ class Outputs:
         is_best = best is None or value < best
         protocol = {"n": self.score.samples, "protocol": self.score.protocol}
         scores = {name: {"value": _short(value), **protocol} for name, value in values.items()}
-        self.summary |= {"scores": scores, "best": value if is_best else best}
+        self.summary["scores"] = scores
+        if is_best:
+            self.summary |= {"best": value, "best_at": trainer.images}
         return logged, is_best
 
     def _model(self, trainer: Trainer) -> None:
@@ -155,8 +165,9 @@ class Outputs:
         card = model_card(self.summary | about | facts, draft=True)
         model = config.generator.model
         save(
-            GAN(trainer.average, model, self.store.shape, classes, config.recipe, about), self.run.path / "model", card
-        )
+            GAN(trainer.average, model, self.store.shape, classes, config.recipe, about, codes=config.codes),
+            self.run.path / "model", card,
+        )  # fmt: skip
 
 
 def _short(value: float) -> float:

@@ -104,7 +104,7 @@ def peak_memory(config: Config, store: ImageStore) -> int:
     """
     from organza.training.trainer import Trainer
 
-    config = dataclasses.replace(config, batch=config.batch // world())
+    config = dataclasses.replace(config, batch=config.batch // world(), balance=None)  # rests ask for values
     sample = ImageStore(
         store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
         None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,

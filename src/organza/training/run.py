@@ -87,14 +87,20 @@ class Run:
 
     def save_checkpoint(self, images: int, state: dict[str, Any], best: bool) -> Path:
         """Write a checkpoint, keep the last two and the best."""
-        folder = self.path / "checkpoints"
-        path = folder / f"{images:09d}.safetensors"
+        path = self._checkpoint(images)
         checkpoint.save(path, state)
         if best:
-            _link(path, folder / "best.safetensors")
+            self.mark_best(images)
         for old in self.checkpoints()[:-KEEP]:
             old.unlink()
         return path
+
+    def mark_best(self, images: int) -> None:
+        """Give the checkpoint at `images` the second name `best`."""
+        _link(self._checkpoint(images), self.path / "checkpoints" / "best.safetensors")
+
+    def _checkpoint(self, images: int) -> Path:
+        return self.path / "checkpoints" / f"{images:09d}.safetensors"
 
     def checkpoints(self) -> list[Path]:
         """The numbered checkpoints, oldest first."""

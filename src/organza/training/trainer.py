@@ -15,7 +15,8 @@ from torch import Tensor
 
 from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
-from organza.games.latent import Batch, Stats
+from organza.games.latent import Batch, Moment, Stats
+from organza.games.unroll import looked_ahead
 from organza.reporter import Reporter
 from organza.training import ema
 from organza.training.assemble import build_game, due_penalties
@@ -24,6 +25,9 @@ from organza.training.checkpoint import optimizer_state, restore_module, restore
 from organza.training.distributed import any_process, mean, of_all_processes, rank, synchronised, world
 from organza.training.guard import ROLLBACKS, BrokenError, Guard
 from organza.training.outputs import Outputs
+from organza.training.recent import Recent
+from organza.training.replay import Replay
+from organza.training.schedule import value_at
 from organza.training.turn import Player
 
 SMOOTHING = 0.9  # of the images a second, from step to step
@@ -59,6 +63,7 @@ class Trainer:
             store, config.batch, int(game.generator.z_dim), device,  # type: ignore[arg-type]
             seed=config.seed, flip=config.data.flip, labels=config.conditional, rank=rank(), world=world(),
         )  # fmt: skip
+        self.recent, self.replay = Recent(config, device), Replay(config, store.shape, device)
         self.guard = Guard({"generator": game.generator, "discriminator": game.discriminator})
         self.images = self.steps = self.rollbacks = 0
         self.seconds = self.rate = 0.0
@@ -94,6 +99,7 @@ class Trainer:
 
     def step(self) -> None:
         """Every player's turns, then the average."""
+        self._grow()
         shared = self._shared_pass() if self.config.share_fakes else None
         for _ in range(self.config.discriminator.turns):
             batch, fake = shared or self._fresh_fakes()
@@ -107,22 +113,55 @@ class Trainer:
 
     def _take_turn(self, name: str, batch: Batch, fake: Tensor | None, counted: int = 0) -> None:
         """One turn of one player, while the other is frozen."""
-        for other in self.players.values():
-            other.freeze(other.name != name)
-        player, parts = self.players[name], self.config.accumulate
-        extra = ()
+        moment = self._moment(name)
         if name == "discriminator":
-            extra = (due_penalties(player.config, player.turns_taken, self.images),)
-        fakes = [None] * parts if fake is None else fake.chunk(parts)
-        micro_batches = [(b, f, *extra) for b, f in zip(batch.split(parts), fakes, strict=True)]
-        stats, norms = player.take_turn(micro_batches, self.images)
+            assert fake is not None
+            fake = self.replay.exchange(fake, batch.draws)
+            if self.recent.resting():
+                _, stats = self.game.answers(batch, fake, moment)
+            else:
+                stats = self._learn(name, batch, fake, moment)
+            self.recent.watch(stats, counted)
+            stats |= self.recent.stats()
+        else:
+            stats = self._learn(name, batch, fake, moment)
         self.images += counted
-        self.guard.watch(name, norms)
         for key, value in stats.items():
             self.window.setdefault(key, []).append(value)
 
-    def _generator_loss(self, batch: Batch, fake: Tensor | None) -> tuple[Tensor, Stats]:
-        return self.game.generator_turn(batch, self.game.generate(batch) if fake is None else fake)
+    def _learn(self, name: str, batch: Batch, fake: Tensor | None, moment: Moment) -> Stats:
+        for other in self.players.values():
+            other.freeze(other.name != name)
+        parts = self.config.accumulate
+        fakes = [None] * parts if fake is None else fake.chunk(parts)
+        micro_batches = [(b, f, moment) for b, f in zip(batch.split(parts), fakes, strict=True)]
+        stats, norms = self.players[name].take_turn(micro_batches, self.images)
+        self.guard.watch(name, norms)
+        return stats
+
+    def _moment(self, name: str) -> Moment:
+        """What the schedules say now."""
+        config, player = self.config, self.players[name]
+        return Moment(
+            due_penalties(player.config, player.turns_taken, self.images),
+            self.recent.probability(self.images),
+            value_at(config.noise, self.images),
+            value_at(config.top_k, self.images),
+            self.recent.answers if self.recent.remembers else None,
+        )
+
+    def _grow(self) -> None:
+        """Tell networks that grow how far the run has come."""
+        for network in (self.game.generator, self.game.discriminator, self.average):
+            if advance := getattr(network, "advance", None):
+                advance(self.images)
+
+    def _generator_loss(self, batch: Batch, fake: Tensor | None, moment: Moment) -> tuple[Tensor, Stats]:
+        fake, game = self.game.generate(batch) if fake is None else fake, self.game
+        if self.config.unroll:
+            optimizer = self.players["discriminator"].optimizer
+            game = looked_ahead(game, batch, fake, moment, optimizer, self.config.unroll)
+        return game.generator_turn(batch, fake, moment)
 
     def _shared_pass(self) -> tuple[Batch, Tensor]:
         """One pass of G for both turns: D learns from the detached fakes, then G through D's judgement of them."""
@@ -203,6 +242,8 @@ class Trainer:
             "optimizers": {name: optimizer_state(player.optimizer) for name, player in self.players.items()},
             "batches": self.batches.state(),
             "random": generators,
+            "recent": self.recent.state(),
+            "replay": self.replay.state(),
         })  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -219,6 +260,8 @@ class Trainer:
             player.turns_taken = state["turns"][name]
         restore_module(self.average, state["average"])
         self.batches.restore(state["batches"])
+        self.recent.restore(state["recent"])
+        self.replay.restore(state["replay"])
         counters = state["counters"]
         self.images, self.steps, self.rollbacks = counters["images"], counters["steps"], counters["rollbacks"]
         self.seconds, self.rate = counters["seconds"], counters["rate"]

@@ -18,6 +18,9 @@ from organza.training.schedule import value_at
 
 Compute = Callable[..., tuple[Tensor, Stats]]
 
+PARTLY = ("advance", "heads", "reconstruction_error")
+"""What networks have of which not every parameter takes part in every turn: they grow, or parts are a penalty's."""
+
 
 class Turn(nn.Module):
     """What a player computes in its turn, as a module that owns the player's network.
@@ -51,7 +54,7 @@ class Player:
     def __post_init__(self) -> None:
         self.parameters = list(self.network.parameters())  # once: walking through the modules costs as much as a layer
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
-        self.turn = wrap(Turn(self.network, self.compute))
+        self.turn = wrap(Turn(self.network, self.compute), partly=any(hasattr(self.network, part) for part in PARTLY))
 
     def take_turn(self, micro_batches: Sequence[tuple[Any, ...]], images: int) -> tuple[Stats, Tensor]:
         """Learn from the micro-batches, after `images` images seen: stats, and each parameter's gradient norm."""
@@ -67,6 +70,8 @@ class Player:
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
+        if self.config.weight_clip is not None:
+            cut_weights(self.parameters, self.config.weight_clip)
         self.turns_taken += 1
         return _mean(stats) | {f"gradient/{self.name}": norms.norm()}, norms
 
@@ -78,6 +83,13 @@ class Player:
     def _gradient_norms(self) -> Tensor:
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         return torch.stack(torch._foreach_norm(gradients))
+
+
+@torch.no_grad()
+def cut_weights(parameters: Sequence[nn.Parameter], limit: float) -> None:
+    """Clamp every weight to [-limit, limit] (Arjovsky et al., arXiv:1701.07875, algorithm 1)."""
+    torch._foreach_clamp_min_(list(parameters), -limit)
+    torch._foreach_clamp_max_(list(parameters), limit)
 
 
 def build_optimizer(settings: config.Optimizer, network: nn.Module) -> torch.optim.Optimizer:

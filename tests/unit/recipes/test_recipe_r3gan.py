@@ -64,7 +64,15 @@ def test_models_can_be_built_and_every_option_is_explicit(shape, size):
         assert set(complete(model, role).options) - set(model.options) <= {"embed_dim"}
 
 
-def test_points_and_odd_sides_are_refused():
-    for shape in ((2,), (1, 27, 27)):
-        with pytest.raises(ConfigError):
-            r3gan(shape)
+def test_odd_sides_are_refused():
+    with pytest.raises(ConfigError, match="27x27"):
+        r3gan((1, 27, 27))
+
+
+@pytest.mark.parametrize("size", ["laptop", "paper"])
+def test_points_keep_the_loss_and_both_penalties(size):
+    config = r3gan((2,), size)
+    assert config.generator.model.name == config.discriminator.model.name == "mlp"
+    assert config.loss == "relativistic"
+    assert [penalty.name for penalty in config.discriminator.penalties] == ["r1", "r2"]
+    assert not config.share_fakes

@@ -18,7 +18,7 @@ REFUSED = {
     "does not divide": {"share_fakes": False, "accumulate": 5},
     "unknown loss 'hinje'": {"loss": "hinje"},
     "unknown penalty 'r3'": {"discriminator.penalties": "r3"},
-    "no effect": {"generator.penalties": "r1"},
+    "belongs to the discriminator": {"generator.penalties": "r1"},
     "output.log is 0": {"output.log": 0},
 }
 

@@ -227,8 +227,9 @@ def test_labels_reach_both_players():
     store = small_store(SHAPE)
     trainer = small_trainer("cgan", store=store)
     seen = {}
-    for name, player in trainer.players.items():
-        player.network.register_forward_pre_hook(lambda _, inputs, n=name: seen.update({n: inputs[1]}))
+    generator, judge = trainer.game.generator, trainer.game.discriminator.features
+    generator.register_forward_pre_hook(lambda _, inputs: seen.update({"generator": inputs[1]}))
+    trainer.game.discriminator.features = lambda x, y: seen.update({"discriminator": y}) or judge(x, y)
     trainer.step()
     assert torch.equal(seen["generator"], seen["discriminator"])
     order = trainer.batches._permutation(0, len(store))[:8]

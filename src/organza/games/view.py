@@ -1,0 +1,26 @@
+"""What the discriminator is shown: every sample, real or fake, augmented and with instance noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from organza.augment import augmentation
+from organza.draws import Draws
+
+
+@dataclass(frozen=True)
+class View:
+    """Augmentation (arXiv:2006.06676, section 2) and noise (Sønderby et al., arXiv:1610.04490, section 2.3)."""
+
+    policy: tuple[str, ...] = ()
+    fakes_for_reals: bool = False  # adaptive pseudo augmentation takes the probability for itself
+
+    def __call__(self, samples: Tensor, draws: Draws, probability: Tensor | float, noise: float) -> Tensor:
+        """Samples [B, ...] as D sees them; gradients reach the samples through all of it."""
+        if self.policy:
+            samples = augmentation(self.policy)(samples, draws.other("augment"), probability)
+        if noise:
+            samples = samples + noise * draws.normal("noise", *samples.shape[1:])
+        return samples

@@ -1,0 +1,50 @@
+"""Regularisers of a player's turn: what it has at hand -> one value per sample [B], in float32.
+
+The engine adds `weight * every * mean` to the loss of every `every`-th turn, in the same backward pass.
+
+| name | of | when and why | usual weight |
+|---|---|---|---|
+| r1, r2 | D | the safe choice for logistic losses: the game converges; r2 for relativistic ones too | gamma / 2 |
+| gradient-norm | D | WGAN-GP: keeps a critic near slope 1 everywhere between data and samples | 10 |
+| dragan | D | the same around the data only; goes with non-saturating losses | 10 |
+| drift | D | keeps a critic's level, which its loss leaves open | 0.001 |
+| lecam | D | few images: holds D's answers to those of the recent past | 0.3 |
+| cr, bcr, zcr | D (zcr: G too) | D should not care for shifts and flips of reals, of both, for steps in z | 10, 10, 5 |
+| orthogonal | both | BigGAN: keeps truncated noise usable | 0.0001 |
+| feature-matching | G | a calmer aim for G than D's last word | 1 |
+| classification | both | AC-GAN: the class must be legible | 1 |
+| mutual-information | both | InfoGAN: the codes must be legible | 1 |
+| reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
+"""
+
+from __future__ import annotations
+
+from organza.penalties.evidence import Evidence as Evidence
+from organza.penalties.evidence import Rule
+from organza.penalties.features import (
+    classification,
+    consistency,
+    feature_matching,
+    latent_consistency,
+    mutual_information,
+    orthogonal,
+    reconstruction,
+)
+from organza.penalties.gradients import dragan, drift, gradient_norm, lecam, squared_gradient
+
+PENALTIES = {
+    "r1": Rule(lambda seen: squared_gradient(seen.real, seen.real_logits), real_gradient=True),
+    "r2": Rule(lambda seen: squared_gradient(seen.fake, seen.fake_logits), fake_gradient=True),
+    "gradient-norm": Rule(lambda seen: gradient_norm(seen.judge, seen.real, seen.fake, seen.mix)),
+    "dragan": Rule(dragan),
+    "drift": Rule(lambda seen: drift(seen.real_logits)),
+    "lecam": Rule(lecam),
+    "cr": Rule(lambda seen: consistency(seen, with_fakes=False), images_only=True),
+    "bcr": Rule(lambda seen: consistency(seen, with_fakes=True), images_only=True),
+    "zcr": Rule(latent_consistency, players=("discriminator", "generator")),
+    "orthogonal": Rule(lambda seen: orthogonal(seen.player), players=("discriminator", "generator")),
+    "feature-matching": Rule(feature_matching, players=("generator",), real_features=True),
+    "classification": Rule(classification, players=("discriminator", "generator")),
+    "mutual-information": Rule(mutual_information, players=("discriminator", "generator")),
+    "reconstruction": Rule(reconstruction, images_only=True),
+}

@@ -1,0 +1,59 @@
+"""What a penalty gets to see of a turn, and what the engine has to know of a penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from organza.draws import Draws
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One turn: samples [B, ...], their logits [B], and what else a penalty may need."""
+
+    real: Tensor
+    fake: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+    mix: Tensor  # uniform numbers in [0, 1), [B]
+    judge: Callable[[Tensor], Tensor]  # samples [B, ...] -> logits [B], with the labels of the batch
+    real_features: Any = None  # what D's last layer judges, [B, F]; a tuple where a network has no plain ones
+    fake_features: Any = None
+    z: Tensor | None = None  # noise of the fakes
+    labels: Tensor | None = None  # int64 [B]
+    draws: Draws | None = None  # random numbers of these samples
+    generator: nn.Module | None = None
+    discriminator: nn.Module | None = None
+    generate: Callable[[Tensor], Tensor] | None = None  # noise [B, z_dim] -> samples, with the labels of the batch
+    memory: Tensor | None = None  # D's average answer of late, (to real, to fake)
+    show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented
+    deviation: Tensor | float = 1.0  # of the data, over all samples and numbers
+    turn: str = "discriminator"
+
+    @property
+    def player(self) -> nn.Module:
+        """Whose turn it is."""
+        network = self.generator if self.turn == "generator" else self.discriminator
+        assert network is not None
+        return network
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A penalty, whose turn it may join, and what it needs to have computed."""
+
+    per_sample: Callable[[Evidence], Tensor]
+    real_gradient: bool = False  # differentiates the logits with respect to the real samples
+    fake_gradient: bool = False  # and to the fake ones
+    players: tuple[str, ...] = ("discriminator",)
+    real_features: bool = False  # needs those of real samples in the generator's turn as well
+    images_only: bool = False
+
+
+def each(values: Tensor) -> Tensor:
+    """One value for each sample, [B], of values [B] or [B, K]."""
+    return values.float().flatten(1).mean(1) if values.dim() > 1 else values.float()

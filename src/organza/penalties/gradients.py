@@ -1,0 +1,53 @@
+"""Penalties on the slope and on the level of D: R1, R2, WGAN-GP, DRAGAN, drift, LeCam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from organza.penalties.evidence import Evidence, each
+
+
+def squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
+    """Squared norm of d(sum of logits)/d(samples), per sample [B]: R1 on real samples, R2 on fake ones.
+
+    Mescheder et al. (arXiv:1801.04406, eq. 9 and 10), without their factor of one half.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return gradient.float().flatten(1).square().sum(1)
+
+
+def distance_from_slope_one(judge: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
+    """(|grad D(x)| - 1)^2 at the points `at`, per sample [B] (Gulrajani et al., arXiv:1704.00028, eq. 3)."""
+    at = at.detach().requires_grad_()
+    return (squared_gradient(at, judge(at)) + 1e-12).sqrt().sub(1).square()
+
+
+def gradient_norm(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
+    """(|grad D(x')| - 1)^2 at x' = mix * real + (1 - mix) * fake, per sample [B] (arXiv:1704.00028, eq. 3)."""
+    share = mix.view(-1, *[1] * (real.dim() - 1))
+    return distance_from_slope_one(judge, torch.lerp(fake.detach().float(), real.detach().float(), share))
+
+
+def dragan(seen: Evidence) -> Tensor:
+    """(|grad D(x + e)| - 1)^2 near the data (Kodali et al., arXiv:1705.07215, section 2.3), per sample [B].
+
+    e is uniform in [0, sigma / 2) for data of deviation sigma, as the authors' experiments have it.
+    """
+    assert seen.draws is not None
+    noise = seen.draws.uniform("dragan", *seen.real.shape[1:])
+    return distance_from_slope_one(seen.judge, seen.real.detach() + seen.deviation / 2 * noise)
+
+
+def drift(logits: Tensor) -> Tensor:
+    """D(x)^2, per sample [B], which keeps a critic near zero (Karras et al., arXiv:1710.10196, appendix A.1)."""
+    return each(logits.square())
+
+
+def lecam(seen: Evidence) -> Tensor:
+    """(D(x) - a_fake)^2 + (D(G(z)) - a_real)^2 with D's recent averages a (Tseng et al., arXiv:2104.03310, eq. 4)."""
+    assert seen.memory is not None
+    to_real, to_fake = seen.memory[0], seen.memory[1]
+    return each((seen.real_logits - to_fake).square()) + each((seen.fake_logits - to_real).square())

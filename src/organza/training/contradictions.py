@@ -1,0 +1,263 @@
+"""Settings that cannot work together, each with the field, the reason and what to type; found before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from organza.augment import augmentation
+from organza.config import Augment, Codes, Config, Player, Replay, Schedule, Targets
+from organza.losses import LOSSES
+from organza.penalties import PENALTIES
+
+READ_BY_A_HEAD = ("classification", "mutual-information")
+"""Penalties with a part of D that only D's turn teaches, and that G has to please."""
+
+
+def contradictions(config: Config) -> Iterator[str]:
+    """What is wrong with a configuration, whatever the data."""
+    checks: tuple[Callable[[Config], Iterable[str]], ...] = (
+        _counts, _shares, _schedules, _optimizers, _turns, _players, _penalties, _heads, _told, _shown, _ahead, _replay,
+    )  # fmt: skip
+    for check in checks:
+        yield from check(config)
+
+
+def _counts(config: Config) -> Iterator[str]:
+    turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
+    sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
+    intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
+    for field, value in {**sizes, **intervals, "augment.speed": config.augment.speed}.items():
+        if value < 1:
+            yield f"{field} is {value}; it takes 1 or more"
+    if not 0 <= config.seed < 2**32:
+        yield f"seed is {config.seed}; it takes a whole number from 0 to 4294967295"
+
+
+def _shares(config: Config) -> Iterator[str]:
+    shares = {f"targets.{k}": v for k, v in dataclasses.asdict(config.targets).items()}
+    shares |= {"replay.share": config.replay.share}
+    shares |= _ends("augment.probability", config.augment.probability) | _ends("top_k", config.top_k)
+    for field, value in shares.items():
+        if not 0 <= value <= 1:
+            yield f"{field} is {value}; it takes a number from 0 to 1"
+    if min(_ends("top_k", config.top_k).values()) == 0:
+        yield "top_k 0 leaves no fake to learn from; it takes more than 0, such as 0.5"
+    if config.balance is not None and not 0.5 <= config.balance < 1:
+        yield f"balance is {config.balance}; it takes a share of reals from 0.5 to below 1, such as 0.8, or none"
+    if config.augment.target is not None and not 0 < config.augment.target < 1:
+        yield f"augment.target is {config.augment.target}; it takes a number between 0 and 1, such as 0.6, or none"
+
+
+def _schedules(config: Config) -> Iterator[str]:
+    for field, schedule in _scheduled(config, ""):
+        if schedule.images < 0:
+            yield f"{field}.images is {schedule.images}; it takes 0 or more"
+    if min(_ends("noise", config.noise).values()) < 0:
+        yield "noise is a deviation; it takes 0 or more, such as 0.1"
+    if min(_ends("", config.ema.half_life).values()) < 0:
+        yield "ema.half_life is below 0; it takes images, such as 20000, or 0 for the raw weights"
+    if config.ema.ramp is not None and config.ema.ramp <= 0:
+        yield f"ema.ramp is {config.ema.ramp}; it takes a share above 0, such as 0.05, or none"
+
+
+def _optimizers(config: Config) -> Iterator[str]:
+    for role, player in _roles(config):
+        settings, name = player.optimizer, f"{role}.optimizer"
+        rates = _ends("", settings.lr).values()
+        if min(rates) < 0 or max(rates) == 0:
+            yield f"{name}.lr is {max(rates) and min(rates)}; it takes a number above 0, such as 0.0002"
+        for field, value in (_ends("beta1", settings.beta1) | _ends("beta2", settings.beta2)).items():
+            if not 0 <= value < 1:
+                yield f"{name}.{field} is {value}; it takes a number from 0 to below 1, such as 0.9"
+        for field, value in (("eps", settings.eps), ("weight_decay", settings.weight_decay)):
+            if value < 0:
+                yield f"{name}.{field} is {value}; it takes 0 or more"
+
+
+def _turns(config: Config) -> Iterator[str]:
+    turns = config.generator.turns, config.discriminator.turns
+    if config.share_fakes and (set(turns) != {1} or config.accumulate > 1):
+        yield (
+            "share_fakes uses one generator pass for one turn of each player, but generator.turns is "
+            f"{turns[0]}, discriminator.turns {turns[1]} and accumulate {config.accumulate}; add --share_fakes false"
+        )
+    parts = max(config.accumulate, 1)
+    if config.batch % parts:
+        yield (
+            f"batch {config.batch} does not divide into accumulate={parts} micro-batches of equal size; type "
+            f"--batch {-(-config.batch // parts) * parts}"
+        )
+
+
+def _players(config: Config) -> Iterator[str]:
+    for role, player in _roles(config):
+        if player.clip is not None and player.clip <= 0:
+            yield f"{role}.clip is {player.clip}; it takes the largest norm of a gradient, such as 1, or none"
+        if player.weight_clip is None:
+            continue
+        if player.weight_clip <= 0:
+            yield f"{role}.weight_clip is {player.weight_clip}; it takes a number above 0, such as 0.01"
+        if player.spectral_norm:
+            yield (
+                f"{role}.weight_clip cuts weights that spectral_norm divides by their norm anyway; add "
+                f"--{role}.weight_clip none or --{role}.spectral_norm false"
+            )
+        if pulled := [p.name for p in player.penalties if p.name in ("gradient-norm", "dragan")]:
+            yield (
+                f"{role}.weight_clip keeps slopes far below 1, to which the penalty {pulled[0]} pulls them; add "
+                f"--{role}.weight_clip none, or leave the penalty out"
+            )
+
+
+def _penalties(config: Config) -> Iterator[str]:
+    for role, player in _roles(config):
+        names = [penalty.name for penalty in player.penalties]
+        for penalty in player.penalties:
+            name, rule = f"{role}.penalties.{penalty.name}", PENALTIES[penalty.name]
+            if penalty.every < 1:
+                yield f"{name}.every is {penalty.every}; it takes 1 or more"
+            if min(_ends("", penalty.weight).values()) < 0:
+                yield f"{name}.weight is below 0, which rewards what it should punish; it takes 0 or more"
+            if role not in rule.players:
+                yield f"{name}: this penalty belongs to the {rule.players[0]}; move it to {rule.players[0]}.penalties"
+            if names.count(penalty.name) > 1:
+                yield f"{role}.penalties names {penalty.name} twice; name it once, with a larger --{name}.weight"
+
+
+def _heads(config: Config) -> Iterator[str]:
+    """Whether what a penalty reads is there, and both players play along."""
+    named = {role: {penalty.name for penalty in player.penalties} for role, player in _roles(config)}
+    either, coded = named["generator"] | named["discriminator"], config.codes != Codes()
+    if (fewest := min((*config.codes.categorical, 2))) < 2:
+        yield f"codes.categorical has a code of {fewest} values; each takes 2 or more, such as 10"
+    if config.codes.continuous < 0:
+        yield f"codes.continuous is {config.codes.continuous}; it takes 0 or more"
+    if "classification" in either and not config.conditional:
+        yield "the penalty classification reads the class of a sample, but there are no labels; add --conditional true"
+    if "mutual-information" in either and not coded:
+        yield "the penalty mutual-information reads codes, but there are none; add --codes.categorical 10"
+    if coded and "mutual-information" not in either:
+        yield (
+            "codes have no effect unless G has to make them legible: type the recipe 'infogan', or give both players "
+            "the penalty mutual-information"
+        )
+    for name in READ_BY_A_HEAD:
+        for role, other in (("generator", "discriminator"), ("discriminator", "generator")):
+            if name in named[role] - named[other]:
+                yield (
+                    f"the penalty {name} is the {role}'s alone, but D has to learn to read and G to be legible; add "
+                    f"--{other}.penalties {','.join([*(p.name for p in getattr(config, other).penalties), name])}"
+                )
+
+
+def _told(config: Config) -> Iterator[str]:
+    """What D is told about its samples, and what counts its answers."""
+    critic, targets = LOSSES[config.loss].border is None, config.targets
+    if critic and dataclasses.replace(targets, flip=0.0) != Targets():
+        yield (
+            f"targets smooth a yes or no, but the loss {config.loss} has neither; leave targets.real at 1, "
+            "targets.fake and targets.spread at 0"
+        )
+    if targets.real <= targets.fake:
+        yield (
+            f"targets.real {targets.real} is not above targets.fake {targets.fake}, so that D cannot tell them apart; "
+            "type --targets.real 1 --targets.fake 0"
+        )
+    if targets.flip >= 0.5:
+        yield f"targets.flip {targets.flip} swaps half of the samples or more; it takes less, such as 0.05"
+    if critic and (config.augment.target is not None or config.balance is not None):
+        field = "balance" if config.augment.target is None else "augment.target"
+        yield (
+            f"{field} counts how often D calls a real sample real, but the logits of {config.loss} have no zero; add "
+            f"--{field} none"
+        )
+
+
+def _shown(config: Config) -> Iterator[str]:
+    augment, policy, fakes = config.augment, config.augment.policy, config.augment.fakes_for_reals
+    adapts, ends = augment.target is not None, _ends("", augment.probability).values()
+    if policy:
+        augmentation(policy)  # names an unknown word
+    if policy and fakes:
+        yield (
+            "augment.fakes_for_reals and augment.policy would share one probability; add --augment.policy none or "
+            "--augment.fakes_for_reals false"
+        )
+    if not policy and not fakes and adapts:
+        yield "augment.target adapts a probability that nothing uses; add --augment.policy bgc"
+    elif not policy and not fakes and augment != Augment():
+        yield "augment has no effect without a policy; add --augment.policy diffaugment"
+    elif adapts and isinstance(augment.probability, Schedule):
+        yield "augment.probability cannot follow a schedule and adapt to augment.target; type a number, such as 0"
+    elif adapts and max(ends) == 1:
+        yield (
+            "augment.probability is where its adaptation begins, and 1 leaves no sample as it is; type "
+            "--augment.probability 0"
+        )
+    elif fakes and max(ends) == 1:
+        yield "augment.fakes_for_reals with probability 1 shows no real sample; type --augment.probability 0.2"
+    elif (policy or fakes) and not adapts and max(ends) == 0:
+        yield "augment.probability 0 changes nothing; type a larger one, or add --augment.target 0.6"
+    elif not adapts and augment.speed != Augment().speed:
+        yield "augment.speed has no effect unless the probability adapts; add --augment.target 0.6"
+
+
+def _ahead(config: Config) -> Iterator[str]:
+    critic = config.discriminator
+    if config.unroll < 0:
+        yield f"unroll is {config.unroll}; it takes 0 or more steps"
+    if config.unroll <= 0:
+        return
+    if critic.optimizer.name != "adam":
+        yield "unroll looks ahead by Adam's rule; add --discriminator.optimizer.name adam"
+    if critic.penalties:
+        names = ",".join(p.name for p in critic.penalties)
+        yield (
+            f"unroll looks ahead of the loss alone and knows no penalties ({names}); add --discriminator.penalties none"
+        )
+    for field in ("clip", "weight_clip"):
+        if getattr(critic, field) is not None:
+            yield f"unroll looks ahead by Adam's rule alone and knows no {field}; add --discriminator.{field} none"
+    if config.accumulate > 1:
+        yield "unroll looks ahead of whole batches, not of micro-batches; add --accumulate 1"
+
+
+def _replay(config: Config) -> Iterator[str]:
+    replay, size = config.replay, config.replay.size
+    if replay.share == 0:
+        if size != Replay().size:
+            yield "replay.size has no effect without a share; add --replay.share 0.5"
+        return
+    if config.conditional:
+        yield "replay keeps no labels of its fakes, but this configuration is conditional; add --replay.share 0"
+    for penalty in config.discriminator.penalties:
+        if penalty.name in ("mutual-information", "zcr"):
+            yield (
+                f"replay keeps no noise of its fakes, which the penalty {penalty.name} looks at; add --replay.share 0, "
+                "or leave the penalty out"
+            )
+    if size < config.batch:
+        yield f"replay.size is {size}, less than one batch; type --replay.size {config.batch * 8}"
+
+
+def _roles(config: Config) -> tuple[tuple[str, Player], tuple[str, Player]]:
+    return ("generator", config.generator), ("discriminator", config.discriminator)
+
+
+def _ends(field: str, value: float | Schedule) -> dict[str, float]:
+    """The values that a scheduled field takes first and last."""
+    return {f"{field}.start": value.start, f"{field}.end": value.end} if isinstance(value, Schedule) else {field: value}
+
+
+def _scheduled(node: Any, path: str) -> Iterator[tuple[str, Schedule]]:
+    """Every schedule in a configuration, by its dotted field."""
+    if isinstance(node, Schedule):
+        yield path, node
+    elif isinstance(node, tuple):
+        for number, item in enumerate(node):
+            yield from _scheduled(item, f"{path}.{getattr(item, 'name', number)}")
+    elif dataclasses.is_dataclass(node):
+        for field in dataclasses.fields(node):
+            yield from _scheduled(getattr(node, field.name), f"{path}.{field.name}".lstrip("."))
