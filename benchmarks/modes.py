@@ -1,7 +1,7 @@
 """Modes that every recipe finds on mixtures of Gaussians, in about a minute of training each.
 
     python benchmarks/modes.py --minutes 1                      # all recipes, both mixtures, seeds 0 to 2: an hour
-    python benchmarks/modes.py r3gan gan --data grid --seeds 0  # some; rows that are in the table are not measured again
+    python benchmarks/modes.py r3gan gan --data grid --seeds 0  # some; rows of the table are kept
     python benchmarks/modes.py --table                          # the table of the docs
 
 `ring` has 8 modes of deviation 0.02, `grid` 25 of deviation 0.05. 2 500 samples of the averaged generator; a sample is

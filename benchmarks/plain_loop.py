@@ -1,9 +1,9 @@
 """Any recipe in the plain form of a tutorial: the yardstick of `training_speed.py`.
 
-The networks, losses and penalties are those of the recipe; of Organza's engine there is nothing here. Float32, channels
-first, one image at a time through a `Dataset` and a `DataLoader`, a generator pass for each turn, D's gradients made and
-thrown away in G's turn, Adam without fusion, the average parameter by parameter, and a `.item()` for the loss of every
-turn. Schedules stand at their ends.
+The networks, losses and penalties are those of the recipe; of Organza's engine there is nothing here. Float32,
+channels first, one image at a time through a `Dataset` and a `DataLoader`, a generator pass for each turn, D's
+gradients made and thrown away in G's turn, Adam without fusion, the average parameter by parameter, and a `.item()`
+for the loss of every turn. Schedules stand at their ends.
 """
 
 from __future__ import annotations

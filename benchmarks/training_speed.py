@@ -16,7 +16,6 @@ without R1, and the plan's estimate of it; the seconds of a short run, and the p
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import statistics
 import subprocess

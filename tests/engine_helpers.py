@@ -94,9 +94,9 @@ EVERYTHING = {
 
 TECHNIQUES = {
     "share_fakes": False, "loss": "relativistic-average", "data.flip": True, "ema.half_life": 30.0,
-    "targets.real": 0.9, "targets.spread": 0.1, "targets.flip": 0.1,
-    "noise": Schedule(start=0.3, end=0.0, images=120, shape="linear"), "top_k": Schedule(start=1.0, end=0.4, images=100),
-    "augment.policy": ("bgc", "translation", "cutout"), "augment.target": 0.3, "augment.probability": 0.2,
+    "targets.real": 0.9, "targets.spread": 0.1, "targets.flip": 0.1, "top_k": Schedule(start=1.0, end=0.4, images=100),
+    "noise": Schedule(start=0.3, end=0.0, images=120, shape="linear"),
+    "augment.policy": ("xflip", "brightness", "cutout"), "augment.target": 0.3, "augment.probability": 0.2,
     "augment.speed": 400, "balance": 0.6, "replay.share": 0.5, "replay.size": 12,
     "discriminator.penalties": (
         Penalty(name="lecam", weight=0.3), Penalty(name="bcr", weight=1.0, every=2),

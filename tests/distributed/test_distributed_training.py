@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_helpers import EVERYTHING, as_processes, assert_equal_trees, log_of, newest, shrunk, write_data
+from engine_helpers import EVERYTHING, TECHNIQUES, as_processes, assert_equal_trees, log_of, newest, shrunk, write_data
 
 import organza
 from organza.config import ConfigError
 from organza.reporter import Silent
 from organza.training.guard import BrokenError
 
-CHANGES = shrunk("dcgan") | EVERYTHING | {"images": 160}
+CHANGES = shrunk("dcgan") | EVERYTHING | TECHNIQUES | {"conditional": False, "images": 160}  # replay keeps no labels
 SCRIPT = """
 import os, sys
 sys.path[:0] = {folders!r}

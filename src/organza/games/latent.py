@@ -178,7 +178,10 @@ class LatentGame:
 
 
 def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The `share` of the fakes with the highest logits, and their partners (Sinha et al., arXiv:2002.06224, eq. 5)."""
+    """The `share` of the fakes with the highest logits, and their partners (Sinha et al., arXiv:2002.06224, eq. 5).
+
+    Of those at hand: every process and every micro-batch chooses its own.
+    """
     if share >= 1:
         return fake, real
     score = fake.detach().flatten(1).mean(1) if fake.dim() > 1 else fake.detach()

@@ -64,8 +64,8 @@ def adam(
     step, gradient = step + 1, gradient + group["weight_decay"] * weight
     mean = beta1 * mean + (1 - beta1) * gradient
     square = beta2 * square + (1 - beta2) * gradient.square()
-    # The square root has no derivative at zero, where a weight without gradient stands.
-    deviation = (square / (1 - beta2**step) + group["eps"] ** 2).sqrt()
+    some = square > 0  # the square root has no derivative at zero, where a weight without gradient stands
+    deviation = (torch.where(some, square, 1.0) / (1 - beta2**step)).sqrt() * some
     return weight - group["lr"] * (mean / (1 - beta1**step)) / (deviation + group["eps"]), (mean, square, step)
 
 

@@ -21,6 +21,7 @@ class Coded(nn.Module):
         super().__init__()
         self.generator, self.categorical, self.continuous = generator, categorical, continuous
         self.z_dim = int(generator.z_dim)  # type: ignore[arg-type]
+        self.plain = tuple(f"generator.{name}" for name in getattr(generator, "plain", ()))
 
     @property
     def codes(self) -> int:

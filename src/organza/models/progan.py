@@ -7,7 +7,7 @@ images nothing changes. A level is a doubling of both sides, two 3x3 convolution
 
 Outside, the size never changes: a picture is enlarged to the full image by repeating its pixels, which the average
 pooling of the discriminator undoes, and `Generator.match` shows real images as they look at this level. A penalty on
-D's gradient therefore sees full images: at a level k doublings below the top, a slope of 1 there is one of 2^k here.
+D's gradient therefore sees full images: a slope of 1 for these is one of 2^k for a picture k doublings smaller.
 Layers that have not joined, and those that have faded out, cost nothing and have no gradient.
 
 Not of the paper: any size that can be halved; labels, which stand beside the noise as an embedding, normalised alike,

@@ -13,9 +13,9 @@ The loss is that of WGAN-GP with one turn for each player, and a pull of the cri
 betas 0 and 0.99, an average of G that keeps 0.999 of itself in each step, channels as in table 2 (16 at 1024x1024, 512
 at most). Above 128x128 the paper's batch shrinks to fit its memory; here it stays, and `--accumulate` splits it.
 
-`laptop` has narrow networks and short phases: most of the time goes to the full size, where an image costs as much as
-five of the smallest. `generator.model.fade` and `stable` must be those of the discriminator, and a shorter run (or
-`--minutes`) ends before the last level has come.
+`laptop` has narrow networks and short phases; most of the time goes to the full size, where an image costs four times
+as much as one of the smallest. Both networks must have the same `fade` and `stable`, and a run that is cut short (by
+`--images` or `--minutes`) may end before the last level has come.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _paper(side: int, levels: int) -> Config:
 
 
 def _laptop(side: int, levels: int) -> Config:
-    fade, stable, last = 20_000, 20_000, 80_000
-    images = stable + (levels - 1) * (fade + stable) + fade + last
+    fade, stable, last = 10_000, 10_000, 80_000 if side <= 32 else 40_000  # the last phase is longer
+    images = levels * (fade + stable) + last
     return _config(
         z_dim=128, width=8 if side <= 32 else 4, max_width=64, fade=fade, stable=stable,
         images=images, batch=32, lr=2e-3, half_life=5_000.0,

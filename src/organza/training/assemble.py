@@ -40,7 +40,18 @@ def resolve(config: Config) -> Config:
         raise ConfigError(problem)
     generator = dataclasses.replace(config.generator, model=complete(config.generator.model, "generator"))
     critic = dataclasses.replace(config.discriminator, model=complete(config.discriminator.model, "discriminator"))
+    _must_grow_together(generator.model, critic.model)
     return dataclasses.replace(config, generator=generator, discriminator=critic)
+
+
+def _must_grow_together(generator: configs.Model, discriminator: configs.Model) -> None:
+    for name in ("fade", "stable"):
+        mine, other = generator.options.get(name), discriminator.options.get(name)
+        if None not in (mine, other) and mine != other:
+            raise ConfigError(
+                f"both players grow together, but generator.model.{name} is {mine} and discriminator.model.{name} "
+                f"{other}; add --discriminator.model.{name} {mine}"
+            )
 
 
 def check_data(config: Config, store: ImageStore, processes: int) -> None:
@@ -48,7 +59,7 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
     if config.conditional and (store.labels is None or not store.classes):
         raise ConfigError(
             f"recipe '{config.recipe}' is conditional, but '{store.name}' has no labels: put the images into one "
-            "folder for each class, or choose an unconditional recipe such as dcgan"
+            "folder for each class, choose an unconditional recipe such as dcgan, or try --conditional false"
         )
     if config.batch % (config.accumulate * processes):
         raise ConfigError(

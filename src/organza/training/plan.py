@@ -86,6 +86,7 @@ def make_plan(trainer: Trainer, path: Path) -> Plan:
 def _probe(trainer: Trainer) -> float:
     """Images a second of a few real steps; the trainer is then put back exactly where it was."""
     before = trainer.state()
+    trainer.images = trainer.config.images  # the dearest stage of a network that grows
     trainer.step()  # the first one builds kernels and optimiser state
     images, start = trainer.images, time.perf_counter()
     for _ in range(PROBE_STEPS):
@@ -113,6 +114,7 @@ def peak_memory(config: Config, store: ImageStore) -> int:
     try:
         with alone(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
             trainer = Trainer(config, sample, torch.device("cpu"))
+            trainer.images = config.images  # a network that grows has all its layers at the end
             for _ in range(2):
                 trainer.step()
         return living.peak

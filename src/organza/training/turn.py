@@ -18,9 +18,6 @@ from organza.training.schedule import value_at
 
 Compute = Callable[..., tuple[Tensor, Stats]]
 
-PARTLY = ("advance", "heads", "reconstruction_error")
-"""What networks have of which not every parameter takes part in every turn: they grow, or parts are a penalty's."""
-
 
 class Turn(nn.Module):
     """What a player computes in its turn, as a module that owns the player's network.
@@ -54,7 +51,7 @@ class Player:
     def __post_init__(self) -> None:
         self.parameters = list(self.network.parameters())  # once: walking through the modules costs as much as a layer
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
-        self.turn = wrap(Turn(self.network, self.compute), partly=any(hasattr(self.network, part) for part in PARTLY))
+        self.turn = wrap(Turn(self.network, self.compute), partly=has_idle_parts(self.network, self.config.penalties))
 
     def take_turn(self, micro_batches: Sequence[tuple[Any, ...]], images: int) -> tuple[Stats, Tensor]:
         """Learn from the micro-batches, after `images` images seen: stats, and each parameter's gradient norm."""
@@ -83,6 +80,16 @@ class Player:
     def _gradient_norms(self) -> Tensor:
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         return torch.stack(torch._foreach_norm(gradients))
+
+
+def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> bool:
+    """Whether parameters sit out some turns: in a network that grows, or in a part of it that only a penalty uses."""
+    always = {penalty.name for penalty in penalties if penalty.every == 1}
+    heads = {"classes": "classification", "codes": "mutual-information"}
+    users = {heads[name] for name in getattr(network, "heads", {})}
+    if hasattr(network, "reconstruction_error"):
+        users.add("reconstruction")
+    return hasattr(network, "advance") or not users <= always
 
 
 @torch.no_grad()

@@ -51,19 +51,17 @@ def dirac(theta: float, psi: float, loss: str):
 
 
 def test_one_step_ahead_has_the_gradient_of_hand():
-    """D's loss psi theta has the gradient theta, and Adam's first step goes to psi' = psi - h theta / (s + e).
+    """D's loss psi theta has the gradient theta, and Adam's first step goes to psi' = psi - h theta / (|theta| + e).
 
-    s = sqrt(theta^2 + e^2). G minimises -psi' theta, whose derivative is -psi' - theta dpsi'/dtheta, and by the rule
-    of quotients dpsi'/dtheta = -h (s + e - theta^2 / s) / (s + e)^2.
+    G minimises -psi' theta, whose derivative is -psi' - theta dpsi'/dtheta, with dpsi'/dtheta = -h e / (|theta| + e)^2.
     """
     theta, psi, h, e = 0.7, -0.4, 0.3, 0.5
     game, batch = dirac(theta, psi, "wasserstein")
     optimizer = torch.optim.Adam(game.discriminator.parameters(), h, (0.0, 0.9), e)
     ahead = looked_ahead(game, batch, game.generate(batch), Moment(), optimizer, 1)
     loss, _ = ahead.generator_turn(batch, game.generate(batch), Moment())
-    s = math.hypot(theta, e)
-    moved = psi - h * theta / (s + e)
-    slope = -h * ((s + e) - theta * theta / s) / (s + e) ** 2
+    moved = psi - h * theta / (theta + e)
+    slope = -h * e / (theta + e) ** 2
     assert loss.item() == pytest.approx(-moved * theta, rel=1e-6)
     fake = game.generate(batch)
     ahead = looked_ahead(game, batch, fake, Moment(), optimizer, 1)
@@ -139,6 +137,16 @@ def test_the_weights_ahead_are_those_that_adam_really_reaches(case, steps):
         assert moved > 1e-4 or weight.grad.abs().max() == 0, name
 
 
+def test_weights_that_only_a_penalty_uses_stay():
+    """The loss alone looks ahead, and gives the heads and decoders of D no gradient."""
+    game, batch = dirac(0.7, -0.4, "non-saturating")
+    game.discriminator.idle = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(game.discriminator.parameters(), 0.1)
+    ahead = looked_ahead(game, batch, game.generate(batch), Moment(), optimizer, 3).discriminator
+    assert torch.equal(ahead.tensors["network.idle.weight"], game.discriminator.idle.weight)
+    assert ahead.tensors["network.psi"].item() == pytest.approx(-0.7, abs=0.01)  # Adam's first steps are as long as lr
+
+
 @pytest.mark.parametrize("case", ["points", "batch-norm"])
 def test_no_step_ahead_changes_nothing(case):
     trainer, batch, fake, moment = trained(case)
@@ -171,11 +179,11 @@ def test_a_trainer_looks_as_far_as_it_is_told():
 def spiral(steps_ahead: int, turns: int) -> torch.Tensor:
     """Distances from the equilibrium of the minimax Dirac-GAN under simultaneous gradient descent, G looking ahead.
 
-    With beta1 = 0 and an eps far above all gradients, a step of Adam goes RATE / (2 eps) down the gradient.
+    With beta1 = 0 and an eps far above all gradients, a step of Adam goes lr / eps down the gradient.
     """
     game, batch = dirac(0.01, 0.01, "minimax")
     theta, psi = game.generator.theta, game.discriminator.psi
-    optimizer = torch.optim.Adam([psi], AHEAD * 2 * EPS, (0.0, 0.999), EPS)
+    optimizer = torch.optim.Adam([psi], AHEAD * EPS, (0.0, 0.999), EPS)
     places = []
     for _ in range(turns):
         fake = game.generate(batch)

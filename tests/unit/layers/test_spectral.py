@@ -2,14 +2,17 @@
 
 import pytest
 import torch
-from engine_helpers import small_trainer
+from engine_helpers import CPU, newest, shrunk, small_store, small_trainer, write_data
 from torch import nn
 
+import organza
 from organza.config import ConfigError
 from organza.hub.gan import GAN, load, save
 from organza.latent.sampling import generate, latents
 from organza.layers.codes import Coded
 from organza.layers.spectral import add_spectral_norm, weighted_layers, weights_of, without_spectral_norm
+from organza.training.batches import to_bytes
+from organza.training.trainer import Trainer
 
 NORMED = {"generator.spectral_norm": True, "discriminator.spectral_norm": True}
 
@@ -100,6 +103,17 @@ def test_an_exported_model_is_folded_and_draws_what_the_average_draws(recipe, tm
     before = [w.clone() for w in weights_of(trainer.game.generator)]
     trainer.step()  # saving has left the networks of the run alone
     assert not any(torch.equal(one, two) for one, two in zip(weights_of(trainer.game.generator), before, strict=True))
+
+
+def test_the_model_of_a_run_draws_what_its_average_draws(tmp_path):
+    changes = shrunk("dcgan") | NORMED | {"images": 64}
+    run = organza.train("dcgan", data=write_data(tmp_path), out=tmp_path / "run", changes=changes, device="cpu")
+    trainer = Trainer(run.config, small_store(), CPU)
+    trainer.restore(newest(run.path))
+    gan, z = organza.load(run.path), latents(range(4), 8)
+    torch.testing.assert_close(gan.generator(z), trainer.average(z), rtol=1e-5, atol=1e-6)
+    assert torch.equal(gan.sample(4), to_bytes(gan.generator(z)))
+    assert (trainer.average(z) - trainer.game.generator.eval()(z)).abs().max() > 1e-3  # not the raw weights
 
 
 def test_folding_one_copy_leaves_the_others_normed():

@@ -1,10 +1,12 @@
 import pytest
 import torch
+from engine_helpers import CPU, assert_equal_trees, small_config, small_store
 
 from organza.config import ConfigError, Penalty, from_dict, to_dict
 from organza.models import build, complete
 from organza.models.progan import Growth
 from organza.recipes.progan import progan
+from organza.training.trainer import Trainer
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (4, 48, 32)]
 
@@ -69,3 +71,22 @@ def test_points_and_odd_sides_are_refused():
     for shape in ((2,), (1, 27, 27)):
         with pytest.raises(ConfigError):
             progan(shape)
+
+
+def test_a_run_resumed_while_a_level_fades_in_goes_on_as_if_it_had_not_stopped():
+    phases = {f"{role}.model.{phase}": 16 for role in ("generator", "discriminator") for phase in ("fade", "stable")}
+    config = small_config("progan", phases)
+    trainer, levels = Trainer(config, small_store(), CPU), []
+    for _ in range(3):
+        trainer.step()
+    kept = trainer.state()
+    resumed = Trainer(config, small_store(), CPU)
+    resumed.restore(kept)
+    for _ in range(6):  # from image 24 to 72
+        trainer.step()
+        resumed.step()
+        levels.append(trainer.game.generator.growth.stage())
+    assert levels == [(1, 0.5), (1, 1), (1, 1), (1, 1), (2, 0.5), (2, 1)]
+    assert trainer.average.growth.stage() == resumed.game.discriminator.growth.stage() == (2, 1)
+    assert_equal_trees(trainer.state(), resumed.state())
+    assert trainer.guard.verdict() is None

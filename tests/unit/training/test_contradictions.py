@@ -220,6 +220,9 @@ ASSEMBLED = {
     "the penalty reconstruction needs D's decoders; type --discriminator.model fastgan": lambda: trained(
         {D: "reconstruction"}
     ),
+    "both players grow together, but generator.model.fade is 7": lambda: resolve(
+        asked({"generator.model": "progan", "generator.model.fade": 7, "discriminator.model": "progan"})
+    ),
     "the penalty orthogonal finds no plain weights": lambda: trained({G: "orthogonal"}, "progan"),
     "spectral_norm finds no plain": lambda: trained({"generator.spectral_norm": True}, "progan"),
     "init 'he' finds no plain": lambda: trained({"generator.init": "he"}, "progan"),

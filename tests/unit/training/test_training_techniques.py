@@ -19,7 +19,8 @@ BATCH = 8
 
 
 def pool(share: float, size: int) -> Replay:
-    return Replay(small_config("gan", {"replay.share": share, "replay.size": size}, POINTS), (1,), CPU)
+    changes = {"replay.share": share, "replay.size": size} if share else {}
+    return Replay(small_config("gan", changes, POINTS), (1,), CPU)
 
 
 def numbered(batch: int) -> torch.Tensor:
