@@ -57,4 +57,12 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images [B, 1, 28, 28] in [-1, 1] -> logits [B]."""
-        return self.head(self.layers(images).flatten(1)).squeeze(1)
+        return self.logits(self.features(images, labels), labels)
+
+    def features(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """What the last layer judges, [B, 512]."""
+        return self.layers(images).flatten(1)
+
+    def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features -> logits [B]."""
+        return self.head(features).squeeze(1)
