@@ -50,8 +50,9 @@ def measure(recipe: str, data: str, minutes: float | None) -> dict[str, Any]:
         run = organza.train(recipe, data=data, out=Path(folder) / "run", minutes=minutes, seed=SEED, changes=changes)
         gan, summary = organza.load(run.path), run.summary
     samples = gan.sample(SAMPLES, seed=FIRST_SEED)
-    own = RESULTS / f"recipe-{recipe}.png"
-    save_png(picture(samples[:64]), own if minutes is None else PICTURES / f"{recipe}-{data}.png")
+    png = RESULTS / f"recipe-{recipe}.png" if minutes is None else PICTURES / f"{recipe}-{data}.png"
+    png.parent.mkdir(exist_ok=True)
+    save_png(picture(samples[:64]), png)
     row = {"recipe": recipe, "data": data, "minutes": "" if minutes is None else minutes}
     row |= {"images": summary["images"], "seconds": summary["seconds"]}
     row |= {f"{player}_parameters": count for player, count in summary["parameters"].items()}

@@ -18,25 +18,23 @@ import dataclasses
 
 from organza.config import Config, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
 from organza.recipes.dcgan import dcgan
-from organza.recipes.gan import gan
+from organza.recipes.gan import points
 
 
 def dragan(shape: Shape, size: Size = "laptop") -> Config:
-    """The configuration for samples of `shape`; points get the fully connected players."""
-    points = len(shape) == 1
-    base = gan(shape, size) if points else dcgan(shape, size)
-    model = base.discriminator.model
-    if not points:
-        model = Model(name=model.name, options={**model.options, "norm": "none"})
-    images = 300_000 if size == "laptop" and not points else base.images
+    """The configuration for samples of `shape`; points get the fully connected players and a weight of 1."""
+    if len(shape) == 1:
+        return _config(points(4_000_000), weight=1.0)
+    base = dcgan(shape, size)
+    model = Model(name=base.discriminator.model.name, options={**base.discriminator.model.options, "norm": "none"})
+    images = 300_000 if size == "laptop" else base.images
     rate = 2e-4 if size == "paper" else Schedule(start=1e-3, end=1e-4, images=images, shape="linear")
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
-    return dataclasses.replace(
-        base,
-        recipe="dragan",
-        generator=Player(model=base.generator.model, optimizer=adam),
-        discriminator=Player(model=model, optimizer=adam, penalties=(Penalty(name="dragan", weight=10.0),)),
-        share_fakes=False,
-        images=images,
-        precision="float32",
-    )
+    players = Player(model=base.generator.model, optimizer=adam), Player(model=model, optimizer=adam)
+    base = dataclasses.replace(base, generator=players[0], discriminator=players[1], images=images)
+    return _config(base, weight=10.0)
+
+
+def _config(base: Config, weight: float) -> Config:
+    critic = dataclasses.replace(base.discriminator, penalties=(Penalty(name="dragan", weight=weight),))
+    return dataclasses.replace(base, recipe="dragan", discriminator=critic, share_fakes=False, precision="float32")

@@ -26,10 +26,13 @@ PLAIN = 62  # numbers of noise beside the codes (appendix C.1)
 
 
 def infogan(shape: Shape, size: Size = "laptop") -> Config:
-    """The configuration for samples of `shape`; points get the fully connected players and a code of 8 values."""
+    """The configuration for samples of `shape`; points get the fully connected players.
+
+    Their code has 50 values, so that each of the 25 modes of the larger mixture can have one of its own.
+    """
     points = len(shape) == 1
     base = gan(shape, size) if points else dcgan(shape, size)
-    codes = Codes(categorical=(8,), continuous=0) if points else Codes(categorical=(10,), continuous=2)
+    codes = Codes(categorical=(50,), continuous=0) if points else Codes(categorical=(10,), continuous=2)
     options = {**base.generator.model.options, "z_dim": PLAIN + sum(codes.categorical) + codes.continuous}
     critic_rate, rate = base.discriminator.optimizer, base.generator.optimizer
     if size == "paper":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from organza.models.mlp import Discriminator, Generator
+from organza.models.mlp import Discriminator, Generator, spread
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((1, 8, 8), 0), ((3, 4, 6), 5), ((2,), 0), ((3,), 4)])
@@ -36,3 +37,33 @@ def test_dropout_is_only_where_it_was_asked_for() -> None:
     sure, unsure = Discriminator((2,), width=64), Discriminator((2,), width=64, dropout=0.5)
     assert torch.equal(sure(x), sure(x))
     assert not torch.equal(unsure(x), unsure(x))
+
+
+def test_points_and_images_take_batch_norm_or_none() -> None:
+    for shape in ((2,), (1, 8, 8)):
+        for norm, count in (("batch", 3), ("none", 0)):
+            network = Generator(shape, z_dim=4, width=8, norm=norm)
+            assert sum(isinstance(layer, nn.BatchNorm1d) for layer in network.layers) == count
+
+
+def test_reach_spreads_the_hinges_of_the_first_layer_alone() -> None:
+    torch.manual_seed(0)
+    for reach in (1.0, 4.0):
+        first, second = [layer for layer in Discriminator((2,), 3, width=2000, depth=2, reach=reach).layers
+                         if isinstance(layer, nn.Linear)]  # fmt: skip
+        distance = first.bias / first.weight[:, :2].norm(dim=1)  # of each hinge from the origin, labels left out
+        assert 0.98 * reach < distance.max() <= reach * 1.0001
+        assert abs(distance.abs().mean() - reach / 2) < 0.05 * reach
+        assert second.bias.abs().max() == 0
+    start = Discriminator((2,), width=2000, depth=2).layers[0]
+    assert isinstance(start, nn.Linear)
+    assert (start.bias / start.weight.norm(dim=1)).abs().median() < 1  # torch's own
+
+
+def test_spread_keeps_the_variance_of_features() -> None:
+    torch.manual_seed(0)
+    for slope in (0.0, 0.2):
+        layers = Discriminator((64,), width=512, depth=3, slope=slope).layers
+        spread(layers, 64, slope, 0.1)
+        x = torch.randn(512, 64)
+        assert 0.7 < layers(x).square().mean() / x.square().mean() < 1.4
