@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from organza import recipes
     from organza.api import train
     from organza.data import open_dataset
+    from organza.evaluation import evaluate
     from organza.hub import load
 
 __version__ = "0.1.0"
-__all__ = ["load", "open_dataset", "recipes", "train"]
+__all__ = ["evaluate", "load", "open_dataset", "recipes", "train"]
 
 _HOMES = {
     "train": ("organza.api", "train"),
     "load": ("organza.hub", "load"),
+    "evaluate": ("organza.evaluation", "evaluate"),
     "open_dataset": ("organza.data", "open_dataset"),
     "recipes": ("organza.recipes", None),  # the package: its catalogue is `organza.recipes.RECIPES`
 }

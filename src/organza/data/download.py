@@ -42,7 +42,7 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as partial:
             draft = Path(partial) / remote.file
-            found = _copy(remote, draft, progress)
+            found = stream(remote, draft, progress)
             if found != remote.md5:
                 raise ConfigError(
                     f"{remote.url} has the MD5 {found}, not {remote.md5}: damaged on the way, or changed; try again, "
@@ -57,7 +57,8 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     return target
 
 
-def _copy(remote: Remote, draft: Path, progress: Progress) -> str:
+def stream(remote: Remote, draft: Path, progress: Progress) -> str:
+    """Write what a server sends to `draft`; its MD5 in hex. Raises OSError, also for a connection that ends early."""
     digest = hashlib.md5(usedforsecurity=False)
     request = urllib.request.Request(remote.url, headers={"User-Agent": "organza"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, draft.open("wb") as file:

@@ -174,7 +174,16 @@ class LatentGame:
             "logits/fake": fake.mean(),
             "logits/real_std": real.std(correction=0),
             "logits/fake_std": fake.std(correction=0),
-        } | ({} if border is None else {"sign/real": (real - border).sign().mean()})
+        } | ({} if border is None else _verdicts(real - border, fake - border))
+
+
+def _verdicts(real: Tensor, fake: Tensor) -> Stats:
+    """How often D is right, from how far its logits are above the border."""
+    return {
+        "sign/real": real.sign().mean(),
+        "accuracy/real": (real > 0).float().mean(),
+        "accuracy/fake": (fake < 0).float().mean(),
+    }
 
 
 def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:

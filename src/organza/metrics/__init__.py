@@ -1,1 +1,50 @@
-"""How good samples are: numbers with their protocol."""
+"""How good samples are: numbers with their protocol, on plain features [N, D] (NumPy arrays or tensors).
+
+from organza.metrics import feature_influences, frechet_distance, interval
+frechet_distance(real=real, fake=fake)
+interval(feature_influences(real=real, fake=fake)["recall"])
+"""
+
+from organza.metrics.diversity import mean_pairwise_distance, ms_ssim, ms_ssim_diversity
+from organza.metrics.frechet import frechet_distance, frechet_infinity, frechet_influence
+from organza.metrics.inception_score import inception_score
+from organza.metrics.influence import Influence
+from organza.metrics.kernel import kernel_distance, kernel_influence
+from organza.metrics.memory import authenticity, memorisation_distance, nearest
+from organza.metrics.neighbours import density_coverage, neighbourhood, precision_recall
+from organza.metrics.scores import FeatureScores, feature_influences, feature_scores, pair_influences
+from organza.metrics.sliced import sliced_distance
+from organza.metrics.stats import FeatureStats
+from organza.metrics.uncertainty import Comparison, Interval, bootstrap, compare, interval, noise_floor, paired_test
+
+__all__ = [
+    "Comparison",
+    "FeatureScores",
+    "FeatureStats",
+    "Influence",
+    "Interval",
+    "authenticity",
+    "bootstrap",
+    "compare",
+    "density_coverage",
+    "feature_influences",
+    "feature_scores",
+    "frechet_distance",
+    "frechet_infinity",
+    "frechet_influence",
+    "inception_score",
+    "interval",
+    "kernel_distance",
+    "kernel_influence",
+    "mean_pairwise_distance",
+    "memorisation_distance",
+    "ms_ssim",
+    "ms_ssim_diversity",
+    "nearest",
+    "neighbourhood",
+    "noise_floor",
+    "pair_influences",
+    "paired_test",
+    "precision_recall",
+    "sliced_distance",
+]

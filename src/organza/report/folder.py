@@ -39,6 +39,7 @@ class Folder:
     ticks: tuple[Tick, ...]
     images: int
     seconds: float
+    evaluation: Mapping[str, Any]  # the receipt of `organza evaluate`, if there is one
     news: float  # when the run last wrote, seconds since 1970
 
     @property
@@ -77,6 +78,7 @@ def read_folder(path: Path) -> Folder:
         ticks=_ticks(path / "samples"),
         images=int(max(_value(summary.get("images")), _value(last.get("images")))),
         seconds=max(_value(summary.get("seconds")), _value(last.get("seconds"))),
+        evaluation=_json(path / "evaluation.json"),
         news=max((f.stat().st_mtime for n in ("log.jsonl", "summary.json") if (f := path / n).is_file()), default=0.0),
     )
 

@@ -38,8 +38,11 @@ def write_report(run_dir: Path) -> Path:
 
 def _page(run: Folder) -> str:
     template = files("organza.report").joinpath("page.html").read_text("utf-8")
-    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.curves, sections.numbers)
-    body = "\n".join(part(run) for part in (*parts, sections.usage, sections.details)) + _footer()
+    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.evaluation)
+    body = (
+        "\n".join(part(run) for part in (*parts, sections.curves, sections.numbers, sections.usage, sections.details))
+        + _footer()
+    )
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if run.status == "running" else ""
     return Template(template).substitute(
         title=escape(_title(run)),

@@ -24,7 +24,9 @@ CHARTS = {
     "loss/": ("Loss of each player", False),
     "D(": ("Discriminator's answer", False),
     "logits/": ("Discriminator's logits", False),
+    "accuracy/": ("How often D is right", False),
     "gradient/": ("Gradient norm", True),
+    "update/": ("Last update over the weights", True),
     "penalty/": ("Penalty, before its weight", True),
     "images_per_second": ("Images per second", False),
 }
@@ -68,6 +70,34 @@ def result(run: Folder) -> str:
         f'<section><h2>Result</h2><div class="pair"><figure class="card"><figcaption>Real</figcaption>{real}</figure>'
         f'<figure class="card fake"{data}>{fake}</figure></div></section>'
     )
+
+
+def evaluation(run: Folder) -> str:
+    """The scores of `organza evaluate`, with intervals and floors; nothing where it has not been asked."""
+    scores = run.evaluation.get("scores")
+    rows = "".join(_judged(mapping(score)) for score in scores) if isinstance(scores, list) else ""
+    if not rows:
+        return ""
+    names = ("score", "value", "95 % interval", "real against real", "N", "protocol")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    table = f'<table class="text"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<section><h2>Evaluation</h2><div class="card scroll">{table}</div></section>'
+
+
+def _judged(score: Mapping[str, Any]) -> str:
+    bounds = [score.get("low"), score.get("high")]
+    sure = " to ".join(value_text(bound) for bound in bounds) if None not in bounds else ""
+    arrow = {"1": " ↓", "-1": " ↑"}.get(str(score.get("better")), "")
+    floor = "" if score.get("floor") is None else value_text(score["floor"])
+    cells = (
+        value_text(score.get("value")),
+        sure,
+        floor,
+        value_text(score.get("n_fake")),
+        str(score.get("protocol", "")),
+    )
+    name = f'<th scope="row">{escape(str(score.get("name", "")))}{arrow}</th>'
+    return f"<tr>{name}{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
 def codes(run: Folder) -> str:

@@ -17,6 +17,7 @@ from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
 from organza.games.latent import Batch, Moment, Stats
 from organza.games.unroll import looked_ahead
+from organza.health.signals import Signals
 from organza.reporter import Reporter
 from organza.training import ema
 from organza.training.assemble import build_game, due_penalties
@@ -76,7 +77,7 @@ class Trainer:
         """Take steps until a limit is met: `finished` or `stopped`. Raises BrokenError after too many rollbacks."""
         origin = time.perf_counter() - self.seconds
         end = None if limits.minutes is None else self.seconds + 60 * limits.minutes
-        every, status = self.config.output, self._status(limits, end)
+        every, status, signals = self.config.output, self._status(limits, end), Signals(self)
         while status is None:
             before, started = self.images, time.perf_counter()
             self.step()
@@ -88,7 +89,7 @@ class Trainer:
                 if self._rolled_back(outputs, reporter):
                     status = None
                     continue
-                self._tick(outputs, reporter)
+                self._tick(outputs, reporter, signals)
             if self._crossed(before, every.samples):
                 outputs.grids(self)
             if keep and not status:
@@ -119,6 +120,7 @@ class Trainer:
             fake = self.replay.exchange(fake, batch.draws)
             if self.recent.resting():
                 _, stats = self.game.answers(batch, fake, moment)
+                self.players[name].optimizer.zero_grad(set_to_none=True)  # it learned nothing: no signal of it
             else:
                 stats = self._learn(name, batch, fake, moment)
             self.recent.watch(stats, counted)
@@ -194,14 +196,15 @@ class Trainer:
             return "stopped" if limits.interrupted or end is None else "finished"  # or another process was
         return None
 
-    def _tick(self, outputs: Outputs, reporter: Reporter) -> None:
-        """Log the means over the window since the last tick."""
+    def _tick(self, outputs: Outputs, reporter: Reporter, signals: Signals) -> None:
+        """Log the means over the window since the last tick, and how healthy the run is now."""
         names = list(self.window)
         values = mean(torch.stack([torch.stack(self.window[name]).float().mean() for name in names])).tolist()
         self.window.clear()
         scalars = dict(zip(names, values, strict=True))
         for name, player in self.players.items():
             scalars[f"lr/{name}"] = player.optimizer.param_groups[0]["lr"]
+        scalars |= signals.scalars()
         outputs.log(self, scalars | {"images_per_second": round(self.rate, 1)})
         reporter.tick(self.images, scalars)
 

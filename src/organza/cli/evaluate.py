@@ -1,0 +1,139 @@
+"""`organza evaluate MODEL|FOLDER`: scores with their intervals, floors and protocols, and the receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from organza.cli.console import Console
+from organza.cli.words import number
+from organza.config import ConfigError
+
+if TYPE_CHECKING:
+    from organza.evaluation import Receipt
+    from organza.metrics import Comparison
+
+Lines = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Judge a run, a model, a folder, a zip or an array of images against real ones.
+
+    METRICS are fd, kd, kd-subsets, precision-recall, density-coverage, fd-infinity, fd-per-class, sliced, mifid,
+    authenticity, is, labels, pairwise, ms-ssim and modes, through a network that is embedded in Organza; METRIC@NETWORK
+    takes another one. fid, fid-clean, kid, inception-score, improved-precision-recall and fd-dinov2 are the published
+    ones, whose weights Organza does not ship: it says which file to put where, or --download fetches it.
+    """
+
+    fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]
+    real: Annotated[
+        str, arg(metavar="DATA", help="what is real (default: the data of the run)", help_behavior_hint="")
+    ] = ""
+    metrics: Annotated[
+        str, arg(metavar="A,B", help="(default fd,kd,precision-recall,density-coverage)", help_behavior_hint="")
+    ] = ""
+    samples: Annotated[
+        str, arg(metavar="N", help="of a model (default 10000; published FIDs 50000)", help_behavior_hint="")
+    ] = ""
+    real_samples: Annotated[
+        str,
+        arg(metavar="N", help="at most so many reals (default all, 10000 for metrics of pairs)", help_behavior_hint=""),
+    ] = ""
+    seed: Annotated[str, arg(metavar="S", help="of the first sample (default 1000000)", help_behavior_hint="")] = ""
+    split: Annotated[str, arg(metavar="train|test", help="of the reals (default train)", help_behavior_hint="")] = (
+        "train"
+    )
+    truncation: Annotated[str, arg(metavar="T", help="cut the noise off at -T and T", help_behavior_hint="")] = ""
+    network: Annotated[str, arg(metavar="NAME", help="through which to look", help_behavior_hint="")] = ""
+    weights: Annotated[str, arg(metavar="PATH", help="the file of its weights", help_behavior_hint="")] = ""
+    download: Annotated[
+        bool, FlagCreatePairsOff, arg(help="fetch weights that are not found", help_behavior_hint="")
+    ] = False
+    against: Annotated[
+        str, arg(metavar="MODEL", help="is the first better than this one? a paired test", help_behavior_hint="")
+    ] = ""
+    out: Annotated[
+        str, arg(metavar="PATH", help="the receipt (default MODEL/evaluation.json)", help_behavior_hint="")
+    ] = ""
+    device: Annotated[
+        str, arg(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)", help_behavior_hint="")
+    ] = "auto"
+
+
+def main(argv: list[str]) -> None:
+    """Parse, judge, show the table, say where the receipt is. Raises as `organza.evaluate` does."""
+    options = tyro.cli(Options, args=argv, prog="organza evaluate")
+    work = _compared if options.against else _judged
+    with Console() as console:
+        console.wait("loading torch")
+        table, lines = work(options, console)
+    if table:
+        print(table)
+    console.lines(lines)
+
+
+def _judged(options: Options, console: Console) -> tuple[str, Lines]:
+    import organza
+
+    path = Path(options.out).expanduser() if options.out else _place(Path(options.fake).expanduser())
+    receipt = organza.evaluate(
+        options.fake, options.real or None, options.metrics, **_settings(options), out=path, progress=console,
+        real_samples=number(options.real_samples, int, "real-samples"), split=options.split,
+        truncation=number(options.truncation, float, "truncation"),
+    )  # fmt: skip
+    return _table(receipt.table()), [("through", _networks(receipt)), ("written", str(path))]
+
+
+def _compared(options: Options, console: Console) -> tuple[str, Lines]:
+    from organza.evaluation import is_better
+
+    if "," in options.metrics:
+        raise ConfigError(f"a paired test is of one metric, not of {options.metrics}")
+    real = options.real or None
+    compared = is_better(
+        options.fake, options.against, real, options.metrics or "fd", **_settings(options), split=options.split,
+        progress=console,
+    )  # fmt: skip
+    return "", _verdict(options, compared)
+
+
+def _settings(options: Options) -> dict:
+    asked = {
+        "samples": number(options.samples, int, "samples"), "seed": number(options.seed, int, "seed"),
+        "network": options.network or None, "weights": options.weights or None,
+    }  # fmt: skip
+    return {k: v for k, v in asked.items() if v is not None} | {"download": options.download, "device": options.device}
+
+
+def _place(fake: Path) -> Path:
+    """Beside what is judged, where that is a folder of Organza's; else here."""
+    if (fake / "config.json").is_file():
+        return fake / "evaluation.json"
+    return Path(f"evaluation-{fake.stem}.json")
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as they need to be."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _networks(receipt: Receipt) -> str:
+    seen = [f"{name} ({about['resizer']}, sha256 {about['sha256'][:12]})" for name, about in receipt.networks.items()]
+    return ", ".join(seen) or "no network"
+
+
+def _verdict(options: Options, compared: Comparison) -> Lines:
+    metric = options.metrics or "fd"
+    less_is_better = metric.partition("@")[0] in ("fd", "kd")
+    a_is_less = compared.difference < 0
+    better = options.fake if a_is_less == less_is_better else options.against
+    told = f"{better} is better" if compared.decided else "not decided: chance alone may give such a difference"
+    numbers = f"{compared.difference:.4g}, 95 % {compared.low:.4g} to {compared.high:.4g}, p = {compared.p:.3g}"
+    return [("verdict", told), (f"{metric}, A - B", numbers)]

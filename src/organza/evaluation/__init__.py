@@ -1,0 +1,219 @@
+"""Numbers that can be trusted: what a GAN, or any set of images, is worth beside real ones.
+
+receipt = organza.evaluate("runs/first", real="mnist", metrics=("fd", "precision-recall"))
+receipt["fd"].value, receipt["fd"].low, receipt["fd"].high
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from organza.config import ConfigError
+from organza.data import SILENT, Progress
+from organza.evaluation.catalogue import ALIASES, DEFAULT, INFLUENCES, METRICS, OF_PAIRS, PIXELS, Asked, Part, parse
+from organza.evaluation.evidence import Evidence, Features
+from organza.evaluation.publish import NAME, publish
+from organza.evaluation.receipt import Receipt, Score, must_compare
+from organza.evaluation.subjects import (
+    FIRST_SEED,
+    Images,
+    Subject,
+    draw,
+    first,
+    open_real,
+    open_subject,
+    shape_of,
+    trained_on,
+)
+from organza.hub import GAN
+from organza.metrics import Comparison, compare
+from organza.metrics.networks import Extractor, open_network, pick
+from organza.training.environment import environment
+from organza.training.precision import pick_device
+
+__all__ = ["ALIASES", "DEFAULT", "METRICS", "Receipt", "Score", "evaluate", "is_better", "must_compare"]
+
+USUAL = 10_000  # samples of a GAN, and reals of metrics that look at pairs; published FIDs take 50 000 samples
+
+
+def evaluate(
+    fake: Subject, real: Any = None, metrics: Sequence[str] | str = (), *, samples: int = USUAL,
+    real_samples: int | None = None, seed: int = FIRST_SEED, split: str = "train", truncation: float | None = None,
+    network: str | None = None, weights: str | Path | None = None, download: bool = False, device: str = "auto",
+    batch: int = 64, out: str | Path | None = None, progress: Progress = SILENT,
+) -> Receipt:  # fmt: skip
+    """Judge a run, a model, a GAN, a folder, a zip, an array or a tensor of images against real ones.
+
+    `real` is any source of images; a run brings the data it was trained on. `metrics` are names of `METRICS` (through
+    the embedded network that fits, or `network`), `METRIC@NETWORK` or published names (`ALIASES`, such as fid).
+    `samples` of a GAN come from seeds `seed` on, the same for every GAN. Without `real_samples` all reals serve, but
+    for metrics that look at pairs, which take as many as samples, at least 10 000.
+    `weights` is the file of a network that Organza does not ship, `download` fetches it when it is not found. With
+    `out` the receipt is written there, and an evaluation that was interrupted goes on where it was; in a run, as
+    `evaluation.json`, its report and its card tell the scores too.
+    Raises ConfigError for unknown names, too few samples (with the smallest N), sides that do not compare and missing
+    or wrong weights; FileNotFoundError as `organza.load` and `organza.open_dataset` do.
+    """
+    began, place = time.perf_counter(), pick_device(device)
+    opened = open_subject(fake, str(place), progress)
+    source = trained_on(fake, split, progress) if real is None else real
+    kept = _at_most(open_real(source, opened, split, progress), real_samples)
+    asked = [parse(name, network) for name in _names(metrics, opened)]
+    through = _networks(asked, kept, _count(opened, samples), weights, download, progress)
+    made = draw(opened, samples, seed, truncation, progress)
+    features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
+    most = real_samples or max(USUAL, samples)
+    known = {name: Evidence(features, extractor, kept, made, most) for name, extractor in through.items()}
+    scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
+    notes = _warnings(kept, made, scores, known)
+    networks = {
+        e.network.name: {"resizer": e.network.resizer, "sha256": e.network.sha256}
+        for e in known.values() if e.network.name != PIXELS
+    }  # fmt: skip
+    seconds = round(time.perf_counter() - began, 1)
+    receipt = Receipt(
+        tuple(scores), made.origin, kept.origin, networks, environment(place), seconds, tuple(notes)
+    )  # fmt: skip
+    if out is not None:
+        receipt.save(out)
+        features.forget()
+        if _is_run_of(out, fake):
+            notes += publish(Path(out).parent, receipt)
+    for note in notes:
+        progress.note(note)
+    return receipt
+
+
+def is_better(
+    a: Subject, b: Subject, real: Any, metric: str = "fd", *, samples: int = USUAL, seed: int = FIRST_SEED,
+    split: str = "train", network: str | None = None, weights: str | Path | None = None, download: bool = False,
+    device: str = "auto", batch: int = 64, progress: Progress = SILENT,
+) -> Comparison:  # fmt: skip
+    """The score of A less that of B on the same reals, with interval and p (paired bootstrap).
+
+    `metric` is fd, kd, precision, recall, density or coverage, with `@NETWORK` for another one than the embedded.
+    Raises ConfigError as `evaluate` does.
+    """
+    name, _, through = metric.partition("@")
+    inside = {"precision": "precision-recall", "recall": "precision-recall", "density": "density-coverage",
+              "coverage": "density-coverage"}.get(name, name)  # fmt: skip
+    asked, place = parse(f"{inside}@{through}" if through else inside, network), pick_device(device)
+    if asked.metric not in ("fd", *OF_PAIRS):
+        raise ConfigError(f"metric is '{metric}'; a paired test takes fd, kd, precision, recall, density or coverage")
+    features, found = Features(place, batch, None, progress), []
+    for side in (a, b):
+        opened = open_subject(side, str(place), progress)
+        real = open_real(trained_on(side, split, progress) if real is None else real, opened, split, progress)
+        through = _networks([asked], real, _count(opened, samples), weights, download, progress)
+        seen = Evidence(
+            features, through.popitem()[1], real, draw(opened, samples, seed, None, progress), max(USUAL, samples)
+        )
+        found.append(seen.frechet if name == "fd" else seen.pairs["kernel_distance" if name == "kd" else name])
+    return compare(found[0], found[1], seed=seed)
+
+
+def _is_run_of(out: str | Path, fake: Subject) -> bool:
+    """Whether the receipt lies in the run that was judged."""
+    if not isinstance(fake, (str, Path)) or Path(out).name != NAME:
+        return False
+    run = Path(fake).expanduser()
+    return Path(out).expanduser().parent.resolve() == run.resolve() and (run / "summary.json").is_file()
+
+
+def _at_most(real: Images, count: int | None) -> Images:
+    return real if count is None else first(real, count)
+
+
+def _count(opened: GAN | Images, samples: int) -> int:
+    """How many will be judged. Raises ConfigError for none."""
+    if samples < 1:
+        raise ConfigError(f"samples is {samples}; it takes 1 or more, usually {USUAL}")
+    return samples if isinstance(opened, GAN) else min(samples, len(opened))
+
+
+def _names(metrics: Sequence[str] | str, opened: GAN | Images) -> list[str]:
+    """Those that were asked for, else what the samples allow."""
+    names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
+    return list(dict.fromkeys(names)) or (list(DEFAULT) if len(shape_of(opened)) == 3 else ["modes"])
+
+
+def _networks(
+    asked: Sequence[Asked], real: Images, count: int, weights: str | Path | None, download: bool, progress: Progress
+) -> dict[str, Extractor]:
+    """What the metrics look through, opened before anything is computed. Raises ConfigError, also for too few."""
+    found: dict[str, Extractor] = {}
+    for item in asked:
+        for size, word, option in ((count, "generated", "--samples"), (len(real), "real", "--real-samples")):
+            if size < METRICS[item.metric].least:
+                raise ConfigError(
+                    f"{item.name} needs at least {METRICS[item.metric].least} samples a side and has {size} {word}; "
+                    f"type {option} {METRICS[item.metric].least} or more, or leave {item.name} out"
+                )
+        name = _network_of(item, real)
+        if name == PIXELS:
+            found[name] = Extractor(
+                PIXELS, "as they are", 0, 0, "", torch.nn.Identity(), lambda _, images: (images, None)
+            )
+        elif name not in found:
+            found[name] = open_network(name, weights=weights, download=download, progress=progress)
+    return found
+
+
+def _network_of(asked: Asked, real: Images) -> str:
+    if not METRICS[asked.metric].looks:
+        return PIXELS
+    return asked.network or pick(tuple(real.samples.shape[1:]), real.origin["catalogue"])
+
+
+def _scores(asked: Asked, seen: Evidence) -> list[Score]:
+    metric, through = METRICS[asked.metric], seen.network
+    reals = min(len(seen.real), seen.most) if metric.of_pairs else len(seen.real)
+    look = "the samples themselves" if through.name == PIXELS else f"{through.name} ({through.sha256[:12]})"
+    sizes = f"{len(seen.fake):,} fake, {reals:,} real"
+    protocol = f"{metric.about}: {metric.protocol}; {look}, {through.resizer}; {sizes}"
+    return [_score(part, asked, seen, protocol, reals) for part in metric.compute(seen)]
+
+
+def _score(part: Part, asked: Asked, seen: Evidence, protocol: str, reals: int) -> Score:
+    name = part.name if seen.network.name == PIXELS else f"{part.name}-{seen.network.name}"
+    floor, count = _floor(part.name, asked.metric, seen)
+    called = asked.name if asked.name in ALIASES or part.name == asked.metric else part.name
+    return Score(
+        name, part.value, protocol, part.better, reals, len(seen.fake), part.low, part.high, floor, count, called,
+        part.details,
+    )  # fmt: skip
+
+
+def _floor(part: str, metric: str, seen: Evidence) -> tuple[float | None, int | None]:
+    """What reals get against other reals, and at which N; None for metrics without, and for too few reals."""
+    if len(seen.real) < 2 * METRICS[metric].least:
+        return None, None
+    if metric == "fd":
+        return seen.frechet_floor.value, min(seen.frechet_floor.real, seen.frechet_floor.fake)
+    if metric not in OF_PAIRS:
+        return None, None
+    values, count = seen.pair_floors
+    return values[INFLUENCES.get(part, part)], count
+
+
+def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:
+    """What a reader of the numbers should know."""
+    notes = [
+        f"the {word} images are JPEG or WebP: distances see the losses of compression; take PNG where there is one"
+        for word, side in (("real", real), ("generated", fake)) if side.lossy
+    ]  # fmt: skip
+    for seen in known.values():
+        few = min(len(real), len(fake))
+        if seen.network.dim > few and any(score.name.startswith("fd-") for score in scores):
+            notes.append(
+                f"{few:,} samples are fewer than the {seen.network.dim} features of {seen.network.name}: its Fréchet "
+                "distance is mostly bias; compare at this N alone, or take kd"
+            )
+    if fake.origin.get("truncation") is not None:
+        notes.append("the samples are truncated: precision rises and recall falls")
+    return notes

@@ -1,0 +1,269 @@
+"""The metrics by name. `METRIC@NETWORK` asks for another network than the embedded one; ALIASES are published names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from organza.config import ConfigError, closest
+from organza.data.synthetic import grid_modes, ring_modes
+from organza.evaluation.evidence import Evidence
+from organza.metrics import (
+    authenticity,
+    bootstrap,
+    frechet_distance,
+    frechet_infinity,
+    inception_score,
+    interval,
+    kernel_distance,
+    memorisation_distance,
+    ms_ssim,
+    sliced_distance,
+)  # fmt: skip
+from organza.metrics.influence import Influence, centred
+from organza.metrics.modes import STACKED_MODES, mode_coverage, stacked_modes
+
+PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
+LEAST_PER_CLASS = 20
+PAIRS = 1000
+MIXTURES = {"ring": (ring_modes, 0.02), "grid": (grid_modes, 0.05)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number of a metric."""
+
+    name: str
+    value: float
+    better: int  # 1 if less is better, -1 if more is, 0 where neither
+    low: float | None = None
+    high: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How it is computed, and the fewest samples of a side that it takes."""
+
+    about: str
+    protocol: str
+    compute: Callable[[Evidence], list[Part]]
+    least: int = 2
+    looks: bool = True  # through a network; else at the samples themselves
+    of_pairs: bool = False  # its cost grows with the square of the reals, of which it takes some thousands
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A metric with its network, "" for the embedded one, under the name that the user gave."""
+
+    name: str
+    metric: str
+    network: str
+
+
+def parse(name: str, network: str | None) -> Asked:
+    """`fid`, `fd` or `fd@dinov2-vitb14`. Raises ConfigError for unknown names."""
+    metric, _, through = name.partition("@")
+    if metric in ALIASES and not through:
+        return Asked(name, *ALIASES[metric])
+    if metric not in METRICS:
+        raise ConfigError(f"no metric '{metric}'{closest(metric, [*METRICS, *ALIASES])}")
+    return Asked(name, metric, through or network or USUAL.get(metric, ""))
+
+
+def _of_influence(name: str, influence: Influence, better: int, seed: int) -> Part:
+    found = interval(influence, seed=seed)
+    return Part(name, influence.value, better, found.low, found.high)
+
+
+def _fd(seen: Evidence) -> list[Part]:
+    return [_of_influence("fd", seen.frechet, 1, seen.seed)]
+
+
+def _kd(seen: Evidence) -> list[Part]:
+    return [_of_influence("kd", seen.pairs["kernel_distance"], 1, seen.seed)]
+
+
+def _kd_subsets(seen: Evidence) -> list[Part]:
+    found = kernel_distance(real=seen.few_real_features, fake=seen.fake_features, subsets=100, progress=seen.progress)
+    return [Part("kd-subsets", found.mean, 1, details={"std_over_subsets": found.std})]
+
+
+def _precision_recall(seen: Evidence) -> list[Part]:
+    return [_of_influence(name, seen.pairs[name], -1, seen.seed) for name in ("precision", "recall")]
+
+
+def _density_coverage(seen: Evidence) -> list[Part]:
+    return [_of_influence(name, seen.pairs[name], -1, seen.seed) for name in ("density", "coverage")]
+
+
+def _fd_infinity(seen: Evidence) -> list[Part]:
+    found = frechet_infinity(
+        real=seen.real_features, fake=seen.fake_features, seed=seen.seed, progress=seen.progress
+    )  # fmt: skip
+    details = {"slope": found.slope, "sizes": found.sizes, "distances": found.distances, "residual": found.residual}
+    return [Part("fd-infinity", found.value, 1, found.low, found.high, details)]
+
+
+def _fd_per_class(seen: Evidence) -> list[Part]:
+    if seen.real.labels is None or seen.fake.labels is None or not seen.fake.classes:
+        raise ConfigError("fd-per-class needs labels on both sides: a conditional GAN and labelled data")
+    found: dict[str, float] = {}
+    for number, name in enumerate(seen.fake.classes):
+        rows = [(side.labels == number).nonzero().flatten() for side in (seen.real, seen.fake)]  # type: ignore[arg-type]
+        if min(len(row) for row in rows) < LEAST_PER_CLASS:
+            raise ConfigError(
+                f"class '{name}' has {len(rows[0])} real and {len(rows[1])} fake samples; fd-per-class needs at least "
+                f"{LEAST_PER_CLASS} of each: --samples {LEAST_PER_CLASS * len(seen.fake.classes)}"
+            )
+        found[name] = frechet_distance(real=seen.real_features[rows[0]], fake=seen.fake_features[rows[1]])
+    return [Part("fd-per-class", sum(found.values()) / len(found), 1, details=found)]
+
+
+def _sliced(seen: Evidence) -> list[Part]:
+    found = bootstrap(
+        sliced_distance, real=seen.real_features, fake=seen.fake_features, replicates=20, seed=seen.seed,
+        progress=seen.progress,
+    )  # fmt: skip
+    return [Part("sliced", found.value, 1, found.low, found.high)]
+
+
+def _mifid(seen: Evidence) -> list[Part]:
+    found = memorisation_distance(real=seen.few_real_features, fake=seen.fake_features, progress=seen.progress)
+    return [Part("mifid", found.value, 1, details={"cosine_distance": found.cosine_distance})]
+
+
+def _authenticity(seen: Evidence) -> list[Part]:
+    value = authenticity(real=seen.few_real_features, fake=seen.fake_features, progress=seen.progress)
+    verdicts = (torch.arange(len(seen.fake)) < round(value * len(seen.fake))).double()
+    return [_of_values("authenticity", verdicts, -1, seen, 0.0, 1.0)]
+
+
+def _inception_score(seen: Evidence) -> list[Part]:
+    logits = seen.fake_logits
+
+    def score(*, real: Tensor, fake: Tensor) -> float:
+        return inception_score(fake).mean
+
+    found = bootstrap(score, real=logits[:2], fake=logits, replicates=50, seed=seen.seed, progress=seen.progress)
+    return [Part("is", found.value, -1, found.low, found.high, {"std_over_splits": inception_score(logits).std})]
+
+
+def _labels(seen: Evidence) -> list[Part]:
+    """Total variation between what the classifier calls reals and fakes: 0 equal, 1 disjoint."""
+    count = seen.network.classes
+    shares = [
+        torch.bincount(logits.argmax(1), minlength=count).double() / len(logits)
+        for logits in (seen.real_logits, seen.fake_logits)
+    ]
+    names = seen.real.classes if len(seen.real.classes) == count else tuple(str(i) for i in range(count))
+    details = {"fake": dict(zip(names, shares[1].tolist(), strict=True)),
+               "real": dict(zip(names, shares[0].tolist(), strict=True))}  # fmt: skip
+    return [Part("labels", float((shares[0] - shares[1]).abs().sum() / 2), 1, details=details)]
+
+
+def _pairwise(seen: Evidence) -> list[Part]:
+    """Mean distance of random pairs, beside that of the reals."""
+    values = [_distances(features, seen.seed) for features in (seen.fake_features, seen.real_features)]
+    part = _of_values("pairwise", values[0], 0, seen, 0.0)
+    return [Part(**{**part.__dict__, "details": {"of_real": float(values[1].mean())}})]
+
+
+def _distances(features: Tensor, seed: int) -> Tensor:
+    one, two = _pairs(len(features), 20 * PAIRS, seed)
+    return (features[one] - features[two]).double().norm(dim=1)
+
+
+def _ms_ssim(seen: Evidence) -> list[Part]:
+    values = [_similarities(side.samples, seen) for side in (seen.fake, seen.real)]
+    part = _of_values("ms-ssim", values[0], 0, seen)
+    return [Part(**{**part.__dict__, "details": {"of_real": float(values[1].mean())}})]
+
+
+def _similarities(images: Tensor, seen: Evidence) -> Tensor:
+    one, two = _pairs(len(images), PAIRS, seen.seed)
+    found = []
+    for some, others in zip(one.split(100), two.split(100), strict=True):
+        found.append(ms_ssim(images[some], images[others]))
+        seen.progress.step("similarity of pairs", 100 * len(found), PAIRS)
+    return torch.cat(found).double()
+
+
+def _pairs(count: int, pairs: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Seeded pairs of different samples."""
+    random = torch.Generator().manual_seed(seed)
+    one = torch.randint(count, (pairs,), generator=random)
+    return one, (one + torch.randint(1, count, (pairs,), generator=random)) % count
+
+
+def _of_values(
+    name: str, values: Tensor, better: int, seen: Evidence, least: float = -torch.inf, most: float = torch.inf
+) -> Part:
+    """The mean of a value for each sample or pair, with its interval."""
+    influence = Influence(float(values.mean()), None, centred(values), least, most, (len(seen.real), len(seen.fake)))
+    return _of_influence(name, influence, better, seen.seed)
+
+
+def _modes(seen: Evidence) -> list[Part]:
+    name = str(seen.real.origin["catalogue"])
+    if name == "stacked-mnist":
+        found = stacked_modes(seen.fake.samples)
+        return [Part("modes", found.modes, -1, details={"of": STACKED_MODES}), Part("reverse-kl", found.reverse_kl, 1)]
+    if name not in MIXTURES:
+        raise ConfigError(f"modes are counted on ring, grid and stacked-mnist, not on {seen.real.origin['name']}")
+    centres, deviation = MIXTURES[name]
+    modes, share = mode_coverage(seen.fake.samples, torch.from_numpy(centres()), deviation)
+    verdicts = (torch.arange(len(seen.fake)) < round(share * len(seen.fake))).double()
+    return [
+        Part("modes", modes, -1, details={"of": len(centres())}),
+        _of_values("high-quality", verdicts, -1, seen, 0.0, 1.0),
+    ]
+
+
+METRICS: dict[str, Metric] = {
+    "fd": Metric("Fréchet distance", "covariances over n - 1, float64", _fd),
+    "kd": Metric("kernel distance, unbiased, of all samples", "(x.y/D + 1)^3, unbiased, full sets", _kd, of_pairs=True),
+    "kd-subsets": Metric(
+        "the same as published", "100 subsets of 1000, seed 2020", _kd_subsets, least=1000, of_pairs=True
+    ),
+    "precision-recall": Metric(
+        "do fakes look real, is all that is real made", "k = 3, <=", _precision_recall, least=4, of_pairs=True
+    ),
+    "density-coverage": Metric(
+        "the same, less moved by outliers", "k = 5, <", _density_coverage, least=6, of_pairs=True
+    ),
+    "fd-infinity": Metric("Fréchet distance without its bias in N", "15 sizes, line in 1/N", _fd_infinity, least=200),
+    "fd-per-class": Metric("Fréchet distance of each class, and their mean", "mean over classes", _fd_per_class),
+    "sliced": Metric("sliced Wasserstein distance", "512 directions, W2", _sliced),
+    "mifid": Metric("Fréchet distance, more for copies of reals", "cosine distance below 0.1", _mifid, of_pairs=True),
+    "authenticity": Metric(
+        "share of fakes that are no near copies", "nearest neighbours", _authenticity, of_pairs=True
+    ),
+    "is": Metric("Inception Score", "10 splits, shuffled with seed 2020", _inception_score, least=100),
+    "labels": Metric("what the classifier sees, beside the reals", "total variation of predicted labels", _labels),
+    "pairwise": Metric("mean distance of two fakes", "20,000 random pairs", _pairwise),
+    "ms-ssim": Metric("mean similarity of two fakes", "1,000 random pairs", _ms_ssim, looks=False),
+    "modes": Metric("modes of ring, grid and stacked-mnist", "within 3 sigma; digits read", _modes, looks=False),
+}
+
+ALIASES: dict[str, tuple[str, str]] = {
+    "fid": ("fd", "inception-legacy"),
+    "fid-clean": ("fd", "inception-clean"),
+    "fid-infinity": ("fd-infinity", "inception-legacy"),
+    "kid": ("kd", "inception-legacy"),
+    "kid-clean": ("kd", "inception-clean"),
+    "kid-subsets": ("kd-subsets", "inception-legacy"),
+    "inception-score": ("is", "inception-legacy"),
+    "improved-precision-recall": ("precision-recall", "vgg16"),
+    "fd-dinov2": ("fd", "dinov2-vitl14"),
+}
+
+USUAL = {"mifid": "inception-legacy"}  # where the border of copies was set for one network
+DEFAULT = ("fd", "kd", "precision-recall", "density-coverage")
+INFLUENCES = {"kd": "kernel_distance"}  # where a part has another name than its influence
+OF_PAIRS = ("kd", "precision-recall", "density-coverage")

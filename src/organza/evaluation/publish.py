@@ -1,0 +1,40 @@
+"""A receipt in a run folder is told by the run's report, by the model's card and by the model itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from organza.evaluation.receipt import Receipt
+from organza.hub.card import model_card
+from organza.report.page import write_report
+from organza.training.run import write_json, write_text
+
+NAME = "evaluation.json"
+
+
+def publish(run: Path, receipt: Receipt) -> list[str]:
+    """Put the scores of `receipt`, which lies in the folder `run`, where its readers look; what could not be done.
+
+    A card that somebody has edited is left alone. Raises OSError.
+    """
+    problems, model = [], run / "model"
+    about = json.loads((model / "config.json").read_text())
+    before = _card(run, about)
+    about["training"]["scores"] = {**about["training"].get("scores", {}), **receipt.for_card()}
+    card = model / "README.md"
+    if card.is_file() and card.read_text() == before:
+        write_text(card, _card(run, about))
+    else:
+        problems.append(f"{card} was edited and is left as it is; the scores are in {run / NAME}")
+    write_json(model / "config.json", about)
+    write_report(run)
+    return problems
+
+
+def _card(run: Path, about: dict[str, Any]) -> str:
+    """The draft as the training writes it."""
+    summary, env = (json.loads((run / name).read_text()) for name in ("summary.json", "env.json"))
+    facts = {"recipe": about["recipe"], "organza": env["organza"], "hardware": env["hardware"]}
+    return model_card(summary | about["training"] | facts, draft=True)

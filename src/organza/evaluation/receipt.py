@@ -1,0 +1,100 @@
+"""What an evaluation leaves: every score with its interval, its floor and its protocol, as JSON and as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from organza.config import ConfigError
+from organza.training.run import write_json
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with what it depends on; two of them compare when name and protocol are equal."""
+
+    name: str  # with the network, such as fd-inception-legacy
+    value: float
+    protocol: str
+    better: int  # 1 if less is better, -1 if more is, 0 where neither
+    n_real: int
+    n_fake: int
+    low: float | None = None  # bounds of 95 %, of chance in the samples at this N
+    high: float | None = None
+    floor: float | None = None  # the same of reals against reals at an N as near as they allow
+    floor_n: int | None = None  # of the smaller part
+    asked: str = ""  # under which name, such as fid
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """All scores of one comparison."""
+
+    scores: tuple[Score, ...]
+    fake: Mapping[str, Any]
+    real: Mapping[str, Any]
+    networks: Mapping[str, Mapping[str, str]]  # name -> resizer and sha256
+    environment: Mapping[str, Any]
+    seconds: float
+    notes: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    def __getitem__(self, name: str) -> Score:
+        """A score by its name or by that which was asked for. Raises KeyError with those that there are."""
+        for score in self.scores:
+            if name in (score.name, score.asked):
+                return score
+        raise KeyError(f"no score '{name}'; there are {', '.join(score.name for score in self.scores)}")
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON, whole or not at all. Raises OSError."""
+        write_json(Path(path), asdict(self))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Receipt:
+        """What `save` wrote. Raises FileNotFoundError, and ConfigError for another file."""
+        try:
+            about = json.loads(Path(path).read_text())
+            scores = tuple(Score(**score) for score in about.pop("scores"))
+            receipt = cls(scores=scores, **about | {"notes": tuple(about["notes"])})
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise ConfigError(f"{path} is no receipt of organza evaluate: {problem!r}") from None
+        if receipt.format != FORMAT:
+            raise ConfigError(f"{path} has format {receipt.format}; this version of Organza reads {FORMAT}")
+        return receipt
+
+    def table(self) -> list[tuple[str, str, str, str, str]]:
+        """Name, value, interval, floor and N of each score, in words; the first row is the head."""
+        head = ("score", "value", "95 % interval", "real against real", "N fake / real")
+        return [head, *(_row(score) for score in self.scores)]
+
+    def for_card(self) -> dict[str, dict[str, Any]]:
+        """The scores as `organza.hub.card` and the report take them."""
+        return {score.name: _card_row(score) for score in self.scores}
+
+
+def must_compare(one: Score, two: Score) -> None:
+    """Raise ConfigError where two scores are of different protocols, with both."""
+    if (one.name, one.protocol) != (two.name, two.protocol):
+        raise ConfigError(
+            f"these scores do not compare:\n  {one.name} = {one.value:.4g} ({one.protocol})\n"
+            f"  {two.name} = {two.value:.4g} ({two.protocol})\nevaluate both with the same network and N"
+        )
+
+
+def _row(score: Score) -> tuple[str, str, str, str, str]:
+    interval = "" if score.low is None or score.high is None else f"{score.low:.4g} to {score.high:.4g}"
+    floor = "" if score.floor is None else f"{score.floor:.4g} (N {score.floor_n:,})"
+    arrow = {1: " ↓", -1: " ↑", 0: ""}[score.better]
+    return score.name + arrow, f"{score.value:.4g}", interval, floor, f"{score.n_fake:,} / {score.n_real:,}"
+
+
+def _card_row(score: Score) -> dict[str, Any]:
+    bounds = {} if score.low is None else {"low": score.low, "high": score.high}
+    return {"value": score.value, "n": score.n_fake, "protocol": score.protocol} | bounds

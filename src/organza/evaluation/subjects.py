@@ -1,0 +1,151 @@
+"""What can be judged: a run, a model, a GAN in memory, or any source of images; as uint8 images with their origin."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from organza.config import ConfigError, Shape
+from organza.data import ImageStore, Progress, open_data, open_dataset
+from organza.hub import GAN, load
+from organza.training.run import Run
+
+Subject = GAN | ImageStore | Tensor | np.ndarray | str | Path
+LOSSY = (".jpg", ".jpeg", ".webp")
+FIRST_SEED = 1_000_000  # of the samples that are judged: none that a user looks at by default
+AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Images:
+    """Samples of one side of a comparison: images uint8 [N, C, H, W] or points float32 [N, D]."""
+
+    samples: Tensor
+    labels: Tensor | None  # int64 [N]
+    classes: tuple[str, ...]
+    origin: dict[str, Any]  # for the receipt; no paths but the name
+    lossy: bool = False
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def key(self) -> str:
+        """What the samples are a function of; equal keys are equal samples."""
+        return "-".join(str(self.origin[name]) for name in ("fingerprint", "samples", "first_seed"))
+
+
+def is_model(subject: Subject) -> bool:
+    """Whether a path is that of a run or a model, and not of images."""
+    if isinstance(subject, GAN):
+        return True
+    if not isinstance(subject, (str, Path)):
+        return False
+    path = Path(subject).expanduser()
+    return any((path / name).is_file() for name in ("model.safetensors", "model/model.safetensors")) or (
+        path.suffix == ".safetensors" and path.name == "model.safetensors"
+    )
+
+
+def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
+    """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
+    if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
+        return open_data(Run(Path(subject).expanduser()).config.data, split=split, progress=progress)
+    raise ConfigError("only a run knows its data; say what to compare with, such as --real mnist or --real FOLDER")
+
+
+def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Images:
+    """A GAN to draw from, or images. Raises as `organza.load` and `organza.open_dataset` do."""
+    if isinstance(subject, GAN):
+        return subject
+    if is_model(subject):
+        return load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+    return of_store(open_dataset(subject, progress=progress), subject)
+
+
+def shape_of(opened: GAN | Images) -> Shape:
+    """Of one sample."""
+    return opened.shape if isinstance(opened, GAN) else tuple(opened.samples.shape[1:])
+
+
+def open_real(source: Any, like: GAN | Images, split: str, progress: Progress) -> Images:
+    """The real side; a source of images is brought to the size of a GAN's. Raises ConfigError where they differ."""
+    if isinstance(source, Images):
+        return source
+    store = source if isinstance(source, ImageStore) else open_dataset(source, split=split, progress=progress)
+    wanted = shape_of(like)
+    if store.shape == wanted:
+        return of_store(store, source)
+    sizes = "x".join(map(str, wanted)), "x".join(map(str, store.shape))
+    alike = len(wanted) == len(store.shape) == 3 and wanted[0] == store.shape[0]
+    if not alike or not isinstance(like, GAN):
+        raise ConfigError(
+            f"the samples are {sizes[0]} and {store.name} is {sizes[1]}; compare with data of the same kind, such as "
+            "that of the training, or make sizes equal with: organza data convert"
+        )
+    progress.note(f"{store.name} is resized from {sizes[1]} to {sizes[0]}, the size of the samples")
+    return of_store(open_dataset(source, split=split, resolution=(wanted[1], wanted[2]), progress=progress), source)
+
+
+def of_store(store: ImageStore, source: Any = "") -> Images:
+    """A source as one side."""
+    origin = {
+        "kind": "data", "name": Path(store.name).name, "catalogue": store.catalogue, "samples": len(store),
+        "fingerprint": store.fingerprint, "first_seed": None,
+    }  # fmt: skip
+    return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
+
+
+def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
+    """`count` samples of a GAN from seed `seed` on, its classes in turn; of images at most so many."""
+    if isinstance(opened, Images):
+        return first(opened, count)
+    labels, parts = opened.label_numbers(None, count), []
+    for start in range(0, count, AT_ONCE):
+        stop = min(start + AT_ONCE, count)
+        chosen = None if labels is None else labels[start:stop]
+        parts.append(opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation))
+        progress.step("sampling", stop, count)
+    origin = {
+        "kind": "gan", "name": opened.recipe, "samples": count, "fingerprint": opened.sha256 or "in memory",
+        "first_seed": seed, "truncation": truncation, "images_seen": opened.training.get("images"),
+    }  # fmt: skip
+    return Images(torch.cat(parts), labels, opened.classes, origin)
+
+
+def first(side: Images, count: int) -> Images:
+    """At most `count` samples, spread over the whole."""
+    if len(side) <= count:
+        return side
+    rows = torch.linspace(0, len(side) - 1, count).long()
+    labels = None if side.labels is None else side.labels[rows]
+    return replace(side, samples=side.samples[rows], labels=labels, origin=side.origin | {"samples": count})
+
+
+def lossy(source: Any) -> bool:
+    """Whether a folder or a zip holds pictures in a format that loses details, which distances see."""
+    if not isinstance(source, (str, Path)):
+        return False
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return any(file.suffix.lower() in LOSSY for file in path.rglob("*"))
+    if path.suffix.lower() == ".zip" and path.is_file():
+        with zipfile.ZipFile(path) as archive:
+            return any(Path(name).suffix.lower() in LOSSY for name in archive.namelist())
+    return False
+
+
+def _as_bytes(store: ImageStore) -> Tensor:
+    """Images as they would be saved in 8 bits; points as they are."""
+    if store.images.dim() != 4 or store.images.dtype == torch.uint8:
+        return store.images
+    from organza.training.batches import to_bytes, to_range
+
+    parts = [to_bytes(to_range(part) if part.dtype != torch.float32 else part) for part in store.images.split(AT_ONCE)]
+    return torch.cat(parts)

@@ -1,0 +1,170 @@
+"""What a run tells about its health at each tick of the log, beside the losses: looked at, never interfered with.
+
+* `update/PLAYER`: norm of the optimiser's last step over that of the weights; about 1e-3 when all is well.
+* `gradient/PLAYER_least`, `_most`: gradient over weights in the layer where it is least, and most.
+* `average_distance`: how far the averaged generator is from the raw one, over the norm of the latter.
+* `diversity`: mean distance of two fakes in D's features over that of two reals; near 0 when samples are all alike.
+* `saturated`: share of the fakes' values at an end of the range, -1 or 1, less that of the reals.
+* `heldout_gap`: D's mean logit on reals that it trains on less that on others of the data's test split, over their
+  deviation; it grows when D learns reals by heart.
+* `memory`: bytes at the peak, of the process or of the graphics card.
+
+The networks see the same latents and reals at every tick, as they are in training; buffers and random numbers are put
+back, so that a run with signals is equal, bit by bit, to one without.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from organza.config import ConfigError
+from organza.data import open_data
+from organza.data.catalogue import DATASETS
+from organza.data.store import ImageStore
+from organza.games.latent import Batch, Moment
+from organza.latent.sampling import latents
+from organza.training.batches import to_range
+
+if TYPE_CHECKING:
+    from organza.training.trainer import Trainer
+    from organza.training.turn import Player
+
+LOOKED_AT = 64  # samples of each kind; groups of minibatch deviation divide it
+END = 0.999  # of the range [-1, 1]; a grey level is 0.008
+
+
+class Signals:
+    """Looks at a trainer; `scalars` are for its log."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.seen = self._batch(trainer.store)
+        other = heldout(trainer.store, trainer)
+        self.other = None if other is None else self._batch(other)
+
+    @torch.no_grad()
+    def scalars(self) -> dict[str, float]:
+        """All signals of this moment; every process must ask."""
+        trainer = self.trainer
+        found = {"average_distance": distance(trainer.average.parameters(), trainer.game.generator.parameters())}
+        for name, player in trainer.players.items():
+            found |= {f"{key.format(name)}": value for key, value in of_player(player).items()}
+        with untouched(trainer.game.generator, trainer.game.discriminator, device=trainer.device):
+            found |= self._of_samples()
+        return {name: float(value) for name, value in found.items()} | {"memory": float(peak_bytes(trainer.device))}
+
+    def _of_samples(self) -> dict[str, Tensor]:
+        game, seen, moment = self.trainer.game, self.seen, Moment()
+        fake, real = game.generate(seen), game.real(seen, moment)
+        (real_logits, real_features), (_, fake_features) = (game.judge(x, seen, moment) for x in (real, fake))
+        found = {"diversity": spread(fake_features) / spread(real_features).clamp(min=1e-12)}
+        if real.dim() == 4:
+            found["saturated"] = at_the_ends(fake) - at_the_ends(real)
+        if self.other is not None:
+            other_logits, _ = game.judge(game.real(self.other, moment), self.other, moment)
+            deviation = torch.cat([real_logits, other_logits]).std().clamp(min=1e-12)
+            found["heldout_gap"] = (real_logits.mean() - other_logits.mean()) / deviation
+        return found
+
+    def _batch(self, store: ImageStore) -> Batch:
+        """The same reals and latents for ever."""
+        device, z_dim = self.trainer.device, self.trainer.batches.z_dim
+        rows = torch.linspace(0, len(store) - 1, LOOKED_AT).long()
+        labels = store.labels[rows].to(device) if self.trainer.config.conditional and store.labels is not None else None
+        z = latents(range(len(rows)), z_dim).to(device)
+        real = to_range(store.images[rows].to(device))
+        return Batch(real, labels, z, torch.full((len(rows),), 0.5, device=device))
+
+
+def heldout(store: ImageStore, trainer: Trainer) -> ImageStore | None:
+    """The test split of a named set that has one, prepared alike; None for all others."""
+    if store.catalogue not in DATASETS or "test" not in DATASETS[store.catalogue].splits:
+        return None
+    try:
+        other = open_data(trainer.config.data, split="test")
+    except (ConfigError, OSError):  # not downloaded
+        return None
+    return other if other.shape == store.shape else None
+
+
+def of_player(player: Player) -> dict[str, Tensor]:
+    """Of the last turn: gradients are still there, and the optimiser knows its step."""
+    learned = [p for p in player.parameters if p.grad is not None]
+    if not learned:
+        return {}
+    weights = torch.stack(torch._foreach_norm([p.detach() for p in learned])).clamp(min=1e-12)
+    gradients = torch.stack(torch._foreach_norm([p.grad for p in learned if p.grad is not None])) / weights
+    matrices = torch.tensor([p.dim() > 1 for p in learned], device=weights.device)  # biases begin at 0
+    found = {"gradient/{}_least": gradients[matrices].amin(), "gradient/{}_most": gradients[matrices].amax()}
+    steps = [step for p in learned if (step := last_step(player.optimizer, p)) is not None]
+    if len(steps) == len(learned):
+        size = torch.stack(torch._foreach_norm(steps)).norm()
+        found["update/{}"] = size / weights.norm()
+    return found
+
+
+def last_step(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Tensor | None:
+    """What Adam, RMSprop or SGD last took off a parameter, from their own state; None before the first step."""
+    group = next(group for group in optimizer.param_groups if any(p is parameter for p in group["params"]))
+    state, gradient = optimizer.state.get(parameter, {}), parameter.grad
+    assert gradient is not None
+    if "exp_avg" in state:
+        beta1, beta2 = group["betas"]
+        count = float(state["step"])
+        root = (state["exp_avg_sq"] / (1 - beta2**count)).sqrt().add_(group["eps"])
+        return group["lr"] / (1 - beta1**count) * state["exp_avg"] / root
+    if "square_avg" in state:
+        return group["lr"] * gradient / (state["square_avg"].sqrt() + group["eps"])
+    if isinstance(optimizer, torch.optim.SGD):
+        buffer = state.get("momentum_buffer")
+        return group["lr"] * (gradient if buffer is None else buffer)
+    return None
+
+
+def distance(average: Iterable[Tensor], raw: Iterable[Tensor]) -> Tensor:
+    """|average - raw| / |raw|."""
+    mine, other = [p.detach() for p in average], [p.detach() for p in raw]
+    gap = torch.stack(torch._foreach_norm(torch._foreach_sub(mine, other))).norm()
+    return gap / torch.stack(torch._foreach_norm(other)).norm().clamp(min=1e-12)
+
+
+def spread(features: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Mean distance of two different samples of features [B, ...]; of several, of all of them side by side."""
+    parts = (features,) if isinstance(features, Tensor) else features
+    flat = torch.cat([part.float().flatten(1) for part in parts], 1)
+    return torch.pdist(flat).mean()
+
+
+def at_the_ends(images: Tensor) -> Tensor:
+    """Share of values at -1 or 1."""
+    return (images.abs() >= END).float().mean()
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory until now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0  # which has no such counter
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@contextmanager
+def untouched(*networks: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put buffers (running statistics, power iterations) and random numbers back afterwards."""
+    buffers = [buffer for network in networks for buffer in network.buffers()]
+    before = [buffer.detach().clone() for buffer in buffers]
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)

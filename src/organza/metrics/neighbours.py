@@ -1,0 +1,160 @@
+"""Scores by nearest neighbours: precision and recall, density and coverage, and whether samples are remembered.
+
+A set covers the balls about its samples, each up to the k-th nearest other sample of the set.
+
+* precision: share of fakes in a ball of the reals (<=); recall: share of reals in a ball of the fakes (<=)
+  (Kynkäänniemi et al., arXiv:1904.06991, eq. 2), k = 3
+* density: mean number of balls of the reals about a fake, over k (<), it may exceed 1; coverage: share of reals with a
+  fake in their own ball (<) (Naeem et al., arXiv:2002.09797, eqs. 4 and 5), k = 5
+
+Distances are Euclidean. All depend on N: compare at equal numbers only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from organza.data.progress import SILENT, Progress
+from organza.metrics.checks import Features, as_pair, must_be_from
+from organza.metrics.influence import Influence, centred
+from organza.metrics.pairs import Points, scan, seen_from_their_centre, squared_distances
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Both from 0 to 1."""
+
+    precision: float  # how many fakes look real
+    recall: float  # how much of the real variety the fakes have
+
+    @property
+    def f_score(self) -> float:
+        """Their harmonic mean, 0 where both are 0."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class DensityCoverage:
+    """Density from 0 (about 1 for equal distributions), coverage from 0 to 1."""
+
+    density: float
+    coverage: float
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """The verdict on every sample, from which the scores are means: for pictures of what is missing."""
+
+    fake_inside: Tensor  # bool [N_fake]: in a ball of the reals (<=)
+    real_inside: Tensor  # bool [N_real]: in a ball of the fakes (<=)
+    balls: Tensor  # float64 [N_fake]: balls of the reals about a fake (<), over k
+    covered: Tensor  # bool [N_real]: a fake is in its own ball (<); where False, the fakes have a hole
+
+
+def precision_recall(*, real: Features, fake: Features, k: int = 3, progress: Progress = SILENT) -> PrecisionRecall:
+    """Improved precision and recall of features [N, D].
+
+    Raises ConfigError for k < 1, fewer than k + 1 samples, different D and values that are not finite.
+    """
+    found = neighbourhood(real=real, fake=fake, k=k, progress=progress)
+    return PrecisionRecall(_share(found.fake_inside), _share(found.real_inside))
+
+
+def density_coverage(*, real: Features, fake: Features, k: int = 5, progress: Progress = SILENT) -> DensityCoverage:
+    """Density and coverage of features [N, D]. Raises ConfigError as `precision_recall` does."""
+    found = neighbourhood(real=real, fake=fake, k=k, progress=progress)
+    return DensityCoverage(_share(found.balls), _share(found.covered))
+
+
+def neighbourhood(*, real: Features, fake: Features, k: int, progress: Progress = SILENT) -> Neighbourhood:
+    """The same for every sample. Raises ConfigError as `precision_recall` does."""
+    must_be_from("k", k, 1)
+    one, two = seen_from_their_centre(*as_pair(real, fake, k + 1))
+    nearest = [NearestWithin(points, k) for points in (one, two)]
+    for points, visitor, name in ((one, nearest[0], "real"), (two, nearest[1], "fake")):
+        scan(points, points, [visitor], f"neighbours within {name}", progress)
+    balls = Balls(nearest[0], nearest[1], k)
+    scan(two, one, [balls], "neighbours of fake in real", progress)
+    return balls.found()
+
+
+def influences(found: Neighbourhood) -> dict[str, Influence]:
+    """The four scores with what each sample adds to them. The set that spans the balls is held fixed.
+
+    To draw it anew with repetitions would make its balls smaller: a repeated sample is its own neighbour.
+    """
+    n = len(found.covered), len(found.balls)
+    columns = {
+        "precision": (None, found.fake_inside), "recall": (found.real_inside, None), "density": (None, found.balls),
+        "coverage": (found.covered, None),
+    }  # fmt: skip
+    return {name: _influence(real, fake, n, name != "density") for name, (real, fake) in columns.items()}
+
+
+def _influence(real: Tensor | None, fake: Tensor | None, samples: tuple[int, int], share: bool) -> Influence:
+    values = real if real is not None else fake
+    assert values is not None
+    most = 1.0 if share else float("inf")
+    parts = [None if part is None else centred(part) for part in (real, fake)]
+    return Influence(_share(values), parts[0], parts[1], 0.0, most, samples)
+
+
+def _share(values: Tensor) -> float:
+    return float(values.double().mean())
+
+
+class NearestWithin:
+    """A visitor that keeps the squared distances to the k nearest other samples of the same set."""
+
+    def __init__(self, points: Points, k: int) -> None:
+        self.points = points
+        self.nearest = points.features.new_full((len(points), k), torch.inf)
+
+    def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
+        """Look at a block."""
+        squares = squared_distances(self.points, self.points, rows, columns, products)
+        if rows == columns:
+            self._keep(rows, squares.fill_diagonal_(torch.inf))
+            return
+        self._keep(rows, squares)
+        self._keep(columns, squares.T.contiguous())
+
+    def _keep(self, rows: slice, squares: Tensor) -> None:
+        k = self.nearest.shape[1]
+        known = torch.cat([self.nearest[rows], squares.topk(min(k, squares.shape[1]), largest=False).values], 1)
+        self.nearest[rows] = known.topk(k, largest=False).values
+
+    def radii(self, k: int) -> Tensor:
+        """Squared radii of the balls [N]."""
+        return self.nearest[:, k - 1]
+
+
+class Balls:
+    """A visitor of fake and real that finds which samples are in which balls."""
+
+    def __init__(self, real: NearestWithin, fake: NearestWithin, k: int, k_density: int | None = None) -> None:
+        self.real, self.fake = real.points, fake.points
+        self.k = k_density or k
+        self.radii, self.tight, self.of_fakes = real.radii(k), real.radii(self.k), fake.radii(k)
+        self.fake_inside = torch.zeros_like(self.of_fakes, dtype=torch.bool)
+        self.real_inside = torch.zeros_like(self.radii, dtype=torch.bool)
+        self.counts = torch.zeros_like(self.of_fakes)
+        self.closest = torch.full_like(self.radii, torch.inf)
+
+    def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
+        """Look at a block."""
+        squares = squared_distances(self.fake, self.real, rows, columns, products)
+        self.fake_inside[rows] |= (squares <= self.radii[columns]).any(1)
+        self.real_inside[columns] |= (squares <= self.of_fakes[rows, None]).any(0)
+        self.counts[rows] += (squares < self.tight[columns]).sum(1)
+        self.closest[columns] = torch.minimum(self.closest[columns], squares.amin(0))
+
+    def found(self) -> Neighbourhood:
+        """After all blocks."""
+        return Neighbourhood(
+            self.fake_inside, self.real_inside, self.counts.double() / self.k, self.closest < self.tight
+        )

@@ -1,0 +1,90 @@
+"""All pairs of two sets of features, block by block: the products that kernels and distances are made of.
+
+One matrix product for each block serves every metric that looks at it; no N x N matrix is ever whole. Features are
+moved by a common centre first, which changes no distance and keeps the digits that a large mean would take. Products
+are in the type of the features, float32 or float64, and never in TF32; what is summed is summed in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from organza.data.progress import SILENT, Progress
+
+BLOCK = 1024
+REFINE = 2**22  # numbers of the differences that are in memory at once
+
+Visitor = Callable[[slice, slice, Tensor], None]
+"""Called with rows, columns and the products [rows, columns] of the centred points, which it must not change."""
+
+
+class Points:
+    """Features [N, D] seen from a centre [D]."""
+
+    def __init__(self, features: Tensor, centre: Tensor) -> None:
+        self.features, self.centre = features, centre
+        self.squares = torch.cat([self[rows].square().sum(1) for rows in blocks(len(features))])  # |x - centre|^2
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        """Centred rows."""
+        return self.features[rows] - self.centre
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Slices of at most `BLOCK` rows."""
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def seen_from_their_centre(real: Tensor, fake: Tensor) -> tuple[Points, Points]:
+    """Both from the mean of the reals."""
+    centre = real.mean(0, dtype=torch.float64).to(real.dtype)
+    return Points(real, centre), Points(fake, centre)
+
+
+def scan(one: Points, two: Points, visitors: Sequence[Visitor], what: str, progress: Progress = SILENT) -> None:
+    """Show every block of products to the visitors; of a set with itself (one is two) those with columns >= rows."""
+    total = -(-len(one) // BLOCK)
+    with full_precision():
+        for done, rows in enumerate(blocks(len(one))):
+            left = one[rows]
+            for columns in blocks(len(two)):
+                if one is two and columns.start < rows.start:
+                    continue
+                products = left @ (left if one is two and rows == columns else two[columns]).T
+                for visitor in visitors:
+                    visitor(rows, columns, products)
+            progress.step(what, done + 1, total)
+
+
+def squared_distances(one: Points, two: Points, rows: slice, columns: slice, products: Tensor) -> Tensor:
+    """|x|^2 + |y|^2 - 2 x.y; where it loses its digits, between near points, |x - y|^2 itself."""
+    sizes = one.squares[rows, None] + two.squares[columns]
+    squares = torch.add(sizes, products, alpha=-2)
+    near = squares < sizes.mul_(1e-4 if squares.dtype == torch.float32 else 1e-9)
+    if (count := int(near.sum())) > near.numel() // 8:  # collapsed samples: all of them
+        return torch.cdist(one[rows], two[columns], compute_mode="donot_use_mm_for_euclid_dist").square()
+    if count:
+        part = max(1, REFINE // one.features.shape[1])
+        at_rows, at_columns = near.nonzero(as_tuple=True)
+        for i, j in zip(at_rows.split(part), at_columns.split(part), strict=True):
+            difference = one.features[i + rows.start] - two.features[j + columns.start]
+            squares[i, j] = difference.square().sum(1)
+    return squares
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Matrix products of float32 in float32, whatever the user has set for training."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,224 @@
+"""Evaluation: sides, names, floors, refusals, receipts, and going on after an interruption."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from engine_helpers import shrunk, small_store
+from PIL import Image
+
+import organza
+from organza.config import ConfigError
+from organza.data import open_dataset
+from organza.evaluation import ALIASES, METRICS, Receipt, is_better, must_compare
+from organza.evaluation.evidence import Features
+from organza.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
+from organza.metrics.networks import NETWORKS, open_network
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_dataset("mnist").images[:1200]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A tiny run on digits."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    organza.train("cgan", data="mnist", images=64, out=folder, changes=shrunk("cgan", (1, 28, 28)), device="cpu")
+    return folder
+
+
+def blurred(images):
+    return torch.nn.functional.avg_pool2d(images.float(), 3, 1, 1).to(torch.uint8)
+
+
+def test_scores_are_those_of_the_mathematics(digits):
+    real, fake = digits[:600], blurred(digits[600:])
+    found = organza.evaluate(fake, real, network="digits")
+    network = open_network("digits")
+    a, b = network.features(real), network.features(fake)
+    assert found["fd"].value == pytest.approx(frechet_distance(real=a, fake=b), rel=1e-7)
+    assert found["kd"].value == pytest.approx(kernel_distance(real=a, fake=b), rel=1e-6)
+    assert found["precision"].value == precision_recall(real=a, fake=b).precision
+    assert found["coverage-digits"].value == density_coverage(real=a, fake=b).coverage
+    for score in found.scores:
+        assert score.n_fake == score.n_real == 600
+        assert score.low <= score.value <= score.high
+        assert "digits" in score.name
+        assert "digits" in score.protocol
+    assert found["fd"].floor < found["fd"].value / 2
+    assert found["fd"].floor_n == 300
+
+
+def test_worse_samples_score_worse_and_the_paired_test_knows(digits):
+    real, good, bad = digits[:500], digits[500:900], blurred(digits[500:900])
+    scores = [organza.evaluate(side, real, ("fd", "precision-recall"), network="digits") for side in (good, bad)]
+    assert scores[0]["fd"].high < scores[1]["fd"].low
+    assert scores[0]["recall"].value > scores[1]["recall"].value
+    better = is_better(good, bad, real)
+    assert better.decided
+    assert better.difference < 0
+    assert better.p < 0.05
+    same = is_better(good, digits[400:800], real)
+    assert not same.decided or abs(same.difference) < abs(better.difference) / 5
+
+
+def test_a_run_knows_its_data_and_the_receipt_is_beside_it(run):
+    out = run / "evaluation.json"
+    found = organza.evaluate(run, metrics="fd,labels", samples=200, real_samples=500, out=out)
+    assert found.real["name"] == "mnist"
+    assert found.fake["kind"] == "gan"
+    assert found.fake["first_seed"] == 1_000_000
+    assert not Path(f"{out}.parts").exists()
+    again = Receipt.load(out)
+    assert again["fd"].value == found["fd"].value
+    assert again.networks["digits"]["sha256"] == found.networks["digits"]["sha256"]
+    assert set(again.for_card()["fd-digits"]) == {"value", "n", "protocol", "low", "high"}
+    must_compare(found["fd"], again["fd"])
+    other = organza.evaluate(run, metrics="fd", samples=100, real_samples=500)
+    with pytest.raises(ConfigError, match="do not compare"):
+        must_compare(found["fd"], other["fd"])
+    assert str(run) not in out.read_text()
+
+
+def test_per_class_needs_enough_of_each(run):
+    found = organza.evaluate(run, metrics="fd-per-class", samples=400, real_samples=4000)
+    details = found["fd-per-class"].details
+    assert list(details) == [str(i) for i in range(10)]
+    assert found["fd-per-class"].value == pytest.approx(sum(details.values()) / 10)
+    with pytest.raises(ConfigError, match="at least 20 of each: --samples 200"):
+        organza.evaluate(run, metrics="fd-per-class", samples=50, real_samples=4000)
+
+
+def test_points_are_judged_by_their_modes():
+    points = open_dataset("grid", split="test").images
+    found = organza.evaluate(points.numpy(), "grid", samples=2500)
+    assert found["modes"].value == 25
+    assert found["modes"].details["of"] == 25
+    assert 0.98 < found["high-quality"].value < 1
+    with pytest.raises(ConfigError, match="modes are counted on"):
+        organza.evaluate(points.numpy(), "spiral", samples=100)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_every_metric_tells_equal_sets_from_noise(digits, name):
+    if name in ("modes", "fd-per-class"):
+        return pytest.skip("has its own test")
+    real, noise = digits, torch.randint(0, 256, digits.shape, dtype=torch.uint8)
+    through = "digits" if name in ("is", "labels") else "general"
+    equal, unlike = (organza.evaluate(side, real, f"{name}@{through}") for side in (digits, noise))
+    for one, two in zip(equal.scores, unlike.scores, strict=True):
+        assert np.isfinite([one.value, two.value]).all()
+        gap = (two.value - one.value) * one.better
+        assert gap > 0 or one.better == 0 or name in ("precision-recall", "density-coverage", "is", "authenticity"), (
+            one,
+            two,
+        )
+        assert one.value != two.value
+
+
+def test_names_and_networks(digits):
+    with pytest.raises(ConfigError, match="did you mean 'fid'"):
+        organza.evaluate(digits, digits, "fidd")
+    with pytest.raises(ConfigError, match="did you mean 'general'"):
+        organza.evaluate(digits, digits, "fd@generl")
+    with pytest.raises(ConfigError, match="kd-subsets needs at least 1000 samples a side and has 100 generated"):
+        organza.evaluate(digits[:100], digits, "kd-subsets")
+    found = organza.evaluate(digits[:300], digits[300:600], ("fd", "fd@digits"))
+    assert [score.name for score in found.scores] == ["fd-general", "fd-digits"]
+    assert set(found.networks) == {"digits", "general"}
+    assert all(network in NETWORKS for _, network in ALIASES.values())
+
+
+def test_weights_that_are_not_here_are_told_before_any_sample_is_drawn(digits, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("organza.evaluation.draw", lambda *_: pytest.fail("sampled first"))
+    with pytest.raises(ConfigError, match=r"(?s)pt_inception-2015-12-05.*95,628,359.*6726825d0af5"):
+        organza.evaluate(digits, digits, "fid")
+
+
+def test_sides_that_do_not_compare_are_refused(digits):
+    with pytest.raises(ConfigError, match="1x28x28 and emoji is 3x64x64"):
+        organza.evaluate(digits, "emoji")
+    with pytest.raises(ConfigError, match="only a run knows its data"):
+        organza.evaluate(digits)
+    with pytest.raises(ConfigError, match="constant"):
+        organza.evaluate(torch.zeros(300, 1, 28, 28, dtype=torch.uint8), digits)
+    with pytest.raises(ConfigError, match="samples is 0"):
+        organza.evaluate(digits, digits, samples=0)
+
+
+def test_jpeg_is_worth_a_warning(tmp_path, digits):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(digits[:60]):
+        Image.fromarray(image[0].numpy()).save(folder / f"{number}.jpg")
+    found = organza.evaluate(folder, digits, "kd")
+    assert any("JPEG" in note for note in found.notes)
+    assert not organza.evaluate(digits[:60], digits, "kd").notes
+
+
+def test_an_interrupted_evaluation_goes_on(run, tmp_path, monkeypatch):
+    """The features of whole blocks are there after a kill, and are not computed again."""
+    monkeypatch.setattr("organza.evaluation.evidence.BLOCK", 64)
+    asked = {"metrics": "fd", "samples": 200, "real_samples": 300, "out": tmp_path / "r.json"}
+    whole = organza.evaluate(run, **asked)
+    computed = []
+    make = Features._block
+
+    def interrupted(self, network, key, images, start):
+        if len(computed) == 5:
+            raise KeyboardInterrupt
+        computed.append(start)
+        return make(self, network, key, images, start)
+
+    monkeypatch.setattr(Features, "_block", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        organza.evaluate(run, **asked)
+    parts = sorted((tmp_path / "r.json.parts").iterdir())
+    assert len(parts) == 5
+    parts[0].write_bytes(parts[0].read_bytes()[:100])  # torn
+    monkeypatch.setattr(Features, "_block", make)
+    network = NETWORKS["digits"].open(None, False, None)  # type: ignore[arg-type]
+    seen = []
+    both = type(network).both
+    monkeypatch.setattr(
+        type(network), "both", lambda self, part, *rest: seen.append(len(part)) or both(self, part, *rest)
+    )
+    again = organza.evaluate(run, **asked)
+    assert again["fd"].value == whole["fd"].value
+    assert len(seen) == 9 - 4  # 4 blocks of fakes and 5 of reals, of which 4 were whole
+    assert not (tmp_path / "r.json.parts").exists()
+
+
+def test_a_receipt_of_something_else_is_refused(tmp_path):
+    file = tmp_path / "other.json"
+    for content in ("{}", "[]", "no json", json.dumps({"scores": [{"x": 1}], "notes": []})):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match="no receipt"):
+            Receipt.load(file)
+
+
+def test_labels_of_small_stores_are_kept():
+    store = small_store((1, 28, 28), 60)
+    found = organza.evaluate(store.images, store, "kd@general")
+    assert found.real["samples"] == 60
+
+
+def test_report_card_and_model_tell_the_scores_and_an_edited_card_is_kept(run):
+    found = organza.evaluate(run, metrics="fd", samples=150, real_samples=300, out=run / "evaluation.json")
+    page, card = (run / "report.html").read_text(), (run / "model" / "README.md").read_text()
+    assert "<h2>Evaluation</h2>" in page
+    assert "fd-digits ↓" in page
+    assert found["fd"].protocol.split(";")[0] in page
+    assert f"| fd-digits | {found['fd'].value:.4g} |" in card
+    assert organza.load(run).training["scores"]["fd-digits"]["value"] == found["fd"].value
+    (run / "model" / "README.md").write_text(card + "mine")
+    noted = organza.evaluate(run, metrics="kd", samples=150, real_samples=300, out=run / "evaluation.json")
+    assert (run / "model" / "README.md").read_text() == card + "mine"
+    assert "kd-digits" in organza.load(run).training["scores"]
+    assert noted["kd"].value != found["fd"].value

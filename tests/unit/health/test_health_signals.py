@@ -1,0 +1,146 @@
+"""Signals: each against its formula, and none of them touches the run."""
+
+import json
+
+import pytest
+import torch
+from engine_helpers import CPU, shrunk, small_config, small_trainer
+
+import organza
+from organza.config import Optimizer
+from organza.health.signals import Signals, at_the_ends, last_step, spread, untouched
+from organza.recipes import RECIPES
+from organza.training.trainer import Trainer
+from organza.training.turn import build_optimizer
+
+POINTS = (2,)
+
+
+def stepped(recipe="dcgan", changes=None, shape=(1, 16, 16), steps=3):
+    trainer = small_trainer(recipe, changes or {}, shape)
+    for _ in range(steps):
+        trainer.step()
+    return trainer
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_looking_changes_nothing(recipe):
+    """Neither the state of the run nor what its next step does."""
+    looked, blind = (stepped(recipe) for _ in range(2))
+    before = looked.state()
+    found = Signals(looked).scalars()
+    after = looked.state()
+    assert set(found) >= {"diversity", "average_distance", "saturated", "memory", "update/generator"}
+    assert all(torch.tensor(value).isfinite() for value in found.values())
+    for one, two in ((before, after), (looked.state(), blind.state())):
+        for part in ("networks", "average"):
+            for name, tensors in one[part].items():
+                pairs = tensors.items() if isinstance(tensors, dict) else [(name, tensors)]
+                other = two[part][name] if isinstance(tensors, dict) else two[part]
+                assert all(torch.equal(value, other[key]) for key, value in pairs)
+        assert torch.equal(one["random"]["cpu"], two["random"]["cpu"])
+    for trainer in (looked, blind):
+        torch.set_rng_state(before["random"]["cpu"][0].clone())  # of dropout, which all trainers of a process share
+        trainer.step()
+    for mine, other in zip(looked.game.generator.parameters(), blind.game.generator.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("adam", {"beta2": 0.99}), ("rmsprop", {"beta1": 0.0}), ("sgd", {"beta1": 0.5})]
+)
+def test_the_last_step_is_what_the_optimiser_took(name, more):
+    torch.manual_seed(0)
+    network = torch.nn.Linear(5, 3)
+    optimizer = build_optimizer(Optimizer(name=name, lr=0.01, **more), network)
+    for _ in range(4):
+        before = [p.detach().clone() for p in network.parameters()]
+        network(torch.randn(6, 5)).square().sum().backward()
+        optimizer.step()
+        for old, parameter in zip(before, network.parameters(), strict=True):
+            step = last_step(optimizer, parameter)
+            assert step is not None
+            assert torch.allclose(old - parameter.detach(), step, rtol=1e-3, atol=1e-7)
+        optimizer.zero_grad()
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    assert name == "sgd" or last_step(torch.optim.Adam([parameter]), parameter) is None
+
+
+def test_spread_is_the_mean_distance_of_pairs_and_falls_to_nothing_in_a_collapse():
+    features = torch.randn(6, 3)
+    pairs = [(features[i] - features[j]).norm() for i in range(6) for j in range(i)]
+    assert spread(features) == pytest.approx(float(torch.stack(pairs).mean()), rel=1e-5)
+    assert spread((features, torch.zeros(6, 4, 2))) == pytest.approx(float(spread(features)))
+    trainer = stepped()
+    healthy = Signals(trainer).scalars()["diversity"]
+    with torch.no_grad():
+        for parameter in trainer.game.generator.parameters():
+            parameter.zero_()
+    assert Signals(trainer).scalars()["diversity"] < 1e-4 < healthy
+
+
+def test_saturated_values_are_those_at_the_ends():
+    assert at_the_ends(torch.tensor([-1.0, 1.0, 0.9995, 0.99, 0.0])) == pytest.approx(0.6)
+    trainer = stepped()
+    with torch.no_grad():
+        list(trainer.game.generator.parameters())[-1].fill_(100.0)  # the bias of the last layer
+    assert Signals(trainer).scalars()["saturated"] > 0.9
+
+
+def test_the_average_is_as_far_as_it_is():
+    trainer = stepped()
+    raw = torch.cat([p.detach().flatten() for p in trainer.game.generator.parameters()])
+    mean = torch.cat([p.detach().flatten() for p in trainer.average.parameters()])
+    found = Signals(trainer).scalars()["average_distance"]
+    assert found == pytest.approx(float((mean - raw).norm() / raw.norm()), rel=1e-4)
+    assert found > 0
+
+
+def test_a_discriminator_that_knows_its_reals_shows_a_gap():
+    """D learns to tell 32 digits from others, of which none is in the test split."""
+    store = organza.open_dataset("mnist")
+    few = type(store)("mnist", store.images[:32], catalogue="mnist")
+    trainer = Trainer(small_config("dcgan", {"discriminator.model.norm": "none"}, (1, 28, 28)), few, CPU)
+    signals, critic = Signals(trainer), trainer.game.discriminator
+    before = signals.scalars()["heldout_gap"]
+    known, others = (store.images[rows].float() / 127.5 - 1 for rows in (slice(32), slice(1000, 1200)))
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
+    for _ in range(60):
+        loss = torch.nn.functional.softplus(-critic(known)).mean() + torch.nn.functional.softplus(critic(others)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = signals.scalars()["heldout_gap"]
+    assert abs(before) < 0.5
+    assert 0.8 < after < 3
+    assert "heldout_gap" not in Signals(stepped()).scalars()  # data without a test split
+
+
+def test_buffers_come_back_even_after_an_error():
+    norm = torch.nn.BatchNorm1d(3)
+    before = norm.running_mean.clone()
+    state = torch.get_rng_state()
+
+    def fail():
+        with untouched(norm, device=CPU):
+            norm(torch.randn(8, 3))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert torch.equal(norm.running_mean, before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_every_line_of_the_log_has_them(tmp_path):
+    run = organza.train(
+        "gan", data="ring", images=48, out=tmp_path / "run", changes=shrunk("gan", POINTS), device="cpu"
+    )
+    lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    ticks = [line for line in lines if "loss/generator" in line]
+    assert len(ticks) == 3
+    for line in ticks:
+        assert {"diversity", "update/discriminator", "gradient/generator_most", "accuracy/real", "memory"} <= set(line)
+        assert "saturated" not in line  # points have no range
+        assert line["memory"] > 10_000_000

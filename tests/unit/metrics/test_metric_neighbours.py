@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import torch
+from metric_helpers import golden, golden64, some
+from scipy.spatial.distance import cdist
+
+from organza.metrics import (
+    authenticity,
+    density_coverage,
+    feature_influences,
+    feature_scores,
+    frechet_distance,
+    kernel_distance,
+    memorisation_distance,
+    nearest,
+    neighbourhood,
+    precision_recall,
+)
+from organza.metrics import pairs as pairs_module
+
+
+def by_hand(real, fake, k) -> tuple:
+    """(precision, recall, density, coverage) from whole matrices."""
+    radius = [np.sort(cdist(x, x), 1)[:, k] for x in (real, fake)]  # column 0 is the sample itself
+    between = cdist(real, fake)
+    strict = between < radius[0][:, None]
+    return (
+        (between <= radius[0][:, None]).any(0).mean(),
+        (between <= radius[1]).any(1).mean(),
+        strict.sum(0).mean() / k,
+        strict.any(1).mean(),
+    )
+
+
+def ours(real, fake, k) -> tuple:
+    pr, dc = precision_recall(real=real, fake=fake, k=k), density_coverage(real=real, fake=fake, k=k)
+    return pr.precision, pr.recall, dc.density, dc.coverage
+
+
+@pytest.mark.parametrize("features", [golden, golden64])
+def test_golden_values(features):
+    real, fake = features()
+    found = precision_recall(real=real, fake=fake)
+    assert found.precision == pytest.approx(0.812, abs=1e-12)
+    assert found.recall == pytest.approx(616 / 1500, abs=1e-12)
+    assert found.f_score == pytest.approx(0.5454656504, abs=1e-8)  # theirs is made of float32
+    loose = precision_recall(real=real, fake=fake, k=5)
+    assert (loose.precision, loose.recall) == (pytest.approx(0.877, abs=1e-12), pytest.approx(0.51, abs=1e-12))
+    three, five = density_coverage(real=real, fake=fake, k=3), density_coverage(real=real, fake=fake)
+    assert (three.density, three.coverage) == (pytest.approx(1.9966666667, abs=1e-9), pytest.approx(0.96, abs=1e-12))
+    assert (five.density, five.coverage) == (pytest.approx(2.0037, abs=1e-9), pytest.approx(0.992, abs=1e-12))
+
+
+@pytest.mark.parametrize("block", [7, 1024])
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_blocks_and_whole_matrices_agree(monkeypatch, block, k):
+    monkeypatch.setattr(pairs_module, "BLOCK", block)
+    real, fake = some(60, 3), some(45, 3, 1, 0.8, 0.4)
+    assert ours(real, fake, k) == pytest.approx(by_hand(real, fake, k), abs=1e-12)
+
+
+def test_swap_and_order():
+    real, fake = some(60, 3), some(45, 3, 1, 0.8, 0.4)
+    one, two = precision_recall(real=real, fake=fake), precision_recall(real=fake, fake=real)
+    assert (one.precision, one.recall) == (two.recall, two.precision)
+    assert one.precision != one.recall
+    assert ours(torch.from_numpy(real).flip(0), fake[::-1].copy(), 3) == pytest.approx(ours(real, fake, 3), abs=1e-12)
+
+
+def test_identical_sets_and_sets_far_away():
+    real = some(50, 4).astype(np.float32)
+    assert ours(real, real, 3)[:2] == (1.0, 1.0)
+    assert ours(real, real, 3)[3] == 1.0
+    assert ours(real, real + 100, 3) == (0.0, 0.0, 0.0, 0.0)
+    assert precision_recall(real=real, fake=real + 100).f_score == 0
+
+
+def test_the_border_counts_for_precision_alone():
+    """On a line, exact in floats: the radius of every real is 1 at k = 1, and the fake is at a distance of 1."""
+    real, fake = np.array([[0.0], [1.0], [8.0], [9.0]]), np.array([[2.0], [2.0]])
+    assert precision_recall(real=real, fake=fake, k=1).precision == 1
+    assert density_coverage(real=real, fake=fake, k=1).density == 0
+    assert density_coverage(real=real, fake=fake, k=1).coverage == 0
+    assert precision_recall(real=real, fake=np.array([[2.0], [2.0]]), k=1).recall == 0
+
+
+@pytest.mark.parametrize("shift", [0, 1000])
+def test_copies_have_distance_zero(shift):
+    """The radius of a value that is there k + 1 times is 0, and holds a copy (<=), in float32 and far from 0, too."""
+    real = np.repeat(some(10, 64, shift=shift).astype(np.float32), 4, 0)
+    found = neighbourhood(real=real, fake=real[:8].copy(), k=3)
+    assert bool(found.fake_inside.all())
+    assert not bool(found.covered.any())
+    assert found.real_inside.tolist() == [True] * 8 + [False] * 32
+    close = nearest(real=real, fake=real[[4]] + np.float32(0.5), k=1)
+    assert int(close.indices) // 4 == 1
+    assert float(close.distances) == pytest.approx(4.0, rel=1e-4)  # 0.5 * 64^(1/2)
+    assert float(nearest(real=real, fake=real[[4]]).distances) == 0
+
+
+def test_collapsed_fakes():
+    real, fake = some(200, 16).astype(np.float32), np.ones((150, 16), np.float32)
+    found = ours(real, fake, 3)
+    assert found == pytest.approx(by_hand(real.astype(float), fake.astype(float), 3), abs=1e-12)
+    assert found[1] == 0  # balls of radius 0
+
+
+def test_nearest_with_blocks(monkeypatch):
+    monkeypatch.setattr(pairs_module, "BLOCK", 8)
+    real, fake = some(50, 3), some(21, 3, 1)
+    found, whole = nearest(real=real, fake=fake, k=10), cdist(fake, real)
+    order = np.argsort(whole, 1)[:, :10]
+    assert np.array_equal(found.indices.numpy(), order)
+    np.testing.assert_allclose(found.distances.numpy(), np.take_along_axis(whole, order, 1), rtol=1e-9)
+
+
+def test_one_pass_gives_what_the_functions_give():
+    real, fake = golden()
+    scores, influences = feature_scores(real=real, fake=fake), feature_influences(real=real, fake=fake)
+    single = {"frechet_distance": frechet_distance, "kernel_distance": kernel_distance}
+    expected = {name: function(real=real, fake=fake) for name, function in single.items()}
+    expected |= {"precision": 0.812, "recall": 616 / 1500, "density": 2.0037, "coverage": 0.992}
+    for name, value in expected.items():
+        assert getattr(scores, name) == pytest.approx(value, abs=1e-9), name
+        assert influences[name].value == pytest.approx(value, abs=1e-9), name
+    assert influences["precision"].real is None
+    assert influences["recall"].fake is None
+    assert influences["density"].fake.shape == (2000,)
+
+
+def test_authenticity():
+    real = some(400, 3)
+    assert authenticity(real=real, fake=real + 1e-6) == 0
+    assert authenticity(real=real, fake=real + 100) == 1
+    new = authenticity(real=real, fake=some(400, 3, 1))
+    whole, within = cdist(some(400, 3, 1), real), cdist(real, real) + np.diag([np.inf] * 400)
+    assert new == np.mean(whole.min(1) > within.min(1)[whole.argmin(1)])
+    assert 0.3 < new < 0.7
+
+
+def test_memorisation_distance():
+    real, fake = golden()
+    found = memorisation_distance(real=real, fake=fake)
+    directions = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in golden64()]
+    cosine = (1 - np.abs(directions[1] @ directions[0].T).max(1)).mean()
+    assert found.cosine_distance == pytest.approx(cosine, abs=1e-6)
+    assert cosine > 0.1
+    assert found.value == found.frechet
+    assert found.frechet == pytest.approx(1.11947212363836, abs=1e-9)
+    noisy = real + np.random.RandomState(0).randn(*real.shape).astype(np.float32) * 0.05
+    copied = memorisation_distance(real=real, fake=noisy)
+    assert copied.cosine_distance < 0.1
+    assert copied.value == pytest.approx(copied.frechet / copied.cosine_distance, rel=1e-12)
+    assert copied.value > copied.frechet
+    empty = memorisation_distance(real=real, fake=np.zeros_like(fake))
+    assert empty.value == empty.frechet
