@@ -65,7 +65,7 @@ def measure(recipe: str, data: str, seed: int, minutes: float | None) -> dict[st
 def table() -> str:
     """Mean and range over the seeds, the best on the grid first."""
     rows = read_rows(NAME)
-    recipes = sorted({row["recipe"] for row in rows}, key=lambda recipe: -_mean(rows, recipe, "grid"))
+    recipes = sorted({row["recipe"] for row in rows}, key=lambda recipe: (-_mean(rows, recipe, "grid"), recipe))
     head = ["recipe", "ring: modes of 8", "high quality", "grid: modes of 25", "high quality", "seconds", "seeds"]
     return markdown([head, *(_line(rows, recipe) for recipe in recipes)])
 

@@ -1,0 +1,45 @@
+"""The tables of docs/families.md are those of the results, and its pictures are there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from organza.recipes import RECIPES
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "families.md").read_text()
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    for name in ("common", "modes", "recipes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_the_tables_are_those_of_the_results(benchmarks: None) -> None:
+    import modes
+    import recipes
+
+    for table in (modes.table(), recipes.table()):
+        assert table.count("\n") > 8
+        assert table in PAGE
+
+
+def test_every_recipe_is_in_the_tables(benchmarks: None) -> None:
+    from recipes import ONLY_DIGITS
+
+    for recipe in RECIPES:
+        assert f"| `{recipe}` | mnist |" in PAGE
+        assert (f"| `{recipe}` | emoji |" in PAGE) == (recipe not in ONLY_DIGITS)
+
+
+def test_the_pictures_are_there() -> None:
+    pictures = re.findall(r"\((pictures/[^)]+)\)|src=\"(pictures/[^\"]+)\"", PAGE)
+    found = {a or b for a, b in pictures}
+    assert len(found) > 20
+    assert all((ROOT / "docs" / name).is_file() for name in found)
