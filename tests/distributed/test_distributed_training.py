@@ -47,7 +47,12 @@ def train_once(rank: int, data: str, out: str, doomed: int = -1, die_after: int 
     reporter = Witness(rank, out, die_after if doomed in (rank, 9) else 0)
     asked = {} if resume else {"recipe": "dcgan", "data": data, "changes": CHANGES}
     organza.train(**asked, out=out, resume=bool(resume), device="cpu", reporter=reporter)
-    Path(f"{out}-done-{rank}").write_text(str(time.time()))
+    Path(f"{out}-done-{rank}").write_text(" ".join(threads()))
+
+
+def threads() -> list[str]:
+    """Names of this process's threads (Linux)."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,15 @@ def test_one_folder_with_everything_written_once(whole):
     assert len((whole / "command.txt").read_text().splitlines()) == 1
     assert not list(whole.rglob("*.partial"))
     assert organza.load(whole).sample(3).shape == (3, 1, 16, 16)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the threads' names from /proc")
+def test_no_thread_of_the_group_outlives_the_training(whole):
+    """One that did could abort its process at its very end (exit code -6)."""
+    for rank in (0, 1):
+        names = Path(f"{whole}-done-{rank}").read_text()
+        assert names
+        assert "gloo" not in names
 
 
 def test_dropout_differs_between_processes(whole):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 from collections.abc import Iterator
@@ -33,6 +34,9 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         yield device
     finally:
         dist.destroy_process_group()
+        # The trainer's cycles would keep gloo's threads alive: one that lets go of its last tensor while the
+        # interpreter ends aborts the whole process.
+        gc.collect()
 
 
 @contextmanager
