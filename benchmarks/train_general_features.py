@@ -1,6 +1,6 @@
 """Train the general feature network that is embedded in `organza.metrics.networks`.
 
-python benchmarks/train_general_features.py src/organza/metrics/networks/general.safetensors [STEPS]
+    python benchmarks/train_general_features.py src/organza/metrics/networks/general.safetensors [STEPS]
 
 A batch has emoji, each once as Noto and once as Twemoji drew it, and digits, each twice; of every image a random window
 of half its side. The rate is constant and the weights are averaged, so that the file, which is written every 25 steps

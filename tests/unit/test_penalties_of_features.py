@@ -87,6 +87,7 @@ def test_classification_reads_fakes_and_in_ds_turn_reals():
     of_fakes = -F.log_softmax(head(fake), 1)[torch.arange(B), labels]
     of_reals = -F.log_softmax(head(real), 1)[torch.arange(B), labels]
     torch.testing.assert_close(PENALTIES["classification"].per_sample(evidence), of_fakes + of_reals)
+    torch.testing.assert_close(PENALTIES["classification-of-reals"].per_sample(evidence), of_reals)
     in_gs_turn = dataclasses.replace(evidence, turn="generator", real_features=None)
     torch.testing.assert_close(PENALTIES["classification"].per_sample(in_gs_turn), of_fakes)
 

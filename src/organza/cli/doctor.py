@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import FlagCreatePairsOff
 
 from organza.cli.console import Console
+from organza.cli.words import told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -28,10 +29,8 @@ class Options:
     at the folders that it names before you paste it.
     """
 
-    device: Annotated[
-        str, arg(metavar="auto|cpu|cuda|mps", help="what to time (default auto)", help_behavior_hint="")
-    ] = "auto"
-    json: Annotated[bool, FlagCreatePairsOff, arg(help="print the findings as JSON", help_behavior_hint="")] = False
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="what to time (default auto)")] = "auto"
+    json: Annotated[bool, FlagCreatePairsOff, told(help="print the findings as JSON")] = False
 
 
 def main(argv: list[str]) -> None:

@@ -10,7 +10,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from organza.cli.console import Console
-from organza.cli.words import number
+from organza.cli.words import number, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -31,38 +31,24 @@ class Options:
     """
 
     fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]
-    real: Annotated[
-        str, arg(metavar="DATA", help="what is real (default: the data of the run)", help_behavior_hint="")
-    ] = ""
+    real: Annotated[str, told(metavar="DATA", help="what is real (default: the data of the run)")] = ""
     metrics: Annotated[
-        str, arg(metavar="A,B", help="(default fd,kd,precision-recall,density-coverage)", help_behavior_hint="")
-    ] = ""
-    samples: Annotated[
-        str, arg(metavar="N", help="of a model (default 10000; published FIDs 50000)", help_behavior_hint="")
-    ] = ""
+        tuple[str, ...], told(metavar="METRIC ...", help="(default fd kd precision-recall density-coverage)")
+    ] = ()
+    samples: Annotated[str, told(metavar="N", help="of a model (default 10000; published FIDs 50000)")] = ""
     real_samples: Annotated[
         str,
-        arg(metavar="N", help="at most so many reals (default all, 10000 for metrics of pairs)", help_behavior_hint=""),
+        told(metavar="N", help="at most so many reals (default all, 10000 for metrics of pairs)"),
     ] = ""
-    seed: Annotated[str, arg(metavar="S", help="of the first sample (default 1000000)", help_behavior_hint="")] = ""
-    split: Annotated[str, arg(metavar="train|test", help="of the reals (default train)", help_behavior_hint="")] = (
-        "train"
-    )
-    truncation: Annotated[str, arg(metavar="T", help="cut the noise off at -T and T", help_behavior_hint="")] = ""
-    network: Annotated[str, arg(metavar="NAME", help="through which to look", help_behavior_hint="")] = ""
-    weights: Annotated[str, arg(metavar="PATH", help="the file of its weights", help_behavior_hint="")] = ""
-    download: Annotated[
-        bool, FlagCreatePairsOff, arg(help="fetch weights that are not found", help_behavior_hint="")
-    ] = False
-    against: Annotated[
-        str, arg(metavar="MODEL", help="is the first better than this one? a paired test", help_behavior_hint="")
-    ] = ""
-    out: Annotated[
-        str, arg(metavar="PATH", help="the receipt (default MODEL/evaluation.json)", help_behavior_hint="")
-    ] = ""
-    device: Annotated[
-        str, arg(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)", help_behavior_hint="")
-    ] = "auto"
+    seed: Annotated[str, told(metavar="S", help="of the first sample (default 1000000)")] = ""
+    split: Annotated[str, told(metavar="train|test", help="of the reals (default train)")] = "train"
+    truncation: Annotated[str, told(metavar="T", help="cut the noise off at -T and T")] = ""
+    network: Annotated[str, told(metavar="NAME", help="through which to look")] = ""
+    weights: Annotated[str, told(metavar="PATH", help="the file of its weights")] = ""
+    download: Annotated[bool, FlagCreatePairsOff, told(help="fetch weights that are not found")] = False
+    against: Annotated[str, told(metavar="MODEL", help="is the first better than this one? a paired test")] = ""
+    out: Annotated[str, told(metavar="PATH", help="the receipt (default MODEL/evaluation.json)")] = ""
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
 
 
 def main(argv: list[str]) -> None:
@@ -82,7 +68,7 @@ def _judged(options: Options, console: Console) -> tuple[str, Lines]:
 
     path = Path(options.out).expanduser() if options.out else _place(Path(options.fake).expanduser())
     receipt = organza.evaluate(
-        options.fake, options.real or None, options.metrics, **_settings(options), out=path, progress=console,
+        options.fake, options.real or None, _metrics(options), **_settings(options), out=path, progress=console,
         real_samples=number(options.real_samples, int, "real-samples"), split=options.split,
         truncation=number(options.truncation, float, "truncation"),
     )  # fmt: skip
@@ -92,14 +78,20 @@ def _judged(options: Options, console: Console) -> tuple[str, Lines]:
 def _compared(options: Options, console: Console) -> tuple[str, Lines]:
     from organza.evaluation import is_better
 
-    if "," in options.metrics:
-        raise ConfigError(f"a paired test is of one metric, not of {options.metrics}")
+    metric, *others = _metrics(options) or ["fd"]
+    if others:
+        raise ConfigError(f"a paired test is of one metric, not of {', '.join([metric, *others])}")
     real = options.real or None
     compared = is_better(
-        options.fake, options.against, real, options.metrics or "fd", **_settings(options), split=options.split,
+        options.fake, options.against, real, metric, **_settings(options), split=options.split,
         progress=console,
     )  # fmt: skip
-    return "", _verdict(options, compared)
+    return "", _verdict(options, metric, compared)
+
+
+def _metrics(options: Options) -> list[str]:
+    """Names apart by spaces or commas."""
+    return [name for word in options.metrics for name in word.split(",") if name]
 
 
 def _settings(options: Options) -> dict:
@@ -129,8 +121,7 @@ def _networks(receipt: Receipt) -> str:
     return ", ".join(seen) or "no network"
 
 
-def _verdict(options: Options, compared: Comparison) -> Lines:
-    metric = options.metrics or "fd"
+def _verdict(options: Options, metric: str, compared: Comparison) -> Lines:
     less_is_better = metric.partition("@")[0] in ("fd", "kd")
     a_is_less = compared.difference < 0
     better = options.fake if a_is_less == less_is_better else options.against

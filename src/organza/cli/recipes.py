@@ -15,9 +15,10 @@ import rich.console
 import tyro
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.fields import Field, fields_of
+from organza.cli.words import told
 from organza.config import Config, ConfigError, Shape, Size, closest, override, to_dict
 from organza.recipes import MEASURED, RECIPES
 
@@ -32,20 +33,16 @@ class Options:
     A line of the second form can be typed behind `organza train NAME`, with another value.
     """
 
-    name: Annotated[str, Positional, arg(metavar="[NAME]", help=", ".join(RECIPES), help_behavior_hint="")] = ""
+    name: Annotated[str, Positional, told(metavar="[NAME]", help=", ".join(RECIPES))] = ""
     size: Annotated[
         str,
-        arg(
-            metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)", help_behavior_hint=""
-        ),
+        told(metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)"),
     ] = "laptop"
     data: Annotated[
         str,
-        arg(metavar="DATA|SHAPE", help="fit it to this data, or C,H,W or D (default 1,28,28)", help_behavior_hint=""),
+        told(metavar="DATA|SHAPE", help="fit it to this data, or C,H,W or D (default 1,28,28)"),
     ] = "mnist"
-    json: Annotated[bool, FlagCreatePairsOff, arg(help="print the configuration as JSON", help_behavior_hint="")] = (
-        False
-    )
+    json: Annotated[bool, FlagCreatePairsOff, told(help="print the configuration as JSON")] = False
 
 
 def main(argv: list[str]) -> None:

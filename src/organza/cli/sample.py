@@ -12,7 +12,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from organza.cli.console import Console
-from organza.cli.words import number, numbers
+from organza.cli.words import number, numbers, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -33,33 +33,24 @@ class Options:
 
     model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
     n: Annotated[
-        str, arg(aliases=("-n",), metavar="N", help="how many (default 64)", help_behavior_hint="")
+        str, told(aliases=("-n",), metavar="N", help="how many (default 64)")
     ] = ""  # fmt: skip
-    seed: Annotated[
-        str, arg(metavar="S", help="the first seed, the next follow (default 0)", help_behavior_hint="")
-    ] = ""
-    seeds: Annotated[str, arg(metavar="A-B,C", help="these seeds instead, such as 0-15,42", help_behavior_hint="")] = ""
+    seed: Annotated[str, told(metavar="S", help="the first seed, the next follow (default 0)")] = ""
+    seeds: Annotated[str, told(metavar="A-B,C", help="these seeds instead, such as 0-15,42")] = ""
     labels: Annotated[
         str,
-        arg(
+        told(
             metavar="LABELS",
             help="numbers, names or ranges (7, dog,cat, 0-9), taken in turn (default: every class in turn)",
-            help_behavior_hint="",
         ),
     ] = ""
-    truncation: Annotated[
-        str, arg(metavar="T", help="cut the noise off at -T and T: less variety, such as 0.7", help_behavior_hint="")
-    ] = ""
-    out: Annotated[
-        str, arg(metavar="PATH", help="what to write (default samples/RECIPE-seed0.png)", help_behavior_hint="")
-    ] = ""
-    device: Annotated[
-        str, arg(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)", help_behavior_hint="")
-    ] = "auto"
+    truncation: Annotated[str, told(metavar="T", help="cut the noise off at -T and T: less variety, such as 0.7")] = ""
+    out: Annotated[str, told(metavar="PATH", help="what to write (default samples/RECIPE-seed0.png)")] = ""
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
     no_provenance: Annotated[
         bool,
         FlagCreatePairsOff,
-        arg(help="leave out the mark that says a model made the picture", help_behavior_hint=""),
+        told(help="leave out the mark that says a model made the picture"),
     ] = False
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.console import Console
-from organza.cli.words import count, number, split
+from organza.cli.words import count, number, split, told
 from organza.config import ConfigError, Size, closest, override
 from organza.recipes import RECIPES
 
@@ -34,47 +34,35 @@ class Options:
     `organza recipes RECIPE` shows them all with their values. Ctrl-C saves; --resume goes on exactly there.
     """
 
-    recipe: Annotated[
-        str, Positional, arg(metavar="[RECIPE]", help=f"{NAMES} (default dcgan)", help_behavior_hint="")
-    ] = ""
+    recipe: Annotated[str, Positional, told(metavar="[RECIPE]", help=f"{NAMES} (default dcgan)")] = ""
     data: Annotated[
         str,
-        arg(
+        told(
             metavar="DATA",
             help="a name (mnist, emoji, ring, …), a folder, a zip, an array or hf:org/name (default the recipe's)",
-            help_behavior_hint="",
         ),
     ] = ""
-    out: Annotated[str, arg(metavar="DIR", help="the run folder (default runs/RECIPE-DATA)", help_behavior_hint="")] = (
-        ""
-    )
+    out: Annotated[str, told(metavar="DIR", help="the run folder (default runs/RECIPE-DATA)")] = ""
     images: Annotated[
         str,
-        arg(
+        told(
             metavar="N",
             help="end after so many images seen by the discriminator: 200000, 200k, 1M (default the recipe's)",
-            help_behavior_hint="",
         ),
     ] = ""
-    minutes: Annotated[str, arg(metavar="M", help="end after so many minutes", help_behavior_hint="")] = ""
-    seed: Annotated[str, arg(metavar="S", help="decides the whole run (default 0)", help_behavior_hint="")] = ""
-    device: Annotated[
-        str, arg(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)", help_behavior_hint="")
-    ] = "auto"
+    minutes: Annotated[str, told(metavar="M", help="end after so many minutes")] = ""
+    seed: Annotated[str, told(metavar="S", help="decides the whole run (default 0)")] = ""
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
     size: Annotated[
         str,
-        arg(
-            metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)", help_behavior_hint=""
-        ),
+        told(metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)"),
     ] = ""
     resume: Annotated[
         bool,
         FlagCreatePairsOff,
-        arg(help="go on with the run in --out, or with the newest in runs/", help_behavior_hint=""),
+        told(help="go on with the run in --out, or with the newest in runs/"),
     ] = False
-    dry_run: Annotated[
-        bool, FlagCreatePairsOff, arg(help="print the plan and stop; nothing is written", help_behavior_hint="")
-    ] = False
+    dry_run: Annotated[bool, FlagCreatePairsOff, told(help="print the plan and stop; nothing is written")] = False
 
 
 def main(argv: list[str]) -> None:

@@ -8,9 +8,16 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from tyro.conf import arg
+
 from organza.config import Config, ConfigError, closest, coerce
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def told(help: str, **more: Any) -> Any:
+    """What the help says of an option, as it stands: defaults are told in its words. `more` goes to `tyro.conf.arg`."""
+    return arg(help=help, help_behavior_hint="", **more)
 
 
 def split(words: Sequence[str], fixed: Collection[str], flags: Collection[str]) -> tuple[list[str], dict[str, Any]]:

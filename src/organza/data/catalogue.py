@@ -29,11 +29,12 @@ Opened = ImageStore | Listing
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named set: one line about it, its splits and how one is opened."""
+    """A named set: one line about it, its splits, how one is opened, and whether it comes with the package."""
 
     about: str
     splits: tuple[str, ...]
     open: Callable[[str, Progress], Opened]
+    embedded: bool = True
 
 
 DATASETS: dict[str, Dataset] = {
@@ -44,11 +45,15 @@ DATASETS: dict[str, Dataset] = {
     "grid": Dataset("25 Gaussians on a lattice, 2-D points", ("train", "test"), lambda s, _: open_grid(s)),
     "spiral": Dataset("a spiral, 2-D points", ("train", "test"), lambda s, _: open_spiral(s)),
     "stacked-mnist": Dataset("three digits as RGB, 1000 modes", ("train", "test"), lambda s, _: open_stacked_mnist(s)),
-    "fashion-mnist": Dataset("clothes, 28x28 grey, 10 classes; fetched", ("train", "test"), open_fashion_mnist),
-    "cifar10": Dataset("photos, 32x32 RGB, 10 classes; fetched", ("train", "test"), partial(open_cifar, "cifar10")),
-    "cifar100": Dataset("the same, 100 classes; fetched", ("train", "test"), partial(open_cifar, "cifar100")),
-    "svhn": Dataset("house numbers, 32x32 RGB, 10 classes; fetched", ("train", "test", "extra"), open_svhn),
-    "celeba": Dataset("faces, 178x218 RGB; you place its zip", tuple(CELEBA_NUMBERS), lambda s, _: list_celeba(s)),
+    "fashion-mnist": Dataset("clothes, 28x28 grey, 10 classes; fetched", ("train", "test"), open_fashion_mnist, False),
+    "cifar10": Dataset(
+        "photos, 32x32 RGB, 10 classes; fetched", ("train", "test"), partial(open_cifar, "cifar10"), False
+    ),
+    "cifar100": Dataset("the same, 100 classes; fetched", ("train", "test"), partial(open_cifar, "cifar100"), False),
+    "svhn": Dataset("house numbers, 32x32 RGB, 10 classes; fetched", ("train", "test", "extra"), open_svhn, False),
+    "celeba": Dataset(
+        "faces, 178x218 RGB; you place its zip", tuple(CELEBA_NUMBERS), lambda s, _: list_celeba(s), False
+    ),
 }
 
 

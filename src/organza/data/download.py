@@ -6,9 +6,9 @@ import hashlib
 import http.client
 import tempfile
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from organza.config import ConfigError
 from organza.data.progress import Progress
@@ -38,17 +38,19 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     if target.is_file():  # only a checked file ever gets this name
         return target
     progress.note(f"fetching {remote.url} into {folder}")
+
+    def check(draft: Path) -> None:
+        """Raises ConfigError for another MD5 than the published one."""
+        with draft.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != remote.md5:
+            raise ConfigError(
+                f"{remote.url} has the MD5 {found}, not {remote.md5}: damaged on the way, or changed; try again, "
+                f"or put a good copy at {target}"
+            )
+
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as partial:
-            draft = Path(partial) / remote.file
-            found = stream(remote, draft, progress)
-            if found != remote.md5:
-                raise ConfigError(
-                    f"{remote.url} has the MD5 {found}, not {remote.md5}: damaged on the way, or changed; try again, "
-                    f"or put a good copy at {target}"
-                )
-            draft.replace(target)
+        download(remote.url, target, check, progress)
     except (OSError, http.client.HTTPException) as problem:
         raise FileNotFoundError(
             f"{remote.file} is not on this machine and {remote.url} cannot be fetched ({problem}); "
@@ -57,22 +59,26 @@ def fetch(remote: Remote, folder: Path, progress: Progress) -> Path:
     return target
 
 
-def stream(remote: Remote, draft: Path, progress: Progress) -> str:
-    """Write what a server sends to `draft`; its MD5 in hex. Raises OSError, also for a connection that ends early."""
-    digest = hashlib.md5(usedforsecurity=False)
-    request = urllib.request.Request(remote.url, headers={"User-Agent": "organza"})
+def download(url: str, target: Path, check: Callable[[Path], object], progress: Progress) -> None:
+    """What a server sends, under the name `target` only when it is whole and `check` does not raise.
+
+    Raises OSError, also for a connection that ends early, http.client.HTTPException, and what `check` raises.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="partial-") as partial:
+        draft = Path(partial) / target.name
+        _stream(url, draft, f"fetching {target.name}", progress)
+        check(draft)
+        draft.replace(target)
+
+
+def _stream(url: str, draft: Path, what: str, progress: Progress) -> None:
+    request = urllib.request.Request(url, headers={"User-Agent": "organza"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, draft.open("wb") as file:
         total, done = int(answer.headers.get("Content-Length") or 0), 0
-        for chunk in _chunks(answer):
+        while chunk := answer.read(_CHUNK):
             file.write(chunk)
-            digest.update(chunk)
             done += len(chunk)
-            progress.step(f"fetching {remote.file}", done, total)
+            progress.step(what, done, total)
     if total and done != total:
         raise OSError(f"the connection ended after {done} of {total} bytes")
-    return digest.hexdigest()
-
-
-def _chunks(answer: IO[bytes]):
-    while chunk := answer.read(_CHUNK):
-        yield chunk

@@ -1,7 +1,10 @@
 """Numbers that can be trusted: what a GAN, or any set of images, is worth beside real ones.
 
-receipt = organza.evaluate("runs/first", real="mnist", metrics=("fd", "precision-recall"))
-receipt["fd"].value, receipt["fd"].low, receipt["fd"].high
+    receipt = organza.evaluate("runs/first", real="mnist", metrics=("fd", "precision-recall"))
+    receipt["fd"].value, receipt["fd"].low, receipt["fd"].high
+
+`subjects` opens what is judged, `evidence` shows it to a network once, `catalogue` has the metrics, `receipt` what is
+left of it; the mathematics is that of `organza.metrics`.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ def evaluate(
 
 
 def is_better(
-    a: Subject, b: Subject, real: Any, metric: str = "fd", *, samples: int = USUAL, seed: int = FIRST_SEED,
+    a: Subject, b: Subject, real: Any = None, metric: str = "fd", *, samples: int = USUAL, seed: int = FIRST_SEED,
     split: str = "train", network: str | None = None, weights: str | Path | None = None, download: bool = False,
     device: str = "auto", batch: int = 64, progress: Progress = SILENT,
 ) -> Comparison:  # fmt: skip
@@ -105,14 +108,20 @@ def is_better(
     asked, place = parse(f"{inside}@{through}" if through else inside, network), pick_device(device)
     if asked.metric not in ("fd", *OF_PAIRS):
         raise ConfigError(f"metric is '{metric}'; a paired test takes fd, kd, precision, recall, density or coverage")
-    features, found = Features(place, batch, None, progress), []
-    for side in (a, b):
-        opened = open_subject(side, str(place), progress)
-        real = open_real(trained_on(side, split, progress) if real is None else real, opened, split, progress)
-        through = _networks([asked], real, _count(opened, samples), weights, download, progress)
-        seen = Evidence(
-            features, through.popitem()[1], real, draw(opened, samples, seed, None, progress), max(USUAL, samples)
+    opened = [open_subject(side, str(place), progress) for side in (a, b)]
+    if shape_of(opened[0]) != shape_of(opened[1]):
+        sizes = ["x".join(map(str, shape_of(side))) for side in opened]
+        raise ConfigError(
+            f"A makes samples of {sizes[0]} and B of {sizes[1]}; scores of different sizes do not compare"
         )
+    source = trained_on(a, split, progress) if real is None else real
+    kept = open_real(source, opened[0], split, progress)
+    count = min(_count(side, samples) for side in opened)
+    (extractor,) = _networks([asked], kept, count, weights, download, progress).values()
+    features, found = Features(place, batch, None, progress), []
+    for side in opened:
+        made = draw(side, samples, seed, None, progress)
+        seen = Evidence(features, extractor, kept, made, max(USUAL, samples))
         found.append(seen.frechet if name == "fd" else seen.pairs["kernel_distance" if name == "kd" else name])
     return compare(found[0], found[1], seed=seed)
 
@@ -122,7 +131,8 @@ def _is_run_of(out: str | Path, fake: Subject) -> bool:
     if not isinstance(fake, (str, Path)) or Path(out).name != NAME:
         return False
     run = Path(fake).expanduser()
-    return Path(out).expanduser().parent.resolve() == run.resolve() and (run / "summary.json").is_file()
+    whole = all((run / file).is_file() for file in ("summary.json", "env.json", "model/config.json"))
+    return whole and Path(out).expanduser().parent.resolve() == run.resolve()
 
 
 def _at_most(real: Images, count: int | None) -> Images:

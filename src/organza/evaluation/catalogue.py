@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,9 +21,9 @@ from organza.metrics import (
     interval,
     kernel_distance,
     memorisation_distance,
-    ms_ssim,
     sliced_distance,
 )  # fmt: skip
+from organza.metrics.diversity import pair_similarities, random_pairs
 from organza.metrics.influence import Influence, centred
 from organza.metrics.modes import STACKED_MODES, mode_coverage, stacked_modes
 
@@ -140,14 +140,14 @@ def _mifid(seen: Evidence) -> list[Part]:
 
 def _authenticity(seen: Evidence) -> list[Part]:
     value = authenticity(real=seen.few_real_features, fake=seen.fake_features, progress=seen.progress)
-    verdicts = (torch.arange(len(seen.fake)) < round(value * len(seen.fake))).double()
-    return [_of_values("authenticity", verdicts, -1, seen, 0.0, 1.0)]
+    return [_of_share("authenticity", value, seen)]
 
 
 def _inception_score(seen: Evidence) -> list[Part]:
     logits = seen.fake_logits
 
     def score(*, real: Tensor, fake: Tensor) -> float:
+        """Only fakes count."""
         return inception_score(fake).mean
 
     found = bootstrap(score, real=logits[:2], fake=logits, replicates=50, seed=seen.seed, progress=seen.progress)
@@ -168,37 +168,29 @@ def _labels(seen: Evidence) -> list[Part]:
 
 
 def _pairwise(seen: Evidence) -> list[Part]:
-    """Mean distance of random pairs, beside that of the reals."""
-    values = [_distances(features, seen.seed) for features in (seen.fake_features, seen.real_features)]
-    part = _of_values("pairwise", values[0], 0, seen, 0.0)
-    return [Part(**{**part.__dict__, "details": {"of_real": float(values[1].mean())}})]
+    def distances(features: Tensor) -> Tensor:
+        one, two = random_pairs(len(features), 20 * PAIRS, seen.seed)
+        return (features[one] - features[two]).double().norm(dim=1)
 
-
-def _distances(features: Tensor, seed: int) -> Tensor:
-    one, two = _pairs(len(features), 20 * PAIRS, seed)
-    return (features[one] - features[two]).double().norm(dim=1)
+    return [_beside_reals("pairwise", distances(seen.fake_features), distances(seen.real_features), seen)]
 
 
 def _ms_ssim(seen: Evidence) -> list[Part]:
-    values = [_similarities(side.samples, seen) for side in (seen.fake, seen.real)]
-    part = _of_values("ms-ssim", values[0], 0, seen)
-    return [Part(**{**part.__dict__, "details": {"of_real": float(values[1].mean())}})]
+    fake, real = (
+        pair_similarities(side.samples, PAIRS, seen.seed, progress=seen.progress) for side in (seen.fake, seen.real)
+    )
+    return [_beside_reals("ms-ssim", fake, real, seen)]
 
 
-def _similarities(images: Tensor, seen: Evidence) -> Tensor:
-    one, two = _pairs(len(images), PAIRS, seen.seed)
-    found = []
-    for some, others in zip(one.split(100), two.split(100), strict=True):
-        found.append(ms_ssim(images[some], images[others]))
-        seen.progress.step("similarity of pairs", 100 * len(found), PAIRS)
-    return torch.cat(found).double()
+def _beside_reals(name: str, fake: Tensor, real: Tensor, seen: Evidence) -> Part:
+    """The mean of a value of pairs; how much is good is told by the reals."""
+    return replace(_of_values(name, fake, 0, seen), details={"of_real": float(real.mean())})
 
 
-def _pairs(count: int, pairs: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Seeded pairs of different samples."""
-    random = torch.Generator().manual_seed(seed)
-    one = torch.randint(count, (pairs,), generator=random)
-    return one, (one + torch.randint(1, count, (pairs,), generator=random)) % count
+def _of_share(name: str, share: float, seen: Evidence) -> Part:
+    """The share of the fakes with a quality, of which more is better."""
+    verdicts = (torch.arange(len(seen.fake)) < round(share * len(seen.fake))).double()
+    return _of_values(name, verdicts, -1, seen, 0.0, 1.0)
 
 
 def _of_values(
@@ -218,11 +210,7 @@ def _modes(seen: Evidence) -> list[Part]:
         raise ConfigError(f"modes are counted on ring, grid and stacked-mnist, not on {seen.real.origin['name']}")
     centres, deviation = MIXTURES[name]
     modes, share = mode_coverage(seen.fake.samples, torch.from_numpy(centres()), deviation)
-    verdicts = (torch.arange(len(seen.fake)) < round(share * len(seen.fake))).double()
-    return [
-        Part("modes", modes, -1, details={"of": len(centres())}),
-        _of_values("high-quality", verdicts, -1, seen, 0.0, 1.0),
-    ]
+    return [Part("modes", modes, -1, details={"of": len(centres())}), _of_share("high-quality", share, seen)]
 
 
 METRICS: dict[str, Metric] = {

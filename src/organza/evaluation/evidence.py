@@ -63,7 +63,7 @@ class Features:
                 file.unlink()
         features, logits = network.both(part, self.batch, self.device)
         self.progress.step(f"features of {network.name}", start + len(part), len(images))
-        if file is not None and "in memory" not in key[1]:
+        if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save(file, {"features": features} | ({} if logits is None else {"logits": logits}))
         return features, logits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
+from organza.data.store import fingerprint
 from organza.hub import GAN, load
 from organza.training.run import Run
 
@@ -35,10 +37,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.samples)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """What the samples are a function of; equal keys are equal samples."""
-        return "-".join(str(self.origin[name]) for name in ("fingerprint", "samples", "first_seed"))
+        """Of the samples themselves: a source need not have a fingerprint, nor a GAN in memory a file of weights."""
+        return fingerprint(self.samples.cpu(), None)
 
 
 def is_model(subject: Subject) -> bool:
@@ -48,9 +50,8 @@ def is_model(subject: Subject) -> bool:
     if not isinstance(subject, (str, Path)):
         return False
     path = Path(subject).expanduser()
-    return any((path / name).is_file() for name in ("model.safetensors", "model/model.safetensors")) or (
-        path.suffix == ".safetensors" and path.name == "model.safetensors"
-    )
+    inside = any((path / name).is_file() for name in ("model.safetensors", "model/model.safetensors"))
+    return inside or path.name == "model.safetensors"
 
 
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
@@ -76,8 +77,6 @@ def shape_of(opened: GAN | Images) -> Shape:
 
 def open_real(source: Any, like: GAN | Images, split: str, progress: Progress) -> Images:
     """The real side; a source of images is brought to the size of a GAN's. Raises ConfigError where they differ."""
-    if isinstance(source, Images):
-        return source
     store = source if isinstance(source, ImageStore) else open_dataset(source, split=split, progress=progress)
     wanted = shape_of(like)
     if store.shape == wanted:
@@ -90,7 +89,7 @@ def open_real(source: Any, like: GAN | Images, split: str, progress: Progress) -
             "that of the training, or make sizes equal with: organza data convert"
         )
     progress.note(f"{store.name} is resized from {sizes[1]} to {sizes[0]}, the size of the samples")
-    return of_store(open_dataset(source, split=split, resolution=(wanted[1], wanted[2]), progress=progress), source)
+    return of_store(open_dataset(store, resolution=(wanted[1], wanted[2]), progress=progress), source)
 
 
 def of_store(store: ImageStore, source: Any = "") -> Images:

@@ -1,8 +1,10 @@
 """How good samples are: numbers with their protocol, on plain features [N, D] (NumPy arrays or tensors).
 
-from organza.metrics import feature_influences, frechet_distance, interval
-frechet_distance(real=real, fake=fake)
-interval(feature_influences(real=real, fake=fake)["recall"])
+    from organza.metrics import feature_influences, frechet_distance, interval
+    frechet_distance(real=real, fake=fake)
+    interval(feature_influences(real=real, fake=fake)["recall"])
+
+Real and fake are always named; networks that make features are in `organza.metrics.networks`.
 """
 
 from organza.metrics.diversity import mean_pairwise_distance, ms_ssim, ms_ssim_diversity

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,6 +32,7 @@ def mean_pairwise_distance(features: Features, *, progress: Progress = SILENT) -
     total = torch.zeros((), dtype=torch.float64, device=values.device)
 
     def add(rows: slice, columns: slice, products: Tensor) -> None:
+        """Each pair once: those of a block on the diagonal stand there twice."""
         squares = squared_distances(points, points, rows, columns, products)
         if rows == columns:
             squares.fill_diagonal_(0)
@@ -89,6 +89,7 @@ def _ssim_parts(one: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
     line = (line / line.sum()).expand(channels, 1, 1, WINDOW)
 
     def blur(images: Tensor) -> Tensor:
+        """The window's weighted mean at every place where it fits."""
         return F.conv2d(F.conv2d(images, line, groups=channels), line.transpose(2, 3), groups=channels)
 
     mean_one, mean_two = blur(one), blur(two)
@@ -103,15 +104,23 @@ def ms_ssim_diversity(images: Tensor, pairs: int = 1000, seed: int = 0, *, progr
 
     Raises ConfigError for fewer than 2 images and as `ms_ssim` does.
     """
-    must_be_from("the number of images", len(images), 2)
+    return float(pair_similarities(images, pairs, seed, progress=progress).mean())
+
+
+def pair_similarities(images: Tensor, pairs: int = 1000, seed: int = 0, *, progress: Progress = SILENT) -> Tensor:
+    """`ms_ssim` of each random pair of images [N, C, H, W], float64 [pairs]; raises as `ms_ssim_diversity` does."""
+    one, two = random_pairs(len(images), pairs, seed)
+    found, at_once = [], 64
+    for some, others in zip(one.split(at_once), two.split(at_once), strict=True):
+        found.append(ms_ssim(images[some.to(images.device)], images[others.to(images.device)]).double())
+        progress.step("similarity of pairs", min(at_once * len(found), pairs), pairs)
+    return torch.cat(found)
+
+
+def random_pairs(count: int, pairs: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Seeded rows of pairs of different samples, each int64 [pairs]; raises ConfigError for fewer than 2 samples."""
+    must_be_from("the number of samples", count, 2)
     must_be_from("pairs", pairs, 1)
-    random = np.random.RandomState(seed)
-    first = random.randint(0, len(images), pairs)
-    second = (first + random.randint(1, len(images), pairs)) % len(images)  # another one
-    total, at_once = 0.0, 64
-    for start in range(0, pairs, at_once):
-        rows = (torch.from_numpy(side[start : start + at_once]).to(images.device) for side in (first, second))
-        one, two = (images[chosen] for chosen in rows)
-        total += float(ms_ssim(one, two).double().sum())
-        progress.step("similarity of pairs", min(start + at_once, pairs), pairs)
-    return total / pairs
+    random = torch.Generator().manual_seed(seed)
+    one = torch.randint(count, (pairs,), generator=random)
+    return one, (one + torch.randint(1, count, (pairs,), generator=random)) % count

@@ -107,6 +107,7 @@ def _influence_of_few(real: Tensor, fake: Tensor) -> tuple[float, Tensor, Tensor
     distance = gap.square().sum() + one.square().sum() + two.square().sum() - 2 * values.sum()
 
     def contribution(scaled: Tensor, gap: Tensor, vectors: Tensor) -> Tensor:
+        """Of each sample of a side: through its mean, and through its covariance."""
         straight = 2 * (len(scaled) - 1) ** 0.5 * (scaled @ gap)
         return straight + len(scaled) * (scaled.square().sum(1) - (vectors.square() * values).sum(1))
 

@@ -45,6 +45,7 @@ def _nearest(real: Points, fake: Points, k: int, progress: Progress) -> Nearest:
     indices = torch.zeros(len(fake), k, dtype=torch.int64, device=squares.device)
 
     def keep(rows: slice, columns: slice, products: Tensor) -> None:
+        """The nearest of what was known and of this block."""
         found = squared_distances(fake, real, rows, columns, products)
         few, where = found.topk(min(k, found.shape[1]), largest=False)
         known = torch.cat([squares[rows], few], 1)
@@ -101,6 +102,7 @@ def _cosine_distance(real: Tensor, fake: Tensor, progress: Progress) -> float:
     closest = torch.zeros(len(two), dtype=real.dtype, device=real.device)
 
     def keep(rows: slice, columns: slice, products: Tensor) -> None:
+        """The largest cosine so far."""
         closest[rows] = torch.maximum(closest[rows], products.abs().amax(1))
 
     scan(two, one, [keep], "cosines of fake and real", progress)

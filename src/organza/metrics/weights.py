@@ -11,7 +11,6 @@ import hashlib
 import http.client
 import importlib.metadata
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from organza.config import ConfigError, closest
-from organza.data.download import Remote, stream
+from organza.data.download import download
 from organza.data.progress import SILENT, Progress
 
 _WHOLE = 64  # hex digits of a sha256
@@ -229,12 +228,7 @@ def _fetch(about: Weights, progress: Progress) -> Path:
     target = folder / about.file
     progress.note(f"fetching {about.url} ({_size(about)}) into {folder}; licence: {about.licence}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="partial-") as partial:
-            draft = Path(partial) / about.file
-            stream(Remote(about.url, ""), draft, progress)
-            _checked(draft, about)
-            draft.replace(target)
+        download(about.url, target, lambda draft: _checked(draft, about), progress)
     except (OSError, http.client.HTTPException) as problem:
         raise ConfigError(
             f"{about.url} cannot be fetched ({problem}); download it elsewhere ({_size(about)}, sha256 "

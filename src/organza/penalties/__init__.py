@@ -13,6 +13,7 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | orthogonal | both | BigGAN: keeps truncated noise usable | 0.0001 |
 | feature-matching | G | a calmer aim for G than D's last word | 1 |
 | classification | both | AC-GAN: the class must be legible | 1 |
+| classification-of-reals | D | the same from reals alone: for classes of G that settle in wrong places | 1 |
 | mutual-information | both | InfoGAN: the codes must be legible | 1 |
 | reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
 """
@@ -23,6 +24,7 @@ from organza.penalties.evidence import Evidence as Evidence
 from organza.penalties.evidence import Rule
 from organza.penalties.features import (
     classification,
+    classification_of_reals,
     consistency,
     feature_matching,
     latent_consistency,
@@ -32,6 +34,7 @@ from organza.penalties.features import (
 )
 from organza.penalties.gradients import dragan, drift, gradient_norm, lecam, squared_gradient
 
+BOTH = ("discriminator", "generator")
 PENALTIES = {
     "r1": Rule(lambda seen: squared_gradient(seen.real, seen.real_logits), real_gradient=True),
     "r2": Rule(lambda seen: squared_gradient(seen.fake, seen.fake_logits), fake_gradient=True),
@@ -41,10 +44,11 @@ PENALTIES = {
     "lecam": Rule(lecam),
     "cr": Rule(lambda seen: consistency(seen, with_fakes=False), images_only=True),
     "bcr": Rule(lambda seen: consistency(seen, with_fakes=True), images_only=True),
-    "zcr": Rule(latent_consistency, players=("discriminator", "generator")),
-    "orthogonal": Rule(lambda seen: orthogonal(seen.player), players=("discriminator", "generator")),
+    "zcr": Rule(latent_consistency, players=BOTH),
+    "orthogonal": Rule(lambda seen: orthogonal(seen.player), players=BOTH),
     "feature-matching": Rule(feature_matching, players=("generator",), real_features=True),
-    "classification": Rule(classification, players=("discriminator", "generator")),
-    "mutual-information": Rule(mutual_information, players=("discriminator", "generator")),
+    "classification": Rule(classification, players=BOTH, head="classes"),
+    "classification-of-reals": Rule(classification_of_reals, head="classes"),
+    "mutual-information": Rule(mutual_information, players=BOTH, head="codes"),
     "reconstruction": Rule(reconstruction, images_only=True),
 }

@@ -52,6 +52,7 @@ class Rule:
     players: tuple[str, ...] = ("discriminator",)
     real_features: bool = False  # needs those of real samples in the generator's turn as well
     images_only: bool = False
+    head: str = ""  # the part of D that it reads with, which D's turn teaches and G has to please
 
 
 def each(values: Tensor) -> Tensor:

@@ -66,9 +66,15 @@ def classification(seen: Evidence) -> Tensor:
     assert seen.labels is not None
     head: Any = seen.discriminator.heads["classes"]  # type: ignore[index]
     value = F.cross_entropy(head(seen.fake_features).float(), seen.labels, reduction="none")
-    if seen.turn == "discriminator":
-        value = value + F.cross_entropy(head(seen.real_features).float(), seen.labels, reduction="none")
-    return value
+    return value if seen.turn == "generator" else value + classification_of_reals(seen)
+
+
+def classification_of_reals(seen: Evidence) -> Tensor:
+    """-log p(class | x) of reals alone [B], so that D learns no class from a fake that is not there yet."""
+    assert seen.discriminator is not None
+    assert seen.labels is not None
+    head: Any = seen.discriminator.heads["classes"]  # type: ignore[index]
+    return F.cross_entropy(head(seen.real_features).float(), seen.labels, reduction="none")
 
 
 def mutual_information(seen: Evidence) -> Tensor:

@@ -126,7 +126,12 @@ def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePen
 
 def _reads(config: Config) -> bool:
     """Whether D reads the class instead of being told (AC-GAN)."""
-    return "classification" in _named(config)
+    return "classes" in _heads(config)
+
+
+def _heads(config: Config) -> dict[str, str]:
+    """The parts of D that penalties read with, and one of these penalties."""
+    return {PENALTIES[name].head: name for name in sorted(_named(config)) if PENALTIES[name].head}
 
 
 def _named(config: Config) -> set[str]:
@@ -135,8 +140,8 @@ def _named(config: Config) -> set[str]:
 
 def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
     """What the penalties of this configuration ask of D beside its logits."""
-    wanted, size = _named(config), getattr(discriminator, "feature_size", 0)
-    reading = sorted(wanted & {"classification", "mutual-information", "feature-matching"})
+    wanted, read, size = _named(config), _heads(config), getattr(discriminator, "feature_size", 0)
+    reading = sorted([*read.values(), *(wanted & {"feature-matching"})])
     if reading and not size:
         raise ConfigError(
             f"the penalty {reading[0]} reads the last features of D, and '{config.discriminator.model.name}' has none "
@@ -145,9 +150,9 @@ def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
     if "reconstruction" in wanted and not hasattr(discriminator, "reconstruction_error"):
         raise ConfigError("the penalty reconstruction needs D's decoders; type --discriminator.model fastgan")
     heads = {}
-    if "classification" in wanted:
+    if "classes" in read:
         heads["classes"] = nn.Linear(size, classes)
-    if "mutual-information" in wanted:
+    if "codes" in read:
         heads["codes"] = Reader(size, config.codes.categorical, config.codes.continuous)
     if heads:
         discriminator.heads = nn.ModuleDict(heads)

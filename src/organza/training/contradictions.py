@@ -11,9 +11,6 @@ from organza.config import Augment, Codes, Config, Player, Replay, Schedule, Tar
 from organza.losses import LOSSES
 from organza.penalties import PENALTIES
 
-READ_BY_A_HEAD = ("classification", "mutual-information")
-"""Penalties with a part of D that only D's turn teaches, and that G has to please."""
-
 
 def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with a configuration, whatever the data."""
@@ -129,27 +126,34 @@ def _penalties(config: Config) -> Iterator[str]:
 def _heads(config: Config) -> Iterator[str]:
     """Whether what a penalty reads is there, and both players play along."""
     named = {role: {penalty.name for penalty in player.penalties} for role, player in _roles(config)}
-    either, coded = named["generator"] | named["discriminator"], config.codes != Codes()
+    read = {
+        role: {rule.head: name for name, rule in PENALTIES.items() if rule.head and name in names}
+        for role, names in named.items()
+    }
+    either, coded = read["generator"] | read["discriminator"], config.codes != Codes()
     if (fewest := min((*config.codes.categorical, 2))) < 2:
         yield f"codes.categorical has a code of {fewest} values; each takes 2 or more, such as 10"
     if config.codes.continuous < 0:
         yield f"codes.continuous is {config.codes.continuous}; it takes 0 or more"
-    if "classification" in either and not config.conditional:
-        yield "the penalty classification reads the class of a sample, but there are no labels; add --conditional true"
-    if "mutual-information" in either and not coded:
+    if "classes" in either and not config.conditional:
+        yield (
+            f"the penalty {either['classes']} reads the class of a sample, but there are no labels; add --conditional "
+            "true"
+        )
+    if "codes" in either and not coded:
         yield "the penalty mutual-information reads codes, but there are none; add --codes.categorical 10"
-    if coded and "mutual-information" not in either:
+    if coded and "codes" not in either:
         yield (
             "codes have no effect unless G has to make them legible: type the recipe 'infogan', or give both players "
             "the penalty mutual-information"
         )
-    for name in READ_BY_A_HEAD:
-        for role, other in (("generator", "discriminator"), ("discriminator", "generator")):
-            if name in named[role] - named[other]:
-                yield (
-                    f"the penalty {name} is the {role}'s alone, but D has to learn to read and G to be legible; add "
-                    f"--{other}.penalties {','.join([*(p.name for p in getattr(config, other).penalties), name])}"
-                )
+    for role, other in (("generator", "discriminator"), ("discriminator", "generator")):
+        for head in read[role].keys() - read[other].keys():
+            name, add = read[role][head], next(n for n, rule in PENALTIES.items() if rule.head == head)
+            yield (
+                f"the penalty {name} is the {role}'s alone, but D has to learn to read and G to be legible; add "
+                f"--{other}.penalties {','.join([*(p.name for p in getattr(config, other).penalties), add])}"
+            )
 
 
 def _told(config: Config) -> Iterator[str]:

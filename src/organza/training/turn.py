@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from organza import config
 from organza.games.latent import Stats
+from organza.penalties import PENALTIES
 from organza.training.distributed import wrap
 from organza.training.schedule import value_at
 
@@ -85,11 +86,9 @@ class Player:
 def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> bool:
     """Whether parameters sit out some turns: in a network that grows, or in a part of it that only a penalty uses."""
     always = {penalty.name for penalty in penalties if penalty.every == 1}
-    heads = {"classes": "classification", "codes": "mutual-information"}
-    users = {heads[name] for name in getattr(network, "heads", {})}
-    if hasattr(network, "reconstruction_error"):
-        users.add("reconstruction")
-    return hasattr(network, "advance") or not users <= always
+    idle = set(getattr(network, "heads", {})) - {PENALTIES[name].head for name in always}
+    undrawn = hasattr(network, "reconstruction_error") and "reconstruction" not in always
+    return hasattr(network, "advance") or undrawn or bool(idle)
 
 
 @torch.no_grad()

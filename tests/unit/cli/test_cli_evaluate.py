@@ -17,13 +17,13 @@ def halves() -> tuple[str, str]:
 
 def test_a_table_and_the_receipt(organza):
     a, b = halves()
-    said = organza("evaluate", a, "--real", b, "--metrics", "fd,precision-recall", "--network", "digits")
+    said = organza("evaluate", a, "--real", b, "--metrics", "fd", "precision-recall,kd", "--network", "digits")
     assert said.code == 0
     assert re.search(r"^fd-digits ↓ +\d+\.?\d* +[\d.]+ to [\d.]+ +[\d.]+ \(N 150\) +300 / 300$", said.out, re.MULTILINE)
     assert "precision-digits ↑" in said.out
     assert "evaluation-a.json" in said.out
     assert [score["name"] for score in json.loads(Path("evaluation-a.json").read_text())["scores"]] == [
-        "fd-digits", "precision-digits", "recall-digits",
+        "fd-digits", "precision-digits", "recall-digits", "kd-digits",
     ]  # fmt: skip
 
 

@@ -1,11 +1,8 @@
-import functools
 import gzip
 import hashlib
-import http.server
 import io
 import struct
 import tarfile
-import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -29,33 +26,6 @@ def idx(array: np.ndarray) -> bytes:
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        if self.path.endswith("cut.bin"):
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"only this")
-        else:
-            super().do_GET()
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A folder and the address at which it is served."""
-    (tmp_path / "www").mkdir()
-    handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield tmp_path / "www", f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join()
 
 
 def test_a_file_is_fetched_once_checked_and_told(server, tmp_path, listener):

@@ -222,3 +222,19 @@ def test_report_card_and_model_tell_the_scores_and_an_edited_card_is_kept(run):
     assert (run / "model" / "README.md").read_text() == card + "mine"
     assert "kd-digits" in organza.load(run).training["scores"]
     assert noted["kd"].value != found["fd"].value
+
+
+def test_gans_in_memory_are_not_taken_for_each_other(run):
+    """Neither has a file of weights to be told apart by, and both are asked for samples of the same seeds."""
+    one, two = organza.load(run), organza.load(run)
+    with torch.no_grad():
+        for parameter in two.generator.parameters():
+            parameter.mul_(1.5)
+    same, other = (is_better(one, side, "mnist", samples=200) for side in (organza.load(run), two))
+    assert same.difference == 0
+    assert other.difference != 0
+
+
+def test_sizes_that_differ_are_not_compared(digits):
+    with pytest.raises(ConfigError, match="A makes samples of 1x28x28 and B of 1x14x14"):
+        is_better(digits[:300], digits[:300, :, ::2, ::2], digits)

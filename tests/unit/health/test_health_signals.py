@@ -7,7 +7,8 @@ import torch
 from engine_helpers import CPU, shrunk, small_config, small_trainer
 
 import organza
-from organza.config import Optimizer
+from organza.config import Data, Optimizer
+from organza.health import signals
 from organza.health.signals import Signals, at_the_ends, last_step, spread, untouched
 from organza.recipes import RECIPES
 from organza.training.trainer import Trainer
@@ -102,8 +103,8 @@ def test_a_discriminator_that_knows_its_reals_shows_a_gap():
     store = organza.open_dataset("mnist")
     few = type(store)("mnist", store.images[:32], catalogue="mnist")
     trainer = Trainer(small_config("dcgan", {"discriminator.model.norm": "none"}, (1, 28, 28)), few, CPU)
-    signals, critic = Signals(trainer), trainer.game.discriminator
-    before = signals.scalars()["heldout_gap"]
+    looking, critic = Signals(trainer), trainer.game.discriminator
+    before = looking.scalars()["heldout_gap"]
     known, others = (store.images[rows].float() / 127.5 - 1 for rows in (slice(32), slice(1000, 1200)))
     optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
     for _ in range(60):
@@ -111,7 +112,7 @@ def test_a_discriminator_that_knows_its_reals_shows_a_gap():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after = signals.scalars()["heldout_gap"]
+    after = looking.scalars()["heldout_gap"]
     assert abs(before) < 0.5
     assert 0.8 < after < 3
     assert "heldout_gap" not in Signals(stepped()).scalars()  # data without a test split
@@ -144,3 +145,15 @@ def test_every_line_of_the_log_has_them(tmp_path):
         assert {"diversity", "update/discriminator", "gradient/generator_most", "accuracy/real", "memory"} <= set(line)
         assert "saturated" not in line  # points have no range
         assert line["memory"] > 10_000_000
+
+
+def test_only_embedded_sets_are_opened_for_the_gap(monkeypatch):
+    """A signal must not fetch a set from the network, nor decode a large one."""
+    monkeypatch.setattr(signals, "open_dataset", lambda *_, **__: pytest.fail("opened"))
+    images = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
+    for name in ("fashion-mnist", "svhn", "cifar10", "celeba", ""):
+        assert signals.heldout(organza.data.ImageStore(name, images, catalogue=name), Data()) is None
+    monkeypatch.undo()
+    other = signals.heldout(organza.open_dataset("mnist"), Data(resolution=(32, 32)))
+    assert other.shape == (1, 32, 32)
+    assert len(other) == signals.LOOKED_AT

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from metric_helpers import golden
 from scipy import linalg
 
 from organza.data.synthetic import grid_modes, ring_modes
@@ -12,13 +13,7 @@ GOLDEN = 1.11947212363836  # reference/metrics.md, section 4: all in float64
 
 @pytest.fixture(scope="module")
 def features():
-    random = np.random.RandomState(20261122)
-    mixing = random.randn(64, 64) / 8
-    fake = np.abs(random.randn(2000, 64) @ mixing).astype(np.float32)
-    real = np.abs(random.randn(1500, 64) @ mixing * 1.1 + 0.05).astype(np.float32)
-    assert fake.astype(np.float64).sum() == pytest.approx(102473.869114, abs=1e-5)
-    assert real.astype(np.float64).sum() == pytest.approx(84181.062272, abs=1e-5)
-    return torch.from_numpy(real), torch.from_numpy(fake)
+    return tuple(torch.from_numpy(side) for side in golden())
 
 
 def by_scipy(real, fake) -> float:

@@ -17,17 +17,6 @@ def images(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(seed)).byte()
 
 
-class Listener:
-    def __init__(self):
-        self.steps = []
-
-    def step(self, what, done, total):
-        self.steps.append((what, done, total))
-
-    def note(self, message):
-        raise AssertionError(message)
-
-
 def test_the_network_for_a_data_set():
     assert pick((1, 28, 28), "mnist") == "digits"
     assert pick((1, 28, 28), "fashion-mnist") == "general"
@@ -56,9 +45,9 @@ def test_digits_are_those_of_the_classifier():
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (4, 64, 64), (3, 5, 130), (1, 1, 2), (3, 64, 64)])
-def test_general_takes_images_of_any_size(shape):
+def test_general_takes_images_of_any_size(shape, listener):
     extractor = open_network(pick(shape))
-    given, listener = images(5, *shape), Listener()
+    given = images(5, *shape)
     features = extractor.features(given, batch=2, progress=listener)
     assert features.shape == (5, extractor.dim)
     assert features.dtype == torch.float32

@@ -1,8 +1,5 @@
-import functools
 import hashlib
-import http.server
 import pickle
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,37 +11,6 @@ from torch import nn
 from organza.config import ConfigError
 from organza.metrics import weights
 from organza.metrics.weights import WEIGHTS, filled, load_weights, read_tensors, weights_folder
-
-
-class Listener:
-    """Remembers what it was told."""
-
-    def __init__(self):
-        self.steps, self.notes = [], []
-
-    def step(self, what, done, total):
-        self.steps.append((what, done, total))
-
-    def note(self, message):
-        self.notes.append(message)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A folder and the address at which it is served."""
-    (tmp_path / "www").mkdir()
-    handler = functools.partial(Quiet, directory=str(tmp_path / "www"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield tmp_path / "www", f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -152,13 +118,12 @@ def test_the_beginning_of_a_hash_is_verified(monkeypatch, tmp_path, caches):
         load_weights("small", place)
 
 
-def test_a_download_happens_only_when_asked(tmp_path, monkeypatch, caches, server):
+def test_a_download_happens_only_when_asked(tmp_path, monkeypatch, caches, server, listener):
     (www, url), (content, about) = server, caches
     put(www / about.file, content)
     monkeypatch.setitem(WEIGHTS, "small", replace(about, url=url + about.file))
     with pytest.raises(ConfigError, match="not on this machine"):
         load_weights("small")
-    listener = Listener()
     loaded = load_weights("small", download=True, progress=listener)
     assert loaded.path == tmp_path / "torch/hub/checkpoints" / about.file
     assert loaded.path.read_bytes() == content
