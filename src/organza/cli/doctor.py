@@ -1,73 +1,79 @@
-"""`organza doctor`: is this machine ready, and what to do where it is not."""
+"""`organza doctor [RUN]`: is this machine ready, or what is wrong with this run; and what to do."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.console import Console
 from organza.cli.words import told
-from organza.config import ConfigError
 
 if TYPE_CHECKING:
-    from organza.health.machine import Finding
+    from organza.health import diagnosis, machine
 
-MARKS = {"ok": ("OK", "green"), "warning": ("warning", "yellow"), "problem": ("PROBLEM", "bold red")}
+MARKS = {
+    "ok": ("OK", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"),
+    "problem": ("PROBLEM", "bold red"),
+}  # fmt: skip
+Row = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
 class Options:
-    """Look at this machine by trying it: versions, devices, speed, memory, disk, data and extras.
+    """Look at a run: what is wrong by its log, its samples and its data, and what to try. Without RUN, at this machine.
 
-    The exit code is 1 where something must be done before training, else 0. Bug reports want the output of --json; look
-    at the folders that it names before you paste it.
+    Of a machine it tries versions, devices, speed, memory, disk, data and extras. The exit code is 1 where there is a
+    problem, else 0. Bug reports want the output of --json; look at the folders that it names before you paste it.
     """
 
+    run: Annotated[str, Positional, told(metavar="[RUN]", help="a run folder; without one, this machine")] = ""
     device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="what to time (default auto)")] = "auto"
     json: Annotated[bool, FlagCreatePairsOff, told(help="print the findings as JSON")] = False
 
 
 def main(argv: list[str]) -> None:
-    """Examine and print. Raises ConfigError for a run or an unknown device, SystemExit(1) for a problem."""
-    options, rest = tyro.cli(Options, args=argv, prog="organza doctor", return_unknown_args=True)
-    if rest:
-        _refuse(rest[0])
+    """Examine and print. Raises ConfigError for no run or an unknown device, SystemExit(1) for a problem."""
+    options = tyro.cli(Options, args=argv, prog="organza doctor")
     with Console() as console:
         if not options.json:
-            console.wait("looking at this machine")
-        from organza.health.machine import examine
-
-        findings = examine(device=options.device)
+            console.wait("looking at the run" if options.run else "looking at this machine")
+        findings = _findings(options, console)
     if options.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
     else:
-        _render(console, findings)
+        console.marked([_row(finding) for finding in findings])
+        _result(console, Counter(finding.status for finding in findings), options.run)
     if any(finding.status == "problem" for finding in findings):
         raise SystemExit(1)
 
 
-def _refuse(word: str) -> NoReturn:
-    if word.startswith("-"):
-        raise ConfigError(f"unknown option '{word}'; see organza doctor --help")
-    raise ConfigError(
-        f"doctor looks at this machine, and cannot look at a run such as '{word}' yet; type organza doctor, or for the "
-        f"curves and notes of the run: organza report {word}"
-    )
+def _findings(options: Options, console: Console) -> Sequence[diagnosis.Finding] | Sequence[machine.Finding]:
+    if options.run:
+        from organza.health.diagnosis import diagnose
+
+        return diagnose(options.run, console)
+    from organza.health.machine import examine
+
+    return examine(device=options.device)
 
 
-def _render(console: Console, findings: Sequence[Finding]) -> None:
-    rows = [
-        (*MARKS[finding.status], finding.name, finding.told + (f"\n-> {finding.advice}" if finding.advice else ""))
-        for finding in findings
-    ]
-    console.marked(rows)
-    counts = {status: sum(f.status == status for f in findings) for status in ("problem", "warning")}
-    told = [f"{count} {word}{'s' if count > 1 else ''}" for word, count in counts.items() if count]
+def _row(finding: Any) -> Row:
+    lines = [finding.told, f"-> {finding.advice}" if finding.advice else ""]
+    if causes := getattr(finding, "causes", ""):
+        lines[0] += f" ({finding.confidence}; see {finding.shown})"
+        lines.insert(1, f"because: {causes}")
+    return (*MARKS[finding.status], finding.name, "\n".join(line for line in lines if line))
+
+
+def _result(console: Console, counts: Counter[str], run: str) -> None:
+    words = {name: counts[name] for name in ("problem", "warning") if counts[name]}
+    told = ", ".join(f"{count} {word}{'s' if count > 1 else ''}" for word, count in words.items())
     console.lines([("", "")] if console.lively else [])
-    console.lines([("result", ", ".join(told) if told else "ready: organza train")])
+    console.lines([("result", told or ("nothing wrong was found" if run else "ready: organza train"))])

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from organza.training.turn import Player
 
 LOOKED_AT = 64  # samples of each kind; groups of minibatch deviation divide it
+NORMS = nn.modules.batchnorm._BatchNorm
 END = 0.999  # of the range [-1, 1]; a grey level is 0.008
 
 
@@ -62,15 +63,27 @@ class Signals:
     def _of_samples(self) -> dict[str, Tensor]:
         game, seen, moment = self.trainer.game, self.seen, Moment()
         fake, real = game.generate(seen), game.real(seen, moment)
-        (real_logits, real_features), (_, fake_features) = (game.judge(x, seen, moment) for x in (real, fake))
+        (real_logits, real_features), (logits, fake_features) = (game.judge(x, seen, moment) for x in (real, fake))
         found = {"diversity": spread(fake_features) / spread(real_features).clamp(min=1e-12)}
         if real.dim() == 4:
             found["saturated"] = at_the_ends(fake) - at_the_ends(real)
+        if any(isinstance(module, NORMS) for module in game.discriminator.modules()):
+            found["batch_leak"] = self._batch_leak(real, fake, real_logits, logits)
         if self.other is not None:
             other_logits, _ = game.judge(game.real(self.other, moment), self.other, moment)
             deviation = torch.cat([real_logits, other_logits]).std().clamp(min=1e-12)
             found["heldout_gap"] = (real_logits.mean() - other_logits.mean()) / deviation
         return found
+
+    def _batch_leak(self, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """What D's accuracy loses when reals and fakes share a batch: so much it knew from batch statistics alone."""
+        half, seen = len(real) // 2, self.seen
+        labels = None if seen.labels is None else seen.labels[:half].repeat(2)
+        both = Batch(seen.real, labels, seen.z, seen.mix)
+        mixed, _ = self.trainer.game.judge(torch.cat([real[:half], fake[:half]]), both, Moment())
+        apart = torch.cat([real_logits[:half], fake_logits[:half]])
+        right = [(torch.cat([x[:half], -x[half:]]) > 0).float().mean() for x in (apart, mixed)]
+        return right[0] - right[1]
 
     def _batch(self, store: ImageStore) -> Batch:
         """The same reals and latents for ever."""

@@ -32,9 +32,9 @@ def test_a_problem_gives_exit_code_1(organza, monkeypatch):
     assert found["torch"]["status"] == "ok"
 
 
-def test_a_run_is_politely_refused(organza):
+def test_words_that_it_does_not_know(organza):
     said = organza("doctor", "runs/x")
     assert (said.code, said.out) == (2, "")
-    assert "organza report runs/x" in said.err
-    assert "unknown option '--fix'" in organza("doctor", "--fix").err
+    assert "no run at 'runs/x'" in said.err
+    assert "--fix" in organza("doctor", "--fix").err
     assert "it takes auto, cpu" in organza("doctor", "--device", "gpu").err

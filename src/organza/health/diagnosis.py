@@ -1,0 +1,351 @@
+"""What is wrong with a run, as far as its log, its samples and its data tell: `organza doctor RUN`.
+
+Each rule reads evidence and names what it found, where one sees it, how sure that is, likely causes, and a command to
+try next. The borders were set on runs that were broken on purpose and on healthy ones: `benchmarks/doctor.py`, whose
+table is in docs/doctor.md. Between two runs of one recipe a curve is compared better by eye than by any border.
+"""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from organza.config import Config, Schedule, to_dict
+from organza.data.progress import SILENT, Progress
+from organza.health.evidence import Case, at_the_ends, gather, high_frequencies, spread_of_values, turns
+from organza.losses import LOSSES
+from organza.recipes import RECIPES
+
+Status = Literal["problem", "warning", "note"]
+Confidence = Literal["sure", "likely", "possible"]
+
+FEW_IMAGES = 1_000
+REPEATED = 0.9  # least share of different samples
+DIM = 64  # least distance of the darkest and the brightest value, of 255
+COLLAPSED, NARROW = 0.15, 0.4  # diversity of samples over that of reals: full, partial collapse
+LOST_MODES = 0.9  # least share of the modes of a mixture
+CLASS_COLLAPSED = 0.25  # diversity of a class over the median class
+ALWAYS_RIGHT = 0.97  # accuracy of D on both sides
+LEAKING = 0.3  # loss of D's accuracy when reals and fakes share a batch
+IDLE, HASTY = 1e-5, 0.05  # step over weight
+EXPLODED = 1e4  # level of D's answers
+VANISHED = 0.02  # G's gradient over its median
+MEMORISED = 0.5  # gap of D's answers to training and held-out reals, in deviations
+SATURATED = 0.15  # more values at the ends of the range than reals have
+CHECKERED = 4.0  # power at half the sampling rate over that of reals
+SWINGING = 3.0  # amplitude of G's loss over its mean
+IMPROVES, SETTLED = 0.05, 0.02  # of the score in the last third
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found in a run, the evidence with its figures, and what to do.
+
+    `shown` names the curve or picture of the report that shows it; `advice` is a command, ready to type.
+    """
+
+    name: str
+    status: Status
+    told: str
+    shown: str
+    confidence: Confidence
+    causes: str
+    advice: str
+
+
+Rule = Callable[[Case], Iterator[Finding]]
+
+
+def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
+    """Every finding about the run in the folder `path`, problems first; nothing but notes for a healthy one.
+
+    Raises ConfigError where there is no run.
+    """
+    case = gather(path, progress)
+    found: list[Finding] = []
+    for number, rule in enumerate(RULES, 1):
+        found += rule(case)
+        progress.step("rules", number, len(RULES))
+    found = list({(finding.name, finding.told): finding for finding in found}.values())
+    ill = any(finding.status != "note" for finding in found)
+    kept = [finding for finding in found if not (ill and finding.name == "converged")]
+    return sorted(kept, key=lambda finding: ("problem", "warning", "note").index(finding.status))
+
+
+def _divergence(case: Case) -> Iterator[Finding]:
+    if case.run.status == "failed" or any("not finite" in note for note in case.run.notes):
+        rate = _rate(case.config, "generator")
+        yield Finding(
+            "divergence", "problem", next((n for n in case.run.notes if "not finite" in n), "the run failed"),
+            "the notes and the losses", "sure", "a learning rate that is too high, float16, or a penalty without bound",
+            _train(case, f"--generator.optimizer.lr {rate / 10:.3g} --discriminator.optimizer.lr {rate / 10:.3g} "
+                         "--precision float32"),
+        )  # fmt: skip
+
+
+def _explosion(case: Case) -> Iterator[Finding]:
+    level = max((abs(case.end(f"logits/{side}") or 0.0) for side in ("real", "fake")), default=0.0)
+    if level > EXPLODED:
+        yield Finding(
+            "divergence", "problem", f"D's answers have grown to {level:.2g}", "the curves of the logits", "sure",
+            "a critic that nothing bounds: no penalty, cut weights or spectral norm",
+            _train(case, "--discriminator.penalties gradient-norm"),
+        )  # fmt: skip
+
+
+def _data(case: Case) -> Iterator[Finding]:
+    if case.store is None:
+        return
+    count = len(case.store)
+    if case.is_image:
+        low, high = spread_of_values(case.real)
+        if high - low < DIM:
+            yield Finding(
+                "data range", "problem", f"all values of the data lie between {low:.0f} and {high:.0f} of 0 to 255",
+                "the picture of reals", "sure", "images that were divided by 255 and then stored as whole numbers",
+                f"organza data check {shlex.quote(case.config.data.source)}",
+            )  # fmt: skip
+    if (distinct := case.distinct) < REPEATED:
+        yield Finding(
+            "duplicates", "warning", f"only {distinct:.0%} of the samples are different ones", "organza data check",
+            "sure", "copies in the folder, frames of a video, or augmentation that was written to disk",
+            f"organza data check {shlex.quote(case.config.data.source)}",
+        )  # fmt: skip
+    if case.is_image and count * distinct < FEW_IMAGES and not case.config.augment.policy:
+        yield Finding(
+            "little data", "warning", f"{count * distinct:.0f} different images, and no augmentation", "the header",
+            "sure", "D learns so few by heart, and G then copies them or falls apart",
+            _train(case, "--augment.policy color,translation,cutout"),
+        )  # fmt: skip
+
+
+def _memorising(case: Case) -> Iterator[Finding]:
+    gap = case.end("heldout_gap")
+    if gap is not None and gap > MEMORISED and case.is_image:
+        yield Finding(
+            "memorising discriminator", "warning",
+            f"D's answers to training images are {gap:.2f} deviations above those to images it never saw",
+            "the curve heldout_gap", "likely", "too little data for so large a D, or for so long a training",
+            _train(case, "--augment.policy color,translation,cutout"),
+        )  # fmt: skip
+
+
+def _collapse(case: Case) -> Iterator[Finding]:
+    if case.gan is None or case.store is None or case.run.status == "failed":
+        return
+    modes, total = case.end("score/modes"), {"ring": 8, "grid": 25}.get(case.store.catalogue)
+    if modes is not None and total is not None and modes < LOST_MODES * total:
+        share, told = modes / total, f"samples show {modes:.0f} of the {total} modes of the data"
+    elif case.diversity < (COLLAPSED if any(gain > IMPROVES for _, gain, _ in _gains(case)) else NARROW):
+        share = case.diversity
+        told = f"two samples are {share:.2f} times as far apart as two of the data, in the features {_through(case)}"
+        told += f"; {case.coverage:.0%} of the data have a sample near them"
+    else:
+        return
+    full = share < COLLAPSED
+    yield Finding(
+        "mode collapse", "problem" if full else "warning",
+        f"{'all samples look alike' if full else 'a part of the data is missing'}: {told}",
+        "the grids of samples", "likely" if full else "possible", _why_collapsed(case),
+        _train(case, _against_collapse(case)),
+    )  # fmt: skip
+
+
+def _class_collapse(case: Case) -> Iterator[Finding]:
+    if case.run.status == "failed":
+        return
+    poor = {name: value for name, value in case.class_diversity().items() if value < CLASS_COLLAPSED}
+    if poor:
+        names = ", ".join(f"'{name}' ({value:.2f})" for name, value in poor.items())
+        yield Finding(
+            "class collapse", "warning", f"samples of {names} vary little, beside 1 for the median class",
+            "the grid of samples, by class", "likely", "few or equal training images of this class",
+            f"organza data check {shlex.quote(case.config.data.source)}",
+        )  # fmt: skip
+
+
+def _balance(case: Case) -> Iterator[Finding]:
+    """D too strong or too weak; a critic's answers have no zero, so that accuracy says nothing of it."""
+    real, fake = case.end("accuracy/real"), case.end("accuracy/fake")
+    step, right = case.end("update/discriminator"), min(real or 0.0, fake or 0.0) > ALWAYS_RIGHT
+    if step is not None and step < IDLE and not right:
+        rate = _rate(case.config, "discriminator")
+        yield Finding(
+            "weak discriminator", "problem", f"D's steps are {step:.1g} of its weights: it learns nothing",
+            "the curve update/discriminator", "sure", "a learning rate or a gradient clip of D that is too small",
+            _train(case, f"--discriminator.optimizer.lr {max(_rate(case.config, 'generator'), 10 * rate):.3g}"),
+        )  # fmt: skip
+    if LOSSES[case.config.loss].border is None or real is None or fake is None:
+        return
+    if right:
+        yield Finding(
+            "strong discriminator", "warning",
+            f"D is right about {real:.1%} of the reals and {fake:.1%} of the fakes", "the curves of D's accuracy",
+            "likely", "a D that is larger or faster than G, or little data",
+            _train(case, "--discriminator.penalties r1 --noise 0.1"),
+        )  # fmt: skip
+
+
+def _batch_leak(case: Case) -> Iterator[Finding]:
+    leak = case.end("batch_leak")
+    if leak is not None and leak > LEAKING and LOSSES[case.config.loss].border is not None:
+        yield Finding(
+            "batch norm leakage", "warning", f"D's accuracy falls by {leak:.0%} when reals and fakes share a batch",
+            "the curve batch_leak", "likely", "D's batch norm tells it what the whole batch is, not what a sample is",
+            _train(case, "--discriminator.model.norm none"),
+        )  # fmt: skip
+
+
+def _vanishing(case: Case) -> Iterator[Finding]:
+    norms = case.values("gradient/generator")
+    if len(norms) < 8 or case.run.status == "failed":
+        return
+    usual, end = statistics.median(norms[: len(norms) // 2]), statistics.median(norms[-len(norms) // 4 :])
+    if end < VANISHED * usual:
+        yield Finding(
+            "vanishing gradient", "problem", f"G's gradient fell from {usual:.2g} to {end:.2g}",
+            "the curve gradient/generator", "likely", "a D that is always right, above all with the loss minimax",
+            _train(case, "--loss non-saturating"),
+        )  # fmt: skip
+
+
+def _rates(case: Case) -> Iterator[Finding]:
+    for role in ("generator", "discriminator"):
+        step = max(case.values(f"update/{role}"), default=0.0)
+        if step > HASTY:
+            yield Finding(
+                "large learning rate", "warning", f"steps of the {role} reach {step:.1%} of its weights",
+                f"the curve update/{role}", "likely", "a learning rate that is too high for this network",
+                _train(case, f"--{role}.optimizer.lr {_rate(case.config, role) / 10:.3g}"),
+            )  # fmt: skip
+
+
+def _oscillation(case: Case) -> Iterator[Finding]:
+    """Slow waves of the loss that are far larger than its level; noise from tick to tick has many more turns."""
+    values = case.values("loss/generator")
+    values = values[len(values) // 2 :]
+    if len(values) < 8:
+        return
+    deviation, level = statistics.pstdev(values), abs(statistics.fmean(values))
+    if deviation > SWINGING * max(level, 0.1) and turns(values) < len(values) / 2:
+        yield Finding(
+            "oscillation", "warning", f"G's loss swings by {deviation:.2g} around {statistics.fmean(values):.2g}",
+            "the curve loss/generator", "possible", "a game without a penalty circles around its solution",
+            _train(case, "--discriminator.penalties r1"),
+        )  # fmt: skip
+
+
+def _pixels(case: Case) -> Iterator[Finding]:
+    if case.gan is None or not case.is_image or case.run.status == "failed":
+        return
+    more = at_the_ends(case.fake) - at_the_ends(case.real)
+    if more > SATURATED:
+        yield Finding(
+            "saturation", "warning", f"{more:.0%} more values than in the data are black or white",
+            "the grid of samples", "likely", "G's last layer drives its tanh to the ends; a rate that is too high",
+            _train(case, f"--generator.optimizer.lr {_rate(case.config, 'generator') / 4:.3g}"),
+        )  # fmt: skip
+    ratio = high_frequencies(case.fake) / max(high_frequencies(case.real), 1e-6)
+    if ratio > CHECKERED and "upsample" in case.config.generator.model.options:
+        yield Finding(
+            "checkerboard", "warning", f"samples have {ratio:.1f} times the power of reals at the finest stripes",
+            "the grid of samples", "possible", "transposed convolutions whose kernels overlap unevenly, or a young G",
+            _train(case, "--generator.model.upsample nearest"),
+        )  # fmt: skip
+
+
+def _gains(case: Case) -> Iterator[tuple[str, float, float]]:
+    """Of each score of which less is better: its name, what the last third of the run gained, and where it stands."""
+    for key in (key for key in case.run.series if key.startswith(("score/fd", "score/reverse"))):
+        values = case.values(key)
+        third = max(len(values) // 3, 1)
+        if len(values) >= 3:
+            before, last = min(values[:-third]), min(values[-third:])
+            yield key, (before - last) / max(abs(before), 1e-12), last
+
+
+def _progress(case: Case) -> Iterator[Finding]:
+    """Whether to go on."""
+    for key, gain, last in _gains(case):
+        if gain > IMPROVES:
+            yield Finding(
+                "still improving", "note", f"{key[6:]} fell by {gain:.0%} in the last third, to {last:.4g}",
+                f"the curve {key}", "likely", "a budget that ends before the training does", _resume(case),
+            )  # fmt: skip
+        elif gain < SETTLED:
+            yield Finding(
+                "converged", "note", f"{key[6:]} has been about {last:.4g} for the last third", f"the curve {key}",
+                "likely", "this network and these settings give no more", f"organza evaluate {_place(case)}",
+            )  # fmt: skip
+
+
+def _unseen(case: Case) -> Iterator[Finding]:
+    for reason in case.missing:
+        yield Finding("not looked at", "note", reason, "", "sure", "", "")
+
+
+RULES: tuple[Rule, ...] = (
+    _divergence, _explosion, _data, _memorising, _collapse, _class_collapse, _balance, _batch_leak, _vanishing, _rates,
+    _oscillation, _pixels, _progress, _unseen,
+)  # fmt: skip
+
+
+def _through(case: Case) -> str:
+    return f"of the network {case.network}" if case.is_image else "of their coordinates"
+
+
+def _why_collapsed(case: Case) -> str:
+    told = "G found samples that D of the moment takes for real, and stays there"
+    return f"{told}; G takes {case.config.generator.turns} turns a step" if case.config.generator.turns > 1 else told
+
+
+def _against_collapse(case: Case) -> str:
+    """What is not in use yet: fewer turns of G, then a penalty, then noise."""
+    if case.config.generator.turns > 1:
+        return "--generator.turns 1"
+    penalised = {penalty.name for penalty in case.config.discriminator.penalties}
+    return "--noise 0.1" if "r1" in penalised else "--discriminator.penalties r1 --noise 0.1"
+
+
+def _rate(config: Config, role: str) -> float:
+    rate: Any = getattr(config, role).optimizer.lr
+    return rate.start if isinstance(rate, Schedule) else float(rate)
+
+
+def _train(case: Case, advice: str) -> str:
+    """The run's own command with a change, into a new folder."""
+    changed = set(advice.split())
+    mine = " ".join(flag for flag in _flags(case) if flag.split()[0] not in changed)
+    start, out = f"organza train {case.config.recipe} --data", shlex.quote(f"{_place(case)}-next")
+    return " ".join(filter(None, (start, shlex.quote(case.config.data.source), mine, advice, f"--out {out}")))
+
+
+def _flags(case: Case) -> Iterator[str]:
+    """What the run changed of its recipe, as options; records that no option can say are left out."""
+    if case.store is None or case.config.recipe not in RECIPES:
+        return
+    usual = dict(_flat(to_dict(RECIPES[case.config.recipe](case.store.shape, "laptop"))))
+    for name, value in _flat(to_dict(case.config)):
+        plain = isinstance(value, (int, float, str)) or value is None
+        if plain and usual.get(name, value) != value and not name.startswith(("data.", "output.")):
+            yield f"--{name} {'none' if value is None else shlex.quote(str(value))}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _resume(case: Case) -> str:
+    return f"organza train --out {shlex.quote(_place(case))} --resume --images {2 * max(case.run.images, 1)}"
+
+
+def _place(case: Case) -> str:
+    return case.run.path.as_posix()

@@ -1,0 +1,194 @@
+"""What a diagnosis looks at: the files of a run, some of its samples, and as many reals."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from organza.config import Config, ConfigError
+from organza.data import Progress, open_data
+from organza.data.progress import SILENT
+from organza.data.store import ImageStore
+from organza.hub import GAN, load
+from organza.metrics import density_coverage, mean_pairwise_distance
+from organza.metrics.networks import open_network, pick
+from organza.report.folder import Folder, read_folder
+from organza.training.run import Run
+
+SAMPLES, FIRST_SEED = 500, 1_000_000
+HASHED = 20_000  # samples among which repetitions are looked for
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, its model's samples and its data; `missing` says why a part is not there."""
+
+    run: Folder
+    config: Config
+    gan: GAN | None
+    store: ImageStore | None
+    missing: tuple[str, ...] = ()
+
+    def end(self, key: str) -> float | None:
+        """The median of the last quarter of a logged key; None where nothing was logged."""
+        values = self.values(key)
+        return statistics.median(values[-max(len(values) // 4, 1) :]) if values else None
+
+    def values(self, key: str) -> list[float]:
+        """All that was logged under a key, in the order of images."""
+        return [value for _, value in self.run.series.get(key, [])]
+
+    @property
+    def is_image(self) -> bool:
+        """Whether samples are images; else they are points."""
+        return self.store is not None and len(self.store.shape) == 3
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """Of the reals that are looked at."""
+        assert self.store is not None
+        return torch.linspace(0, len(self.store) - 1, min(len(self.store), SAMPLES)).long()
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Images uint8 [N, C, H, W] or points [N, D]."""
+        assert self.store is not None
+        return self.store.images[self.rows]
+
+    @cached_property
+    def fake(self) -> Tensor:
+        """As many samples of the averaged generator; a conditional one goes through its classes in turn."""
+        assert self.gan is not None
+        return self.gan.sample(SAMPLES, seed=FIRST_SEED).cpu()
+
+    @cached_property
+    def features(self) -> tuple[Tensor, Tensor]:
+        """(real, fake) in the embedded network for these images; points stand for themselves."""
+        if not self.is_image:
+            return self.real.double(), self.fake.double()
+        network = open_network(self.network)
+        return network.features(self.real), network.features(self.fake)
+
+    @cached_property
+    def network(self) -> str:
+        """The name of the embedded network."""
+        assert self.store is not None
+        return pick(self.store.shape, self.store.catalogue)
+
+    @cached_property
+    def is_blank(self) -> bool:
+        """Whether every fake is of one colour, of which no network makes anything."""
+        return self.is_image and bool((self.fake == self.fake[..., :1, :1]).all())
+
+    @cached_property
+    def diversity(self) -> float:
+        """Mean distance of two fakes over that of two reals, in these features; 0 for blank images."""
+        if self.is_blank:
+            return 0.0
+        real, fake = self.features
+        return mean_pairwise_distance(fake) / max(mean_pairwise_distance(real), 1e-12)
+
+    @cached_property
+    def coverage(self) -> float:
+        """Share of the reals with a fake nearer than their fifth nearest real (arXiv:2002.09797); blank ones have 0."""
+        if self.is_blank:
+            return 0.0
+        real, fake = self.features
+        return density_coverage(real=real, fake=fake).coverage
+
+    @cached_property
+    def distinct(self) -> float:
+        """Share of different samples in the data, among the first 20 000."""
+        assert self.store is not None
+        images = self.store.images[:HASHED]
+        return len(Counter(row.numpy().tobytes() for row in images.cpu())) / len(images)
+
+    def class_diversity(self) -> dict[str, float]:
+        """`diversity` within each class over that of the median class; classes with few samples are left out."""
+        if self.gan is None or self.store is None or self.store.labels is None or not self.config.conditional:
+            return {}
+        if self.is_blank:
+            return {}
+        real, fake = self.features
+        sides = self.store.labels[self.rows], torch.arange(len(fake)) % len(self.store.classes)
+        found = {}
+        for number, name in enumerate(self.store.classes):
+            mine = [side[labels == number] for side, labels in zip((real, fake), sides, strict=True)]
+            if min(map(len, mine)) >= 5:
+                found[name] = mean_pairwise_distance(mine[1])
+        usual = statistics.median(found.values()) if found else 0.0
+        return {name: value / max(usual, 1e-12) for name, value in found.items()}
+
+
+def high_frequencies(images: Tensor) -> float:
+    """Share of the power of images [N, C, H, W] that lies at half the sampling rate of either axis.
+
+    Transposed convolutions whose kernels overlap unevenly leave their checkerboard there (Odena, Dumoulin & Olah,
+    2016, doi:10.23915/distill.00003).
+    """
+    power = torch.fft.rfft2(images.float() - images.float().mean((2, 3), keepdim=True)).abs().square().mean((0, 1))
+    middle, last = images.shape[2] // 2, power.shape[1] - 1
+    edge = power[middle - 1 : middle + 2].sum() + power[:, last - 1 :].sum()
+    return float(edge / power.sum().clamp(min=1e-12))
+
+
+def at_the_ends(images: Tensor) -> float:
+    """Share of the values of uint8 images that are 0 or 255."""
+    return float(((images == 0) | (images == 255)).float().mean())
+
+
+def spread_of_values(images: Tensor, share: float = 0.001) -> tuple[float, float]:
+    """Least and greatest value of images, without the outermost thousandth of each side."""
+    values = images.flatten().float()
+    values = values[torch.linspace(0, len(values) - 1, min(len(values), 1_000_000)).long()].sort().values
+    cut = int(share * len(values))
+    return float(values[cut]), float(values[len(values) - 1 - cut])
+
+
+def gather(path: str | Path, progress: Progress = SILENT) -> Case:
+    """All that there is of a run. Raises ConfigError where there is no run; parts that fail are `missing`."""
+    folder = Path(path).expanduser()
+    try:
+        run, config = read_folder(folder), Run(folder).config
+    except FileNotFoundError:
+        raise ConfigError(f"no run at '{path}'; give the folder of one, such as runs/first") from None
+    missing: list[str] = []
+    gan, store = _model(folder, missing), _data(config, progress, missing)
+    if gan is not None and store is not None and tuple(gan.shape) != tuple(store.shape):
+        missing.append(f"{store.name} has another shape today than the model; its samples were not looked at")
+        gan = None
+    return Case(run, config, gan, store, tuple(missing))
+
+
+def _model(folder: Path, missing: list[str]) -> GAN | None:
+    try:
+        gan = load(folder)
+        if gan.training.get("images"):
+            return gan
+        missing.append("no samples were looked at: the model has not been trained yet")
+    except (ConfigError, OSError, ValueError, RuntimeError) as problem:
+        missing.append(f"no samples were looked at: {problem}")
+    return None
+
+
+def _data(config: Config, progress: Progress, missing: list[str]) -> ImageStore | None:
+    try:
+        return open_data(config.data, progress=progress)
+    except (ConfigError, OSError, ValueError) as problem:
+        missing.append(f"the data were not looked at: {problem}")
+        return None
+
+
+def turns(values: Sequence[float]) -> int:
+    """How often a series goes through its mean."""
+    mean = statistics.fmean(values) if values else 0.0
+    signs = [value > mean for value in values]
+    return sum(a != b for a, b in pairwise(signs))
