@@ -29,6 +29,8 @@ Row = tuple[str, str, str, str]
 class Options:
     """Look at a run: what is wrong by its log, its samples and its data, and what to try. Without RUN, at this machine.
 
+    What it finds is kept in RUN/diagnosis.json and in the report.
+
     Of a machine it tries versions, devices, speed, memory, disk, data and extras. The exit code is 1 where there is a
     problem, else 0. Bug reports want the output of --json; look at the folders that it names before you paste it.
     """
@@ -56,9 +58,13 @@ def main(argv: list[str]) -> None:
 
 def _findings(options: Options, console: Console) -> Sequence[diagnosis.Finding] | Sequence[machine.Finding]:
     if options.run:
-        from organza.health.diagnosis import diagnose
+        from organza.health.diagnosis import diagnose, write_diagnosis
+        from organza.report.page import write_report
 
-        return diagnose(options.run, console)
+        findings = diagnose(options.run, console)
+        run = write_diagnosis(options.run, findings).parent
+        write_report(run)
+        return findings
     from organza.health.machine import examine
 
     return examine(device=options.device)

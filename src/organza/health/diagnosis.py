@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +19,14 @@ from organza.data.progress import SILENT, Progress
 from organza.health.evidence import Case, at_the_ends, gather, high_frequencies, spread_of_values, turns
 from organza.losses import LOSSES
 from organza.recipes import RECIPES
+from organza.report.folder import read_folder
+from organza.training.run import Run, write_json
 
 Status = Literal["problem", "warning", "note"]
 Confidence = Literal["sure", "likely", "possible"]
 
+NAME = "diagnosis.json"
+SETTLES = 12  # lines of the log before which nothing is said
 FEW_IMAGES = 1_000
 REPEATED = 0.9  # least share of different samples
 DIM = 64  # least distance of the darkest and the brightest value, of 255
@@ -74,6 +78,21 @@ def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
     ill = any(finding.status != "note" for finding in found)
     kept = [finding for finding in found if not (ill and finding.name == "converged")]
     return sorted(kept, key=lambda finding: ("problem", "warning", "note").index(finding.status))
+
+
+def early_alarms(path: Path) -> list[Finding]:
+    """Problems and warnings that the log of a run alone tells, while it trains; quick enough for every checkpoint."""
+    case = Case(read_folder(path), Run(path).config, None, None)
+    if len(case.values("loss/generator")) < SETTLES:
+        return []
+    return [finding for rule in OF_THE_LOG for finding in rule(case) if finding.status != "note"]
+
+
+def write_diagnosis(path: str | Path, findings: list[Finding]) -> Path:
+    """Keep findings beside the run, for its report; the file that was written."""
+    file = Path(path).expanduser() / NAME
+    write_json(file, {"findings": [asdict(finding) for finding in findings]})
+    return file
 
 
 def _divergence(case: Case) -> Iterator[Finding]:
@@ -240,7 +259,7 @@ def _oscillation(case: Case) -> Iterator[Finding]:
 
 
 def _pixels(case: Case) -> Iterator[Finding]:
-    if case.gan is None or not case.is_image or case.run.status == "failed":
+    if case.gan is None or case.store is None or not case.is_image or case.run.status == "failed":
         return
     more = at_the_ends(case.fake) - at_the_ends(case.real)
     if more > SATURATED:
@@ -288,9 +307,11 @@ def _unseen(case: Case) -> Iterator[Finding]:
         yield Finding("not looked at", "note", reason, "", "sure", "", "")
 
 
+OF_THE_LOG: tuple[Rule, ...] = (
+    _explosion, _memorising, _balance, _batch_leak, _vanishing, _rates, _oscillation
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
-    _divergence, _explosion, _data, _memorising, _collapse, _class_collapse, _balance, _batch_leak, _vanishing, _rates,
-    _oscillation, _pixels, _progress, _unseen,
+    _divergence, *OF_THE_LOG, _data, _collapse, _class_collapse, _pixels, _progress, _unseen
 )  # fmt: skip
 
 
@@ -326,9 +347,9 @@ def _train(case: Case, advice: str) -> str:
 
 def _flags(case: Case) -> Iterator[str]:
     """What the run changed of its recipe, as options; records that no option can say are left out."""
-    if case.store is None or case.config.recipe not in RECIPES:
+    if not case.shape or case.config.recipe not in RECIPES:
         return
-    usual = dict(_flat(to_dict(RECIPES[case.config.recipe](case.store.shape, "laptop"))))
+    usual = dict(_flat(to_dict(RECIPES[case.config.recipe](case.shape, "laptop"))))
     for name, value in _flat(to_dict(case.config)):
         plain = isinstance(value, (int, float, str)) or value is None
         if plain and usual.get(name, value) != value and not name.startswith(("data.", "output.")):

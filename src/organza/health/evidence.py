@@ -47,9 +47,14 @@ class Case:
         return [value for _, value in self.run.series.get(key, [])]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample, as far as the data or the summary tell."""
+        return tuple(self.run.data.get("shape") or ()) if self.store is None else tuple(self.store.shape)
+
+    @property
     def is_image(self) -> bool:
         """Whether samples are images; else they are points."""
-        return self.store is not None and len(self.store.shape) == 3
+        return len(self.shape) == 3
 
     @cached_property
     def rows(self) -> Tensor:

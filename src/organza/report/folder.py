@@ -40,6 +40,7 @@ class Folder:
     images: int
     seconds: float
     evaluation: Mapping[str, Any]  # the receipt of `organza evaluate`, if there is one
+    diagnosis: Mapping[str, Any]  # the findings of `organza doctor RUN`, if there are
     news: float  # when the run last wrote, seconds since 1970
 
     @property
@@ -79,6 +80,7 @@ def read_folder(path: Path) -> Folder:
         images=int(max(_value(summary.get("images")), _value(last.get("images")))),
         seconds=max(_value(summary.get("seconds")), _value(last.get("seconds"))),
         evaluation=_json(path / "evaluation.json"),
+        diagnosis=_json(path / "diagnosis.json"),
         news=max((f.stat().st_mtime for n in ("log.jsonl", "summary.json") if (f := path / n).is_file()), default=0.0),
     )
 

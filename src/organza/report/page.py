@@ -38,7 +38,7 @@ def write_report(run_dir: Path) -> Path:
 
 def _page(run: Folder) -> str:
     template = files("organza.report").joinpath("page.html").read_text("utf-8")
-    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.evaluation)
+    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.evaluation, sections.diagnosis)
     body = (
         "\n".join(part(run) for part in (*parts, sections.curves, sections.numbers, sections.usage, sections.details))
         + _footer()

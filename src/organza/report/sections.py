@@ -100,6 +100,25 @@ def _judged(score: Mapping[str, Any]) -> str:
     return f"<tr>{name}{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
+def diagnosis(run: Folder) -> str:
+    """The findings of `organza doctor RUN`; nothing where it has not been asked."""
+    findings = run.diagnosis.get("findings")
+    if not isinstance(findings, list):
+        return ""
+    rows = "".join(_found(mapping(finding)) for finding in findings)
+    body = f'<table class="text"><tbody>{rows}</tbody></table>' if rows else "<p>Nothing wrong was found.</p>"
+    return f'<section><h2>Diagnosis</h2><div class="card scroll">{body}</div></section>'
+
+
+def _found(finding: Mapping[str, Any]) -> str:
+    def word(key: str) -> str:
+        return escape(str(finding.get(key) or ""))
+
+    why = f"<br>{word('confidence')}; see {word('shown')}; because: {word('causes')}" if finding.get("causes") else ""
+    advice = f"<pre>{word('advice')}</pre>" if finding.get("advice") else ""
+    return f'<tr><th scope="row">{word("name")}</th><td>{word("status")}</td><td>{word("told")}{why}{advice}</td></tr>'
+
+
 def codes(run: Folder) -> str:
     """What each code of an InfoGAN does; nothing for a run without codes."""
     last = next((tick for tick in reversed(run.ticks) if tick.codes), None)

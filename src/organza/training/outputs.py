@@ -12,6 +12,7 @@ from torch import Tensor
 import organza
 from organza.config import Config
 from organza.data.store import ImageStore
+from organza.health.diagnosis import early_alarms
 from organza.hub.card import model_card
 from organza.hub.gan import GAN, save
 from organza.latent.sampling import every_class, generate, latents
@@ -84,6 +85,18 @@ class Outputs:
         self._model(trainer)
         self.close("running", trainer)
         return scores
+
+    def alarms(self) -> list[str]:
+        """What the log says is wrong, each finding once in a run, in process 0; kept for the report."""
+        if not self.writes:
+            return []
+        told: list[str] = self.summary.setdefault("alarms", [])
+        new = [finding for finding in early_alarms(self.run.path) if finding.name not in told]
+        told += [finding.name for finding in new]
+        notes = [f"{finding.name}: {finding.told}; look closer with: organza doctor {self.run.path}" for finding in new]
+        for note in notes:
+            self.note(note)
+        return notes
 
     def end(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
         """After the last step: the last grids and checkpoint; what was logged of the score."""

@@ -96,6 +96,8 @@ class Trainer:
                 scores = outputs.checkpoint(self)
                 if scores:
                     reporter.tick(self.images, scores)
+                for alarm in outputs.alarms():
+                    reporter.note(alarm)
         return status
 
     def step(self) -> None:

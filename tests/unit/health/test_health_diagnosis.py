@@ -12,8 +12,10 @@ from engine_helpers import shrunk
 import organza
 from organza.cli.train import main
 from organza.config import ConfigError
-from organza.health.diagnosis import RULES, diagnose
+from organza.health.diagnosis import RULES, diagnose, early_alarms, write_diagnosis
 from organza.health.evidence import at_the_ends, gather, high_frequencies, spread_of_values, turns
+from organza.report.page import write_report
+from organza.reporter import Silent
 
 ALARMS = ("problem", "warning")
 USUAL = {
@@ -186,3 +188,41 @@ def test_no_run_a_failed_one_and_one_that_just_began(tmp_path, log):
     (path / "summary.json").write_text(json.dumps(summary))
     assert found(path)["divergence"].told == "x is not finite"
     assert Path(path / "model").is_dir()
+
+
+def test_findings_are_kept_for_the_report(log):
+    path = log({"heldout_gap": lambda t: 2.0})
+    findings = diagnose(path)
+    assert write_diagnosis(path, findings) == path / "diagnosis.json"
+    page = write_report(path).read_text()
+    assert "<h2>Diagnosis</h2>" in page
+    assert "memorising discriminator" in page
+    assert "--augment.policy color,translation,cutout" in page
+    write_diagnosis(path, [])
+    assert "Nothing wrong was found" in write_report(path).read_text()
+    (path / "diagnosis.json").unlink()
+    assert "Diagnosis" not in write_report(path).read_text()
+
+
+def test_a_training_tells_what_it_sees_once(tmp_path):
+    """D's accuracy and steps of a game whose D does not learn: told at a checkpoint, not again after a resume."""
+
+    class Told(Silent):
+        def __init__(self):
+            self.notes = []
+
+        def note(self, message):
+            self.notes.append(message)
+
+    changes = shrunk("gan", (1, 28, 28)) | {
+        "discriminator.optimizer.lr": 1e-9, "output.log": 8, "output.checkpoint": 64, "images": 256,
+    }  # fmt: skip
+    told = Told()
+    out = tmp_path / "run"
+    organza.train("gan", data="mnist", out=out, changes=changes, device="cpu", reporter=told)
+    organza.train(out=out, resume=True, images=384, device="cpu", reporter=told)
+    notes = json.loads((out / "summary.json").read_text())["notes"]  # a resumed run tells its earlier notes again
+    assert [note.split(":")[0] for note in notes].count("weak discriminator") == 1
+    assert f"organza doctor {out}" in next(note for note in told.notes if note.startswith("weak"))
+    assert "weak discriminator" in (out / "report.html").read_text()
+    assert early_alarms(out)
