@@ -78,7 +78,7 @@ FIXTURES: dict[str, Fixture] = {
     "dcgan": Fixture("dcgan", "mnist", 80_000),
     "infogan": Fixture("infogan", "mnist", 60_000),
     "acgan": Fixture("acgan", "mnist", 60_000),
-    "wgan-gp": Fixture("wgan-gp", "mnist", 30_000),
+    "wgan-gp": Fixture("wgan-gp", "mnist", 60_000),
     "r3gan": Fixture("r3gan", "mnist", 20_000),
     "sngan": Fixture("sngan", "mnist", 20_000),
     "dragan": Fixture("dragan", "mnist", 40_000),

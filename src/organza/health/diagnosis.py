@@ -26,7 +26,7 @@ Status = Literal["problem", "warning", "note"]
 Confidence = Literal["sure", "likely", "possible"]
 
 NAME = "diagnosis.json"
-SETTLES = 12  # lines of the log before which nothing is said
+SETTLES = 12  # lines of the log before which curves and samples tell nothing
 FEW_IMAGES = 1_000
 REPEATED = 0.9  # least share of different samples
 DIM = 64  # least distance of the darkest and the brightest value, of 255
@@ -71,9 +71,10 @@ def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
     """
     case = gather(path, progress)
     found: list[Finding] = []
-    for number, rule in enumerate(RULES, 1):
+    rules = AT_ONCE if _is_young(case) else RULES
+    for number, rule in enumerate(rules, 1):
         found += rule(case)
-        progress.step("rules", number, len(RULES))
+        progress.step("rules", number, len(rules))
     found = list({(finding.name, finding.told): finding for finding in found}.values())
     ill = any(finding.status != "note" for finding in found)
     kept = [finding for finding in found if not (ill and finding.name == "converged")]
@@ -83,9 +84,13 @@ def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
 def early_alarms(path: Path) -> list[Finding]:
     """Problems and warnings that the log of a run alone tells, while it trains; quick enough for every checkpoint."""
     case = Case(read_folder(path), Run(path).config, None, None)
-    if len(case.values("loss/generator")) < SETTLES:
+    if _is_young(case):
         return []
     return [finding for rule in OF_THE_LOG for finding in rule(case) if finding.status != "note"]
+
+
+def _is_young(case: Case) -> bool:
+    return len(case.values("loss/generator")) < SETTLES
 
 
 def write_diagnosis(path: str | Path, findings: list[Finding]) -> Path:
@@ -234,10 +239,10 @@ def _vanishing(case: Case) -> Iterator[Finding]:
 
 def _rates(case: Case) -> Iterator[Finding]:
     for role in ("generator", "discriminator"):
-        step = max(case.values(f"update/{role}"), default=0.0)
-        if step > HASTY:
+        step = case.end(f"update/{role}")  # a single tick may be far off
+        if step is not None and step > HASTY:
             yield Finding(
-                "large learning rate", "warning", f"steps of the {role} reach {step:.1%} of its weights",
+                "large learning rate", "warning", f"steps of the {role} are {step:.1%} of its weights",
                 f"the curve update/{role}", "likely", "a learning rate that is too high for this network",
                 _train(case, f"--{role}.optimizer.lr {_rate(case.config, role) / 10:.3g}"),
             )  # fmt: skip
@@ -302,6 +307,16 @@ def _progress(case: Case) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def _early(case: Case) -> Iterator[Finding]:
+    if _is_young(case) and case.run.status != "failed":
+        lines = len(case.values("loss/generator"))
+        yield Finding(
+            "too early", "note", f"the log has {lines} lines, and curves and samples are judged from {SETTLES} on",
+            "log.jsonl", "sure", f"a run of {case.run.images} images, with a line every {case.config.output.log}",
+            _resume(case),
+        )  # fmt: skip
+
+
 def _unseen(case: Case) -> Iterator[Finding]:
     for reason in case.missing:
         yield Finding("not looked at", "note", reason, "", "sure", "", "")
@@ -310,6 +325,7 @@ def _unseen(case: Case) -> Iterator[Finding]:
 OF_THE_LOG: tuple[Rule, ...] = (
     _explosion, _memorising, _balance, _batch_leak, _vanishing, _rates, _oscillation
 )  # fmt: skip
+AT_ONCE: tuple[Rule, ...] = (_divergence, _data, _early, _unseen)
 RULES: tuple[Rule, ...] = (
     _divergence, *OF_THE_LOG, _data, _collapse, _class_collapse, _pixels, _progress, _unseen
 )  # fmt: skip

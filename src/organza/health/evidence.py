@@ -165,6 +165,8 @@ def gather(path: str | Path, progress: Progress = SILENT) -> Case:
         run, config = read_folder(folder), Run(folder).config
     except FileNotFoundError:
         raise ConfigError(f"no run at '{path}'; give the folder of one, such as runs/first") from None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise ConfigError(f"{folder / 'config.json'} is no configuration of a run: {problem}") from None
     missing: list[str] = []
     gan, store = _model(folder, missing), _data(config, progress, missing)
     if gan is not None and store is not None and tuple(gan.shape) != tuple(store.shape):

@@ -187,7 +187,13 @@ def test_no_run_a_failed_one_and_one_that_just_began(tmp_path, log):
     summary = json.loads((path / "summary.json").read_text()) | {"status": "failed", "notes": ["x is not finite"]}
     (path / "summary.json").write_text(json.dumps(summary))
     assert found(path)["divergence"].told == "x is not finite"
-    assert Path(path / "model").is_dir()
+    (path / "summary.json").write_text(json.dumps(summary | {"status": "finished", "notes": []}))
+    young = diagnose(log(count=11))
+    assert [(f.name, f.status) for f in young if f.name == "too early"] == [("too early", "note")]
+    assert not [f for f in diagnose(log(count=12)) if f.name == "too early"]
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="is no configuration of a run"):
+        diagnose(tmp_path)
 
 
 def test_findings_are_kept_for_the_report(log):

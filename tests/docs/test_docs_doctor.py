@@ -1,0 +1,44 @@
+"""docs/doctor.md: its table is that of the CSV, and it names every finding with its border."""
+
+import re
+import sys
+from pathlib import Path
+
+from organza.health import diagnosis
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/doctor.md").read_text()
+
+
+def test_the_tables_are_those_of_the_results(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    import doctor
+
+    for part in doctor.table().split("\n\n"):
+        assert part in PAGE
+
+
+def test_every_finding_is_told():
+    source = Path(diagnosis.__file__).read_text()
+    names = set(re.findall(r'Finding\(\s*"([a-z A-Z]+)"', source)) - {"not looked at"}
+    assert len(names) >= 17
+    rows = re.findall(r"^\| ([a-z ,A-Z]+) \|", PAGE, re.MULTILINE)
+    told = {name.strip() for row in rows for name in row.split(",")}
+    assert names <= told
+
+
+def test_borders_are_those_of_the_rules():
+    found = diagnosis
+    texts = [
+        f"above {found.EXPLODED:,.0f}".replace(",", " "), f"narrower than {found.DIM} of 255",
+        f"below {100 * found.REPEATED:.0f} %", f"below {found.FEW_IMAGES:,}".replace(",", " "),
+        f"above {found.MEMORISED}", f"below {found.NARROW} ({found.COLLAPSED}: full)",
+        f"{100 * found.LOST_MODES:.0f} % of the modes", f"below {found.CLASS_COLLAPSED}",
+        f"both above {100 * found.ALWAYS_RIGHT:.0f} %", f"below {found.IDLE:.5f}",
+        f"above {100 * found.LEAKING:.0f} points", f"below {100 * found.VANISHED:.0f} %",
+        f"above {100 * found.HASTY:.0f} %", f"above {found.SWINGING:.0f} |",
+        f"above {100 * found.SATURATED:.0f} points",
+        f"above {found.CHECKERED:.0f} |", f"above {100 * found.IMPROVES:.0f} %, below {100 * found.SETTLED:.0f} %",
+        f"below {found.SETTLES} |",
+    ]  # fmt: skip
+    assert [text for text in texts if text not in PAGE] == []
