@@ -36,7 +36,7 @@ def test_borders_are_those_of_the_rules():
         f"{100 * found.LOST_MODES:.0f} % of the modes", f"below {found.CLASS_COLLAPSED}",
         f"both above {100 * found.ALWAYS_RIGHT:.0f} %", f"below {found.IDLE:.5f}",
         f"above {100 * found.LEAKING:.0f} points", f"below {100 * found.VANISHED:.0f} %",
-        f"above {100 * found.HASTY:.0f} %", f"above {found.SWINGING:.0f} |",
+        f"above {100 * found.HASTY:.0f} %, above {found.FASTER:.0f} |", f"above {found.SWINGING:.0f} |",
         f"above {100 * found.SATURATED:.0f} points",
         f"above {found.CHECKERED:.0f} |", f"above {100 * found.IMPROVES:.0f} %, below {100 * found.SETTLED:.0f} %",
         f"below {found.SETTLES} |",

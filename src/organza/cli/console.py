@@ -121,8 +121,9 @@ class Console:
     def marked(self, rows: Sequence[tuple[str, str, str, str]]) -> None:
         """Rows of a mark, its style, a word and what is told about it; never told by colour alone."""
         if not self.lively:
+            wide = max((len(key) for _, _, key, _ in rows), default=0)
             for mark, _, key, value in rows:
-                self._print(f"{mark:<8} {key:<13} {value}")
+                self._print(f"{mark:<8} {key:<{wide}}  " + value.replace("\n", "\n" + " " * (wide + 11)))
             return
         table = Table.grid(padding=(0, 2))
         for style in (None, "bold cyan", None):

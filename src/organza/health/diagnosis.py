@@ -12,13 +12,12 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from organza.config import Config, Schedule, to_dict
 from organza.data.progress import SILENT, Progress
+from organza.health.advice import go_on, place, rate_of, train_again, usual_config
 from organza.health.evidence import Case, at_the_ends, gather, high_frequencies, spread_of_values, turns
 from organza.losses import LOSSES
-from organza.recipes import RECIPES
 from organza.report.folder import read_folder
 from organza.training.run import Run, write_json
 
@@ -35,6 +34,7 @@ LOST_MODES = 0.9  # least share of the modes of a mixture
 CLASS_COLLAPSED = 0.25  # diversity of a class over the median class
 ALWAYS_RIGHT = 0.97  # accuracy of D on both sides
 LEAKING = 0.3  # loss of D's accuracy when reals and fakes share a batch
+FASTER = 10.0  # than the recipe's own learning rate
 IDLE, HASTY = 1e-5, 0.05  # step over weight
 EXPLODED = 1e4  # level of D's answers
 VANISHED = 0.02  # G's gradient over its median
@@ -102,11 +102,11 @@ def write_diagnosis(path: str | Path, findings: list[Finding]) -> Path:
 
 def _divergence(case: Case) -> Iterator[Finding]:
     if case.run.status == "failed" or any("not finite" in note for note in case.run.notes):
-        rate = _rate(case.config, "generator")
+        rate = rate_of(case.config, "generator")
         yield Finding(
             "divergence", "problem", next((n for n in case.run.notes if "not finite" in n), "the run failed"),
             "the notes and the losses", "sure", "a learning rate that is too high, float16, or a penalty without bound",
-            _train(case, f"--generator.optimizer.lr {rate / 10:.3g} --discriminator.optimizer.lr {rate / 10:.3g} "
+            train_again(case, f"--generator.optimizer.lr {rate / 10:.3g} --discriminator.optimizer.lr {rate / 10:.3g} "
                          "--precision float32"),
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ def _explosion(case: Case) -> Iterator[Finding]:
         yield Finding(
             "divergence", "problem", f"D's answers have grown to {level:.2g}", "the curves of the logits", "sure",
             "a critic that nothing bounds: no penalty, cut weights or spectral norm",
-            _train(case, "--discriminator.penalties gradient-norm"),
+            train_again(case, "--discriminator.penalties gradient-norm"),
         )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def _data(case: Case) -> Iterator[Finding]:
         yield Finding(
             "little data", "warning", f"{count * distinct:.0f} different images, and no augmentation", "the header",
             "sure", "D learns so few by heart, and G then copies them or falls apart",
-            _train(case, "--augment.policy color,translation,cutout"),
+            train_again(case, "--augment.policy color,translation,cutout"),
         )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def _memorising(case: Case) -> Iterator[Finding]:
             "memorising discriminator", "warning",
             f"D's answers to training images are {gap:.2f} deviations above those to images it never saw",
             "the curve heldout_gap", "likely", "too little data for so large a D, or for so long a training",
-            _train(case, "--augment.policy color,translation,cutout"),
+            train_again(case, "--augment.policy color,translation,cutout"),
         )  # fmt: skip
 
 
@@ -175,7 +175,7 @@ def _collapse(case: Case) -> Iterator[Finding]:
         "mode collapse", "problem" if full else "warning",
         f"{'all samples look alike' if full else 'a part of the data is missing'}: {told}",
         "the grids of samples", "likely" if full else "possible", _why_collapsed(case),
-        _train(case, _against_collapse(case)),
+        train_again(case, _against_collapse(case)),
     )  # fmt: skip
 
 
@@ -197,11 +197,11 @@ def _balance(case: Case) -> Iterator[Finding]:
     real, fake = case.end("accuracy/real"), case.end("accuracy/fake")
     step, right = case.end("update/discriminator"), min(real or 0.0, fake or 0.0) > ALWAYS_RIGHT
     if step is not None and step < IDLE and not right:
-        rate = _rate(case.config, "discriminator")
+        rate = rate_of(case.config, "discriminator")
         yield Finding(
             "weak discriminator", "problem", f"D's steps are {step:.1g} of its weights: it learns nothing",
             "the curve update/discriminator", "sure", "a learning rate or a gradient clip of D that is too small",
-            _train(case, f"--discriminator.optimizer.lr {max(_rate(case.config, 'generator'), 10 * rate):.3g}"),
+            train_again(case, f"--discriminator.optimizer.lr {max(rate_of(case.config, 'generator'), 10 * rate):.3g}"),
         )  # fmt: skip
     if LOSSES[case.config.loss].border is None or real is None or fake is None:
         return
@@ -210,7 +210,7 @@ def _balance(case: Case) -> Iterator[Finding]:
             "strong discriminator", "warning",
             f"D is right about {real:.1%} of the reals and {fake:.1%} of the fakes", "the curves of D's accuracy",
             "likely", "a D that is larger or faster than G, or little data",
-            _train(case, "--discriminator.penalties r1 --noise 0.1"),
+            train_again(case, "--discriminator.penalties r1 --noise 0.1"),
         )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def _batch_leak(case: Case) -> Iterator[Finding]:
         yield Finding(
             "batch norm leakage", "warning", f"D's accuracy falls by {leak:.0%} when reals and fakes share a batch",
             "the curve batch_leak", "likely", "D's batch norm tells it what the whole batch is, not what a sample is",
-            _train(case, "--discriminator.model.norm none"),
+            train_again(case, "--discriminator.model.norm none"),
         )  # fmt: skip
 
 
@@ -233,18 +233,27 @@ def _vanishing(case: Case) -> Iterator[Finding]:
         yield Finding(
             "vanishing gradient", "problem", f"G's gradient fell from {usual:.2g} to {end:.2g}",
             "the curve gradient/generator", "likely", "a D that is always right, above all with the loss minimax",
-            _train(case, "--loss non-saturating"),
+            train_again(case, "--loss non-saturating"),
         )  # fmt: skip
 
 
 def _rates(case: Case) -> Iterator[Finding]:
+    usual = usual_config(case)
     for role in ("generator", "discriminator"):
+        rate = rate_of(case.config, role)
+        if usual is not None and rate > FASTER * rate_of(usual, role):
+            yield Finding(
+                "large learning rate", "warning",
+                f"the rate {rate:g} of the {role} is {rate / rate_of(usual, role):.0f} times that of the recipe",
+                "config.json", "possible", "a rate that was found for another network",
+                train_again(case, f"--{role}.optimizer.lr {rate_of(usual, role):g}"),
+            )  # fmt: skip
         step = case.end(f"update/{role}")  # a single tick may be far off
         if step is not None and step > HASTY:
             yield Finding(
                 "large learning rate", "warning", f"steps of the {role} are {step:.1%} of its weights",
                 f"the curve update/{role}", "likely", "a learning rate that is too high for this network",
-                _train(case, f"--{role}.optimizer.lr {_rate(case.config, role) / 10:.3g}"),
+                train_again(case, f"--{role}.optimizer.lr {rate_of(case.config, role) / 10:.3g}"),
             )  # fmt: skip
 
 
@@ -259,7 +268,7 @@ def _oscillation(case: Case) -> Iterator[Finding]:
         yield Finding(
             "oscillation", "warning", f"G's loss swings by {deviation:.2g} around {statistics.fmean(values):.2g}",
             "the curve loss/generator", "possible", "a game without a penalty circles around its solution",
-            _train(case, "--discriminator.penalties r1"),
+            train_again(case, "--discriminator.penalties r1"),
         )  # fmt: skip
 
 
@@ -271,14 +280,14 @@ def _pixels(case: Case) -> Iterator[Finding]:
         yield Finding(
             "saturation", "warning", f"{more:.0%} more values than in the data are black or white",
             "the grid of samples", "likely", "G's last layer drives its tanh to the ends; a rate that is too high",
-            _train(case, f"--generator.optimizer.lr {_rate(case.config, 'generator') / 4:.3g}"),
+            train_again(case, f"--generator.optimizer.lr {rate_of(case.config, 'generator') / 4:.3g}"),
         )  # fmt: skip
     ratio = high_frequencies(case.fake) / max(high_frequencies(case.real), 1e-6)
     if ratio > CHECKERED and "upsample" in case.config.generator.model.options:
         yield Finding(
             "checkerboard", "warning", f"samples have {ratio:.1f} times the power of reals at the finest stripes",
             "the grid of samples", "possible", "transposed convolutions whose kernels overlap unevenly, or a young G",
-            _train(case, "--generator.model.upsample nearest"),
+            train_again(case, "--generator.model.upsample nearest"),
         )  # fmt: skip
 
 
@@ -298,12 +307,12 @@ def _progress(case: Case) -> Iterator[Finding]:
         if gain > IMPROVES:
             yield Finding(
                 "still improving", "note", f"{key[6:]} fell by {gain:.0%} in the last third, to {last:.4g}",
-                f"the curve {key}", "likely", "a budget that ends before the training does", _resume(case),
+                f"the curve {key}", "likely", "a budget that ends before the training does", go_on(case),
             )  # fmt: skip
         elif gain < SETTLED:
             yield Finding(
                 "converged", "note", f"{key[6:]} has been about {last:.4g} for the last third", f"the curve {key}",
-                "likely", "this network and these settings give no more", f"organza evaluate {_place(case)}",
+                "likely", "this network and these settings give no more", f"organza evaluate {place(case)}",
             )  # fmt: skip
 
 
@@ -313,7 +322,7 @@ def _early(case: Case) -> Iterator[Finding]:
         yield Finding(
             "too early", "note", f"the log has {lines} lines, and curves and samples are judged from {SETTLES} on",
             "log.jsonl", "sure", f"a run of {case.run.images} images, with a line every {case.config.output.log}",
-            _resume(case),
+            go_on(case),
         )  # fmt: skip
 
 
@@ -346,43 +355,3 @@ def _against_collapse(case: Case) -> str:
         return "--generator.turns 1"
     penalised = {penalty.name for penalty in case.config.discriminator.penalties}
     return "--noise 0.1" if "r1" in penalised else "--discriminator.penalties r1 --noise 0.1"
-
-
-def _rate(config: Config, role: str) -> float:
-    rate: Any = getattr(config, role).optimizer.lr
-    return rate.start if isinstance(rate, Schedule) else float(rate)
-
-
-def _train(case: Case, advice: str) -> str:
-    """The run's own command with a change, into a new folder."""
-    changed = set(advice.split())
-    mine = " ".join(flag for flag in _flags(case) if flag.split()[0] not in changed)
-    start, out = f"organza train {case.config.recipe} --data", shlex.quote(f"{_place(case)}-next")
-    return " ".join(filter(None, (start, shlex.quote(case.config.data.source), mine, advice, f"--out {out}")))
-
-
-def _flags(case: Case) -> Iterator[str]:
-    """What the run changed of its recipe, as options; records that no option can say are left out."""
-    if not case.shape or case.config.recipe not in RECIPES:
-        return
-    usual = dict(_flat(to_dict(RECIPES[case.config.recipe](case.shape, "laptop"))))
-    for name, value in _flat(to_dict(case.config)):
-        plain = isinstance(value, (int, float, str)) or value is None
-        if plain and usual.get(name, value) != value and not name.startswith(("data.", "output.")):
-            yield f"--{name} {'none' if value is None else shlex.quote(str(value))}"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _resume(case: Case) -> str:
-    return f"organza train --out {shlex.quote(_place(case))} --resume --images {2 * max(case.run.images, 1)}"
-
-
-def _place(case: Case) -> str:
-    return case.run.path.as_posix()

@@ -12,8 +12,10 @@ from engine_helpers import shrunk
 import organza
 from organza.cli.train import main
 from organza.config import ConfigError
+from organza.health.advice import rate_of
 from organza.health.diagnosis import RULES, diagnose, early_alarms, write_diagnosis
 from organza.health.evidence import at_the_ends, gather, high_frequencies, spread_of_values, turns
+from organza.recipes import RECIPES
 from organza.report.page import write_report
 from organza.reporter import Silent
 
@@ -91,6 +93,19 @@ def test_a_planted_curve_is_found_and_a_weaker_one_is_not(log, name):
 
 def test_a_healthy_log_raises_nothing(log):
     assert found(log()) == {}
+
+
+def test_a_rate_far_above_the_recipes_own_is_named(log):
+    path = log()
+    kept = (path / "config.json").read_text()
+    for factor, expected in ((20, {"large learning rate"}), (5, set())):
+        config = json.loads(kept)
+        for role in ("generator", "discriminator"):
+            usual = rate_of(RECIPES["dcgan"]((1, 28, 28), "laptop"), role)
+            config[role]["optimizer"]["lr"] = (factor if role == "generator" else 1) * usual
+        (path / "config.json").write_text(json.dumps(config))
+        assert set(found(path)) == expected
+    (path / "config.json").write_text(kept)
 
 
 def test_a_score_that_falls_says_go_on_and_a_flat_one_says_enough(log):
