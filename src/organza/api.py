@@ -25,6 +25,7 @@ from organza.training.outputs import Outputs
 from organza.training.plan import Plan, make_plan
 from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
+from organza.training.scoring import open_score
 from organza.training.trainer import Limits, Trainer
 
 FOREVER = 2**62
@@ -147,7 +148,7 @@ def _planned(
             reporter.note(problem)
         if state is not None:
             trainer.restore(state)
-    _tell(make_plan(trainer, run.path), limits, reporter)
+    _tell(make_plan(trainer, run.path, open_score(config, store)), limits, reporter)
     reporter.close()
     return run
 
@@ -166,7 +167,7 @@ def _run(
             reporter.note(problem)
         if trainer.images >= limits.images:
             reporter.note(f"this run is complete at {trainer.images} images; add --images N to go further")
-    plan, began = make_plan(trainer, run.path), trainer.images
+    plan, began = make_plan(trainer, run.path, outputs.scoring.score), trainer.images
     if rank() == 0:
         write_json(run.path / "config.json", to_dict(config))
         write_json(run.path / "env.json", environment(device))
@@ -180,7 +181,7 @@ def _run(
             if limits.signal is not None:
                 run.stopped_by = limits.signal
                 reporter.note(f"{signal.Signals(limits.signal).name}: the step is done, saving")
-            scores = outputs.end(trainer, scored=not resume or trainer.images > began)
+            scores = outputs.end(trainer, scored=ended == "finished" and (not resume or trainer.images > began))
             status = ended
             if scores:
                 reporter.tick(trainer.images, scores)

@@ -141,7 +141,7 @@ class Output:
     log: int = 5_000  # scalars, progress, and the look for non-finite numbers
     samples: int = 50_000  # grids of the fixed latents, raw and EMA
     checkpoint: int = 100_000  # and the model, and the report
-    score: bool = True  # with each checkpoint, where something embedded can judge the data
+    score: bool | int = True  # images from one cheap score to the next; true: with each checkpoint; 0: never
 
 
 @dataclass(frozen=True, kw_only=True)

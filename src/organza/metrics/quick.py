@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -12,6 +13,9 @@ from organza.data.synthetic import grid_modes, ring_modes
 from organza.metrics.digits import digit_features
 from organza.metrics.frechet import frechet_distance
 from organza.metrics.modes import mode_coverage, stacked_modes
+from organza.metrics.networks.extractor import full_precision
+from organza.metrics.networks.general import GeneralNetwork, compute, general_network
+from organza.training.batches import to_bytes, to_range
 
 
 class QuickScore(Protocol):
@@ -34,8 +38,12 @@ class DigitScore:
     headline: tuple[str, int] = ("fd-digits-2k", 1)
 
     def __init__(self, store: ImageStore) -> None:
-        rows = torch.linspace(0, len(store) - 1, min(len(store), 10_000)).long()
-        self.real, _ = digit_features(store.images[rows])
+        self.store = store
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Features of the reals."""
+        return digit_features(_some(self.store, 10_000))[0]
 
     def of(self, samples: Tensor) -> dict[str, float]:
         """The distance, and how many of the ten digits have at least a fifth of their fair share."""
@@ -43,6 +51,37 @@ class DigitScore:
         shares = torch.bincount(digits, minlength=10) / len(digits)
         distance = frechet_distance(real=self.real, fake=features)
         return {"fd-digits-2k": distance, "digits-present": float((shares > 0.02).sum())}
+
+
+class GeneralScore:
+    """Fréchet distance of 1 000 images to at most 2 000 reals, in the features of the embedded general network."""
+
+    samples = 1_000
+    headline: tuple[str, int] = ("fd-general-1k", 1)
+
+    def __init__(self, store: ImageStore) -> None:
+        self.store, count = store, min(len(store), 2_000)
+        self.protocol = f"1,000 samples of the EMA against {count:,} reals, features of Organza's general network"
+
+    @cached_property
+    def real(self) -> Tensor:
+        """Features of the reals."""
+        images = _some(self.store, 2_000)
+        return self._features(images if images.dtype == torch.uint8 else to_bytes(to_range(images)))
+
+    def of(self, samples: Tensor) -> dict[str, float]:
+        """The distance; it is defined for collapsed samples, too."""
+        return {"fd-general-1k": frechet_distance(real=self.real, fake=self._features(samples))}
+
+    @cached_property
+    def network(self) -> GeneralNetwork:
+        """Opened when it is needed first."""
+        return general_network()
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        with full_precision():
+            return torch.cat([compute(self.network, part) for part in images.split(64)])
 
 
 class ModeScore:
@@ -83,4 +122,11 @@ def quick_score(store: ImageStore) -> QuickScore | None:
     if store.catalogue in ("ring", "grid"):
         modes, deviation = (ring_modes(), 0.02) if store.catalogue == "ring" else (grid_modes(), 0.05)
         return ModeScore(torch.from_numpy(modes), deviation)
+    if len(store.shape) == 3 and store.shape[0] in (1, 3, 4) and len(store) > 1:
+        return GeneralScore(store)
     return None
+
+
+def _some(store: ImageStore, most: int) -> Tensor:
+    """At most so many reals, spread over the data."""
+    return store.images[torch.linspace(0, len(store) - 1, min(len(store), most)).long()]

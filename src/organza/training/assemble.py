@@ -24,6 +24,7 @@ from organza.training.contradictions import contradictions
 from organza.training.distributed import world
 from organza.training.precision import autocast, pick_precision
 from organza.training.schedule import value_at
+from organza.training.scoring import check_score
 
 SEEN_FOR_DEVIATION = 10_000  # samples
 
@@ -70,6 +71,7 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
         raise ConfigError("unroll looks ahead in one process only; start it without torchrun, or add --unroll 0")
     if len(store.shape) != 3:
         _check_points(config)
+    check_score(config, store)
 
 
 def _check_points(config: Config) -> None:

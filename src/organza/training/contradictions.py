@@ -25,6 +25,8 @@ def _counts(config: Config) -> Iterator[str]:
     turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
     sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
     intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
+    if config.output.score < 0:
+        yield f"output.score is {config.output.score}; it takes images from one score to the next, true, or 0 for none"
     for field, value in {**sizes, **intervals, "augment.speed": config.augment.speed}.items():
         if value < 1:
             yield f"{field} is {value}; it takes 1 or more"

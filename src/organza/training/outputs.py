@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +20,6 @@ from organza.hub.gan import GAN, save
 from organza.latent.sampling import every_class, generate, latents
 from organza.latent.traversal import COLUMNS, traversal
 from organza.layers.codes import Coded
-from organza.metrics.quick import QuickScore, quick_score
 from organza.report.grid import picture, save_png
 from organza.report.page import write_report
 from organza.training.batches import to_bytes
@@ -26,6 +27,7 @@ from organza.training.checkpoint import DamagedError
 from organza.training.distributed import rank
 from organza.training.environment import hardware
 from organza.training.run import Run, write_json
+from organza.training.scoring import FOLDER, Scoring, images_of, open_score, replace_folder, short
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -42,7 +44,7 @@ class Outputs:
         self.writes = rank() == 0
         count = POINTS if len(store.shape) == 1 else FIXED
         self.fixed_seeds = range(count)
-        self.score: QuickScore | None = quick_score(store) if config.output.score and self.writes else None
+        self.scoring = Scoring(open_score(config, store) if self.writes else None, summary)
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step: the grid of real samples, the untrained fakes, and a checkpoint to go back to."""
@@ -50,7 +52,7 @@ class Outputs:
             real, points = self._real_samples(), len(self.store.shape) == 1
             save_png(picture(real[:0], real) if points else picture(real), self.run.path / "samples" / "real.png")
         self.grids(trainer)
-        self.checkpoint(trainer, scored=False)
+        self.checkpoint(trainer)
 
     def grids(self, trainer: Trainer) -> None:
         """The fixed latents through the raw and the averaged generator."""
@@ -68,23 +70,27 @@ class Outputs:
         """One line of log.jsonl, and the summary beside it."""
         if self.writes:
             place = {"images": trainer.images, "seconds": round(trainer.seconds, 3), "step": trainer.steps}
-            self.run.log(place | {name: _short(value) for name, value in scalars.items()})
+            self.run.log(place | {name: short(value) for name, value in scalars.items()})
 
-    def checkpoint(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
-        """The whole state, the model to use, the score where there is one, and the report; every process must ask.
+    def scores(self, trainer: Trainer) -> dict[str, float]:
+        """Log the cheap score of the average, and keep the model when it is the best; what was logged."""
+        logged = self.scoring.take(trainer)
+        if logged:
+            self.log(trainer, logged)
+            self._best(trainer)
+        return logged
 
-        Returns what was logged of the score, in process 0.
-        """
+    def checkpoint(self, trainer: Trainer) -> None:
+        """The whole state, the model to use and the report; every process must ask."""
         state = trainer.state()
         if not self.writes:
-            return {}
-        scores, best = self._score(trainer) if scored and self.score else ({}, False)
-        kept = {name: self.summary.get(name) for name in ("scores", "best", "best_at")}
-        state["summary"] = json.dumps(kept)
-        self.run.save_checkpoint(trainer.images, state, best)
-        self._model(trainer)
+            return
+        state |= self.scoring.state()
+        self.run.save_checkpoint(trainer.images, state, self.summary.get("best_at") == trainer.images)
+        facts = {"images": trainer.images, "seconds": round(trainer.seconds, 1)}
+        facts["scores"] = self.summary.get("scores", {}) if self.summary.get("scored_at") == trainer.images else {}
+        self._model(trainer, trainer.average, self.run.path / "model", facts)
         self.close("running", trainer)
-        return scores
 
     def alarms(self) -> list[str]:
         """What the log says is wrong, each finding once in a run, in process 0; kept for the report."""
@@ -99,9 +105,11 @@ class Outputs:
         return notes
 
     def end(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
-        """After the last step: the last grids and checkpoint; what was logged of the score."""
+        """After the last step: the last grids, score and checkpoint; what was logged of the score."""
         self.grids(trainer)
-        return self.checkpoint(trainer, scored)
+        scores = self.scores(trainer) if scored else {}
+        self.checkpoint(trainer)
+        return scores
 
     def close(self, status: str, trainer: Trainer) -> None:
         """Write how the run stands and its report."""
@@ -118,7 +126,7 @@ class Outputs:
         """Put a trainer where the newest whole checkpoint stands; what was wrong with newer ones."""
         state, problems = self.good_state(), list(self.summary.get("notes", []))
         trainer.restore(state)
-        self.went_back(trainer.images)
+        self.went_back(trainer)
         return problems
 
     def good_state(self) -> dict[str, Any]:
@@ -129,18 +137,19 @@ class Outputs:
         if state is None:
             raise DamagedError(f"no whole checkpoint is left in {self.run.path}: {'; '.join(problems) or 'none'}")
         about = json.loads(state.pop("summary"))
-        self.summary |= {key: value for key, value in about.items() if value is not None}
+        self.scoring.restore(about, state.pop("best", None))
         if self.writes and about["best_at"] == state["counters"]["images"]:
             self.run.mark_best(about["best_at"])  # a kill may have come between the file and its second name
         return state
 
-    def went_back(self, images: int) -> None:
-        """Drop what was logged and drawn after the checkpoint that the run went back to."""
+    def went_back(self, trainer: Trainer) -> None:
+        """Drop what was logged, drawn and found best after the checkpoint that the run went back to."""
         if self.writes:
-            self.run.forget_after(images)
+            self.run.forget_after(trainer.images)
+            self._best(trainer)
 
-    def _samples(self, trainer: Trainer, generator: torch.nn.Module, count: int, seed: int = 0) -> Tensor:
-        z = latents(range(seed, seed + count), trainer.batches.z_dim)
+    def _samples(self, trainer: Trainer, generator: torch.nn.Module, count: int) -> Tensor:
+        z = latents(range(count), trainer.batches.z_dim)
         classes = len(self.store.classes) if trainer.config.conditional else 0
         made = generate(generator, z, every_class(count, classes))
         return to_bytes(made) if made.dim() == 4 else made
@@ -150,38 +159,22 @@ class Outputs:
         rows = torch.linspace(0, len(self.store) - 1, len(self.fixed_seeds)).long()
         return self.store.images[rows]
 
-    def _score(self, trainer: Trainer) -> tuple[dict[str, float], bool]:
-        """Log the quick score of the average; what was logged, and whether it is the best so far."""
-        assert self.score is not None
-        values = self.score.of(self._samples(trainer, trainer.average, self.score.samples, seed=1_000_000))
-        logged = {f"score/{name}": value for name, value in values.items()}
-        self.log(trainer, logged)
-        name, direction = self.score.headline
-        best, value = self.summary.get("best"), values[name] * direction
-        is_best = best is None or value < best
-        protocol = {"n": self.score.samples, "protocol": self.score.protocol}
-        scores = {name: {"value": _short(value), **protocol} for name, value in values.items()}
-        self.summary["scores"] = scores
-        if is_best:
-            self.summary |= {"best": value, "best_at": trainer.images}
-        return logged, is_best
+    def _best(self, trainer: Trainer) -> None:
+        """Make the folder of the best model that of the best score."""
+        folder, about = self.run.path / FOLDER, self.summary.get("best_model")
+        if self.scoring.best is None or about is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif not (folder / "config.json").is_file() or images_of(folder) != about["images"]:
+            scores = {about["score"]: {name: about[name] for name in ("value", "n", "protocol")}}
+            facts = {"images": about["images"], "seconds": about["seconds"], "scores": scores}
+            generator = self.scoring.generator(trainer)
+            replace_folder(folder, lambda path: self._model(trainer, generator, path, facts))
 
-    def _model(self, trainer: Trainer) -> None:
+    def _model(self, trainer: Trainer, generator: torch.nn.Module, folder: Path, facts: dict[str, Any]) -> None:
         config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()
-        about = {
-            "images": trainer.images,
-            "seconds": round(trainer.seconds, 1),
-            "data": self.summary["data"],
-            "scores": self.summary.get("scores", {}),
-        }
-        facts = {"recipe": config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
-        card = model_card(self.summary | about | facts, draft=True)
+        about = facts | {"data": self.summary["data"]}
+        here = {"recipe": config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
+        card = model_card(self.summary | about | here, draft=True)
         model = config.generator.model
-        save(
-            GAN(trainer.average, model, self.store.shape, classes, config.recipe, about, codes=config.codes),
-            self.run.path / "model", card,
-        )  # fmt: skip
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.6g}")
+        gan = GAN(generator, model, self.store.shape, classes, config.recipe, about, codes=config.codes)
+        save(gan, folder, card)

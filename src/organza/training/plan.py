@@ -19,8 +19,10 @@ from torch.utils._pytree import tree_leaves
 from organza.config import Config, Shape
 from organza.data.cache import available_memory
 from organza.data.store import ImageStore
+from organza.metrics.quick import QuickScore
 from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
+from organza.training.scoring import interval, seconds_of
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -41,6 +43,7 @@ class Plan:
     rate: float  # images a second
     disk: int  # bytes of a run folder
     resumed_at: int = 0
+    score: str = ""  # in words: which, how often, and its share of the time
 
     def lines(self, images: int, minutes: float | None) -> list[str]:
         """At most 12 lines for the user."""
@@ -63,12 +66,14 @@ class Plan:
             f"disk      about {in_bytes(self.disk)}, {in_bytes(shutil.disk_usage(_present(self.path)).free)} free",
             f"results   {self.path}/report.html",
         ]
+        if self.score:
+            lines.insert(-2, f"score     {self.score}")
         if self.resumed_at:
             lines.insert(0, f"resumed   at {self.resumed_at / 1000:,.0f} kimg")
         return lines
 
 
-def make_plan(trainer: Trainer, path: Path) -> Plan:
+def make_plan(trainer: Trainer, path: Path, score: QuickScore | None = None) -> Plan:
     """Count parameters, time a few steps and undo them, and add up what a run folder holds."""
     networks = {name: player.network for name, player in trainer.players.items()}
     parameters = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
@@ -77,10 +82,21 @@ def make_plan(trainer: Trainer, path: Path) -> Plan:
     memory = peak_memory(trainer.config, trainer.store)
     if trainer.device.type == "cpu" and sys.platform == "linux" and memory > available_memory():
         raise MemoryError  # sooner than the kernel, which would end the process without a word
+    rate = _probe(trainer)
     return Plan(
-        trainer.config, trainer.store, path, trainer.device, parameters, memory=memory, rate=_probe(trainer),
-        disk=4 * state_bytes + 4 * parameters["generator"] + grids * 100_000, resumed_at=trainer.images,
+        trainer.config, trainer.store, path, trainer.device, parameters, memory=memory, rate=rate,
+        disk=4 * state_bytes + 4 * parameters["generator"] * (1 if score is None else 5) + grids * 100_000,
+        resumed_at=trainer.images, score=_scoring(trainer, score, rate),
     )  # fmt: skip
+
+
+def _scoring(trainer: Trainer, score: QuickScore | None, rate: float) -> str:
+    every = interval(trainer.config)
+    if score is None:
+        return "none: nothing embedded judges this data" if every else ""
+    share = (seconds := seconds_of(trainer, score)) / (seconds + every / rate)
+    often = f"every {every / 1000:,.4g} kimg" if every < trainer.config.images else "at the end"
+    return f"{score.headline[0]} {often}, about {100 * share:.2g} % of the time; the best model goes to best/"
 
 
 def _probe(trainer: Trainer) -> float:

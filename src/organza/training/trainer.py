@@ -29,6 +29,7 @@ from organza.training.outputs import Outputs
 from organza.training.recent import Recent
 from organza.training.replay import Replay
 from organza.training.schedule import value_at
+from organza.training.scoring import interval
 from organza.training.turn import Player
 
 SMOOTHING = 0.9  # of the images a second, from step to step
@@ -77,7 +78,8 @@ class Trainer:
         """Take steps until a limit is met: `finished` or `stopped`. Raises BrokenError after too many rollbacks."""
         origin = time.perf_counter() - self.seconds
         end = None if limits.minutes is None else self.seconds + 60 * limits.minutes
-        every, status, signals = self.config.output, self._status(limits, end), Signals(self)
+        every, scored = self.config.output, interval(self.config)
+        status, signals = self._status(limits, end), Signals(self)
         while status is None:
             before, started = self.images, time.perf_counter()
             self.step()
@@ -85,17 +87,18 @@ class Trainer:
             self.seconds = time.perf_counter() - origin
             reporter.progress(self.images, limits.images, self.rate, self._eta(limits, end))
             status, keep = self._status(limits, end), self._crossed(before, every.checkpoint)
-            if self._crossed(before, every.log) or keep or status:  # nothing broken is ever saved
-                if self._rolled_back(outputs, reporter):
-                    status = None
-                    continue
+            tick, score = self._crossed(before, every.log) or keep or status, self._crossed(before, scored)
+            if (tick or score) and self._rolled_back(outputs, reporter):  # nothing broken is ever scored or saved
+                status = None
+                continue
+            if tick:
                 self._tick(outputs, reporter, signals)
             if self._crossed(before, every.samples):
                 outputs.grids(self)
+            if score and (found := outputs.scores(self)):
+                reporter.tick(self.images, found)
             if keep and not status:
-                scores = outputs.checkpoint(self)
-                if scores:
-                    reporter.tick(self.images, scores)
+                outputs.checkpoint(self)
                 for alarm in outputs.alarms():
                     reporter.note(alarm)
         return status
@@ -181,7 +184,7 @@ class Trainer:
     # Counters
 
     def _crossed(self, before: int, every: int) -> bool:
-        return self.images // every > before // every
+        return every > 0 and self.images // every > before // every
 
     def _measure(self, images: int, seconds: float) -> None:
         now = images / max(seconds, 1e-9)
@@ -225,7 +228,7 @@ class Trainer:
         self.rollbacks = rollbacks
         # The same noise would lead to the same end: draw other latents from here on.
         self.batches.noise.manual_seed(self.config.seed + 7919 * rollbacks)
-        outputs.went_back(self.images)
+        outputs.went_back(self)
         note = f"{where}: back to the checkpoint at {self.images} images ({rollbacks} of {ROLLBACKS})"
         outputs.note(note)
         reporter.note(note)
