@@ -26,7 +26,7 @@ def _counts(config: Config) -> Iterator[str]:
     sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
     intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
     if config.output.score < 0:
-        yield f"output.score is {config.output.score}; it takes images from one score to the next, true, or 0 for none"
+        yield f"output.score is {config.output.score}; it takes 0 or more images from one score to the next, or true"
     for field, value in {**sizes, **intervals, "augment.speed": config.augment.speed}.items():
         if value < 1:
             yield f"{field} is {value}; it takes 1 or more"

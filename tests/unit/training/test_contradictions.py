@@ -30,7 +30,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"accumulate": 0}, ("accumulate is 0", "1 or more")),
     ({"discriminator.turns": 0}, ("discriminator.turns is 0",)),
     ({"output.log": 0}, ("output.log is 0",)),
-    ({"output.score": -1}, ("output.score is -1", "0 for none")),
+    ({"output.score": -1}, ("output.score is -1", "0 or more")),
     ({"augment.speed": 0}, ("augment.speed is 0",)),
     ({"seed": -1}, ("seed is -1", "4294967295")),
     ({"seed": 2**32}, ("seed is 4294967296",)),

@@ -132,7 +132,7 @@ def test_points_have_their_own_score_and_others_none(tmp_path):
 
 
 def test_what_cannot_be_scored_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"output.score is -1; it takes images"):
+    with pytest.raises(ConfigError, match=r"output.score is -1; it takes 0 or more images"):
         trained(tmp_path, **{"output.score": -1})
     with pytest.raises(ConfigError, match=r"nothing embedded judges 'spiral'.*--output.score false"):
         organza.train("gan", data="spiral", out=tmp_path / "spiral", changes={"output.score": 100}, device="cpu")
