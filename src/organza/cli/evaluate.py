@@ -25,9 +25,10 @@ class Options:
     """Judge a run, a model, a folder, a zip or an array of images against real ones.
 
     METRICS are fd, kd, kd-subsets, precision-recall, density-coverage, fd-infinity, fd-per-class, sliced, mifid,
-    authenticity, is, labels, pairwise, ms-ssim and modes, through a network that is embedded in Organza; METRIC@NETWORK
-    takes another one. fid, fid-clean, kid, inception-score, improved-precision-recall and fd-dinov2 are the published
-    ones, whose weights Organza does not ship: it says which file to put where, or --download fetches it.
+    authenticity, is, labels, pairwise, ms-ssim and modes, through a network that is embedded in Organza;
+    METRIC@NETWORK takes another one. lpips and ppl look through LPIPS, whose weights are found as those of the
+    following. fid, fid-clean, kid, inception-score, improved-precision-recall and fd-dinov2 are the published ones,
+    whose weights Organza does not ship: it says which file to put where, or --download fetches it.
     """
 
     fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]

@@ -35,12 +35,14 @@ from organza.evaluation.subjects import (
 )
 from organza.hub import GAN
 from organza.metrics import Comparison, compare
+from organza.metrics.lpips import Lpips, Trunk, open_lpips
 from organza.metrics.networks import Extractor, open_network, pick
 from organza.training.environment import environment
 from organza.training.precision import pick_device
 
 __all__ = ["ALIASES", "DEFAULT", "METRICS", "Receipt", "Score", "evaluate", "is_better", "must_compare"]
 
+EMBEDDED = ("digits", "general")
 USUAL = 10_000  # samples of a GAN, and reals of metrics that look at pairs; published FIDs take 50 000 samples
 
 
@@ -56,9 +58,9 @@ def evaluate(
     the embedded network that fits, or `network`), `METRIC@NETWORK` or published names (`ALIASES`, such as fid).
     `samples` of a GAN come from seeds `seed` on, the same for every GAN. Without `real_samples` all reals serve, but
     for metrics that look at pairs, which take as many as samples, at least 10 000.
-    `weights` is the file of a network that Organza does not ship, `download` fetches it when it is not found. With
-    `out` the receipt is written there, and an evaluation that was interrupted goes on where it was; in a run, as
-    `evaluation.json`, its report and its card tell the scores too.
+    `weights` is the file of a network that Organza does not ship (of LPIPS, its trunk), `download` fetches it when it
+    is not found. With `out` the receipt is written there, and an evaluation that was interrupted goes on where it
+    was; in a run, as `evaluation.json`, its report and its card tell the scores too.
     Raises ConfigError for unknown names, too few samples (with the smallest N), sides that do not compare and missing
     or wrong weights; FileNotFoundError as `organza.load` and `organza.open_dataset` do.
     """
@@ -67,17 +69,25 @@ def evaluate(
     source = trained_on(fake, split, progress) if real is None else real
     kept = _at_most(open_real(source, opened, split, progress), real_samples)
     asked = [parse(name, network) for name in _names(metrics, opened)]
-    through = _networks(asked, kept, _count(opened, samples), weights, download, progress)
+    _must_have_a_model(asked, opened)
+    foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
+    measures = _measures(asked, None if foreign else weights, download, progress)
+    of_networks = weights if foreign or not measures else None
+    through = _networks(asked, kept, _count(opened, samples), of_networks, download, progress)
     made = draw(opened, samples, seed, truncation, progress)
     features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
     most = real_samples or max(USUAL, samples)
-    known = {name: Evidence(features, extractor, kept, made, most) for name, extractor in through.items()}
+    gan = opened if isinstance(opened, GAN) else None
+    known = {
+        name: Evidence(features, extractor, kept, made, most, gan, measures) for name, extractor in through.items()
+    }  # fmt: skip
     scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
     notes = _warnings(kept, made, scores, known)
     networks = {
         e.network.name: {"resizer": e.network.resizer, "sha256": e.network.sha256}
         for e in known.values() if e.network.name != PIXELS
     }  # fmt: skip
+    networks |= {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
     seconds = round(time.perf_counter() - began, 1)
     receipt = Receipt(
         tuple(scores), made.origin, kept.origin, networks, environment(place), seconds, tuple(notes)
@@ -174,6 +184,28 @@ def _networks(
     return found
 
 
+def _measures(
+    asked: Sequence[Asked], weights: str | Path | None, download: bool, progress: Progress
+) -> dict[str, Lpips]:
+    """LPIPS by the trunks that are asked for; `weights` are of a trunk. Raises ConfigError as `open_lpips` does."""
+    trunks: dict[Trunk, None] = dict.fromkeys(trunk for item in asked if (trunk := METRICS[item.metric].trunk))
+    if through := next((item for item in asked if "@" in item.name and METRICS[item.metric].trunk), None):
+        raise ConfigError(f"{through.metric} looks through LPIPS alone, not through {through.network}; leave that out")
+    return {trunk: open_lpips(trunk, weights=weights, download=download, progress=progress) for trunk in trunks}
+
+
+def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
+    """Raise ConfigError for metrics that walk through the noise of images, and for points."""
+    for item in asked:
+        if METRICS[item.metric].of_model and not isinstance(opened, GAN):
+            raise ConfigError(
+                f"{item.name} walks through the noise of a generator, and images have none; judge a run or a model, or "
+                f"leave {item.name} out"
+            )
+        if METRICS[item.metric].trunk and len(shape_of(opened)) != 3:
+            raise ConfigError(f"{item.name} looks at images; points take --metrics modes")
+
+
 def _network_of(asked: Asked, real: Images) -> str:
     if not METRICS[asked.metric].looks:
         return PIXELS
@@ -181,16 +213,27 @@ def _network_of(asked: Asked, real: Images) -> str:
 
 
 def _scores(asked: Asked, seen: Evidence) -> list[Score]:
-    metric, through = METRICS[asked.metric], seen.network
+    metric = METRICS[asked.metric]
     reals = min(len(seen.real), seen.most) if metric.of_pairs else len(seen.real)
-    look = "the samples themselves" if through.name == PIXELS else f"{through.name} ({through.sha256[:12]})"
+    look = _look(metric.trunk, seen)
     sizes = f"{len(seen.fake):,} fake, {reals:,} real"
-    protocol = f"{metric.about}: {metric.protocol}; {look}, {through.resizer}; {sizes}"
+    protocol = f"{metric.about}: {metric.protocol}; {look}; {sizes}"
     return [_score(part, asked, seen, protocol, reals) for part in metric.compute(seen)]
+
+
+def _look(trunk: Trunk | None, seen: Evidence) -> str:
+    """Through which weights, and how images were brought to their size."""
+    if trunk is not None:
+        return f"lpips-{trunk} ({'+'.join(part[:12] for part in seen.measures[trunk].sha256.split('+'))})"
+    through = seen.network
+    look = "the samples themselves" if through.name == PIXELS else f"{through.name} ({through.sha256[:12]})"
+    return f"{look}, {through.resizer}"
 
 
 def _score(part: Part, asked: Asked, seen: Evidence, protocol: str, reals: int) -> Score:
     name = part.name if seen.network.name == PIXELS else f"{part.name}-{seen.network.name}"
+    if trunk := METRICS[asked.metric].trunk:
+        name = f"{part.name}-{trunk}"
     floor, count = _floor(part.name, asked.metric, seen)
     called = asked.name if asked.name in ALIASES or part.name == asked.metric else part.name
     return Score(

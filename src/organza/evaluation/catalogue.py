@@ -12,6 +12,7 @@ from torch import Tensor
 from organza.config import ConfigError, closest
 from organza.data.synthetic import grid_modes, ring_modes
 from organza.evaluation.evidence import Evidence
+from organza.evaluation.perceptual import lengths_of_paths, pair_distances
 from organza.metrics import (
     authenticity,
     bootstrap,
@@ -25,6 +26,7 @@ from organza.metrics import (
 )  # fmt: skip
 from organza.metrics.diversity import pair_similarities, random_pairs
 from organza.metrics.influence import Influence, centred
+from organza.metrics.lpips import Trunk
 from organza.metrics.modes import STACKED_MODES, mode_coverage, stacked_modes
 
 PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
@@ -54,6 +56,8 @@ class Metric:
     compute: Callable[[Evidence], list[Part]]
     least: int = 2
     looks: bool = True  # through a network; else at the samples themselves
+    trunk: Trunk | None = None  # of LPIPS, through which it looks instead
+    of_model: bool = False  # it needs a generator, not samples alone
     of_pairs: bool = False  # its cost grows with the square of the reals, of which it takes some thousands
 
 
@@ -182,6 +186,16 @@ def _ms_ssim(seen: Evidence) -> list[Part]:
     return [_beside_reals("ms-ssim", fake, real, seen)]
 
 
+def _lpips(seen: Evidence) -> list[Part]:
+    fake, real = (pair_distances(seen.measures["alex"], side.samples, seen) for side in (seen.fake, seen.real))
+    return [_beside_reals("lpips", fake, real, seen)]
+
+
+def _ppl(seen: Evidence) -> list[Part]:
+    found = lengths_of_paths(seen.measures["vgg"], seen)
+    return [_of_values(name, lengths, 1, seen, 0.0) for name, lengths in found.items()]
+
+
 def _beside_reals(name: str, fake: Tensor, real: Tensor, seen: Evidence) -> Part:
     """The mean of a value of pairs; how much is good is told by the reals."""
     return replace(_of_values(name, fake, 0, seen), details={"of_real": float(real.mean())})
@@ -236,6 +250,18 @@ METRICS: dict[str, Metric] = {
     "labels": Metric("what the classifier sees, beside the reals", "total variation of predicted labels", _labels),
     "pairwise": Metric("mean distance of two fakes", "20,000 random pairs", _pairwise),
     "ms-ssim": Metric("mean similarity of two fakes", "1,000 random pairs", _ms_ssim, looks=False),
+    "lpips": Metric(
+        "mean LPIPS of two fakes", "1,000 random pairs, sides of at least 64", _lpips, looks=False, trunk="alex"
+    ),
+    "ppl": Metric(
+        "perceptual path length",
+        "ends of straight ways in z (or w), eps 1e-4, float images, sides up to 256, within "
+        "the 1st and 99th percentile",
+        _ppl,
+        looks=False,
+        trunk="vgg",
+        of_model=True,
+    ),
     "modes": Metric("modes of ring, grid and stacked-mnist", "within 3 sigma; digits read", _modes, looks=False),
 }
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -17,8 +19,10 @@ from torch import Tensor
 from organza.config import ConfigError
 from organza.data import Progress
 from organza.evaluation.subjects import Images
+from organza.hub import GAN
 from organza.metrics import frechet_distance, frechet_influence, noise_floor, pair_influences
 from organza.metrics.influence import Influence
+from organza.metrics.lpips import Lpips
 from organza.metrics.networks import Extractor
 from organza.metrics.uncertainty import Floor
 from organza.training import checkpoint
@@ -78,10 +82,14 @@ class Evidence:
 
     seed = 0  # of every draw
 
-    def __init__(self, features: Features, network: Extractor, real: Images, fake: Images, most: int) -> None:
+    def __init__(
+        self, features: Features, network: Extractor, real: Images, fake: Images, most: int,
+        gan: GAN | None = None, measures: Mapping[str, Lpips] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self.made, self.network, self.real, self.fake = features, network, real, fake
         self.most = most  # reals of the metrics that look at pairs, whose cost grows with the square
         self.progress = features.progress
+        self.gan, self.measures = gan, measures  # what made the fakes, and LPIPS by its trunk
 
     @property
     def real_features(self) -> Tensor:

@@ -1,0 +1,74 @@
+"""What LPIPS tells: how different two samples look (`lpips`), and how far a step of the noise moves them (`ppl`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from organza.evaluation.evidence import Evidence
+from organza.latent.sampling import every_class, generate, latents
+from organza.metrics.diversity import random_pairs
+from organza.metrics.lpips import Lpips
+from organza.metrics.networks.extractor import full_precision
+from organza.metrics.networks.resize import rgb
+from organza.metrics.path_length import Draw, for_path_length, path_lengths, without_extremes
+
+PAIRS, LEAST, AT_ONCE = 1000, 64, 32
+
+
+@torch.no_grad()
+def pair_distances(measure: Lpips, images: Tensor, seen: Evidence) -> Tensor:
+    """LPIPS of each random pair of uint8 images [N, C, H, W], float64 [PAIRS]; sides below 64 are enlarged to it."""
+    place, found = measure.to(seen.made.device), []
+    one, two = random_pairs(len(images), PAIRS, seen.seed)
+    with full_precision():
+        for some, others in zip(one.split(AT_ONCE), two.split(AT_ONCE), strict=True):
+            a, b = (_prepared(images[rows], seen.made.device) for rows in (some, others))
+            found.append(place(a, b).double().cpu())
+            seen.progress.step("LPIPS of pairs", min(AT_ONCE * len(found), PAIRS), PAIRS)
+    return torch.cat(found)
+
+
+def _prepared(images: Tensor, device: torch.device) -> Tensor:
+    seen = rgb(images.to(device)) / 127.5 - 1
+    height, width = images.shape[2:]
+    larger = (max(height, LEAST), max(width, LEAST))
+    return seen if larger == (height, width) else F.interpolate(seen, larger, mode="bilinear", antialias=True)
+
+
+@torch.no_grad()
+def lengths_of_paths(measure: Callable[[Tensor, Tensor], Tensor], seen: Evidence) -> dict[str, Tensor]:
+    """`ppl`, in z, and `ppl-w` where the generator has `mapping` (z, labels -> w) and `synthesis` (w -> images).
+
+    float64, one for each sample but the extremes. Way i goes from the noise of seed s + 2i to that of s + 2i + 1.
+    """
+    gan, about, count = seen.gan, seen.fake.origin, len(seen.fake)
+    assert gan is not None
+    generator, device = gan.generator, next(gan.generator.parameters()).device
+    measure = measure.to(device) if isinstance(measure, nn.Module) else measure
+    first, labels = int(about["first_seed"]), every_class(count, len(gan.classes))
+    z = latents(range(first, first + 2 * count), gan.z_dim, about.get("truncation")).view(count, 2, -1)
+
+    def from_z(noise: Tensor, rows: slice) -> Tensor:
+        """Images as they are, on the device of the measure."""
+        made = generate(generator, noise, None if labels is None else labels[rows])
+        return for_path_length(made.to(device))
+
+    def from_w(noise: Tensor, _: slice) -> Tensor:
+        """The same of codes that the mapping has made."""
+        return for_path_length(generator.synthesis(noise.to(device)).float())  # type: ignore[operator]
+
+    ways: dict[str, tuple[Draw, Tensor, Tensor]] = {"ppl": (from_z, z[:, 0], z[:, 1])}
+    if hasattr(generator, "mapping") and hasattr(generator, "synthesis"):
+        chosen = None if labels is None else labels.to(device)
+        starts, ends = (generator.mapping(z[:, end].to(device), chosen) for end in (0, 1))  # type: ignore[operator]
+        ways["ppl-w"] = from_w, starts, ends
+    with full_precision():
+        found = {
+            name: path_lengths(draw, start, end, measure, progress=seen.progress)
+            for name, (draw, start, end) in ways.items()
+        }
+    return {name: without_extremes(lengths) for name, lengths in found.items()}
