@@ -81,6 +81,7 @@ TIED = {
 """Recipes that are not compared, and why."""
 GROUND = {
     "classification": {"conditional": True},
+    "classification-of-reals": {"conditional": True, G: some("classification")},
     "mutual-information": {"codes.categorical": (3,), "codes.continuous": 1},
     "reconstruction": {"discriminator.model": {"name": "fastgan", "width": 8}, "discriminator.init": "own"},
 }

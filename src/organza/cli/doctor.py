@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.console import Console
-from organza.cli.words import told
+from organza.cli.words import must_be_run, told
 
 if TYPE_CHECKING:
     from organza.health import diagnosis, machine
@@ -41,7 +42,7 @@ class Options:
 
 
 def main(argv: list[str]) -> None:
-    """Examine and print. Raises ConfigError for no run or an unknown device, SystemExit(1) for a problem."""
+    """Examine and print. Raises FileNotFoundError for no run, ConfigError, and SystemExit(1) for a problem."""
     options = tyro.cli(Options, args=argv, prog="organza doctor")
     with Console() as console:
         if not options.json:
@@ -58,6 +59,8 @@ def main(argv: list[str]) -> None:
 
 def _findings(options: Options, console: Console) -> Sequence[diagnosis.Finding] | Sequence[machine.Finding]:
     if options.run:
+        must_be_run(Path(options.run).expanduser(), "doctor")  # before torch is imported
+
         from organza.health.diagnosis import diagnose, write_diagnosis
         from organza.report.page import write_report
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tyro.conf import arg
@@ -80,6 +81,22 @@ def numbers(text: str, name: str) -> list[int]:
             raise ConfigError(f"{name} has the range '{part}'; it takes the smaller end first, at most 10 million")
         found += range(first, last + 1)
     return found
+
+
+def must_be_run(path: Path, verb: str) -> None:
+    """Raises FileNotFoundError for what is no run folder, with what to type: the runs there are, or how to make one."""
+    from organza.report.folder import is_run
+
+    if is_run(path):
+        return
+    near = (file.parent for place in (path, path.parent, Path("runs")) for file in sorted(place.glob("*/config.json")))
+    names = sorted(set(map(str, near)))
+    rest = f" (or {', '.join(names[1:6])})" if names[1:] else ""
+    advice = f"organza {verb} {names[0]}{rest}" if names else "organza train dcgan --data mnist --out runs/first"
+    raise FileNotFoundError(
+        f"'{path}' is not a run folder (no config.json, summary.json or log.jsonl); "
+        f"{'type' if names else 'make one with'}: {advice}"
+    )
 
 
 def _must_be_known(name: str, fixed: Collection[str]) -> None:

@@ -35,6 +35,6 @@ def test_a_problem_gives_exit_code_1(organza, monkeypatch):
 def test_words_that_it_does_not_know(organza):
     said = organza("doctor", "runs/x")
     assert (said.code, said.out) == (2, "")
-    assert "no run at 'runs/x'" in said.err
+    assert "'runs/x' is not a run folder" in said.err
     assert "--fix" in organza("doctor", "--fix").err
     assert "it takes auto, cpu" in organza("doctor", "--device", "gpu").err

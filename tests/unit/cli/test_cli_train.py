@@ -26,9 +26,13 @@ def test_a_run_says_what_it_does_and_what_to_do_next(trained):
     plan = lines[: lines.index("results   runs/a/report.html") + 1]
     assert len(plan) <= 12
     assert plan[0].startswith("recipe    dcgan")
-    assert lines[-3].startswith("done      32 images in ")
+    (done,) = [number for number, line in enumerate(lines) if line.startswith("done      32 images in ")]
+    assert lines[done + 1].startswith("score     fd-general-1k ")
+    assert (
+        lines[done + 2] == " " * 10 + "1,000 samples of the EMA against 16 reals, features of Organza's general network"
+    )
     assert lines[-2:] == ["report    runs/a/report.html", "samples   organza sample runs/a -n 64"]
-    assert "0.0/0 kimg" in lines[-4]
+    assert "0.0/0 kimg" in lines[done - 1]
     assert trained.err == ""
 
 
