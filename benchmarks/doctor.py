@@ -69,6 +69,10 @@ FIXTURES: dict[str, Fixture] = {
         "wgan", "ring", 400_000, {f"{D}.weight_clip": None, f"{G}.optimizer.lr": 2e-3, f"{D}.optimizer.lr": 2e-3},
         ("oscillation", "divergence"),
     ),
+    "wild players": Fixture(
+        "dcgan", "mnist", 30_000, {f"{G}.optimizer.lr": 0.1, f"{D}.optimizer.lr": 0.1},
+        ("large learning rate", "strong discriminator", "mode collapse", "saturation"),
+    ),
     "dark data": Fixture("gan", "dark", 30_000, {}, ("data range",)),
     "duplicates": Fixture("gan", "repeated", 30_000, {}, ("duplicates",)),
     "little data": Fixture("gan", "few", 30_000, {}, ("little data", "memorising discriminator")),

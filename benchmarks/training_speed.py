@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from typing import Any
 import torch
 from common import keep_row
 from plain_loop import PlainLoop
+from torch.profiler import profile
 
 import organza
 from organza.api import prepare
@@ -44,6 +46,7 @@ from organza.training.trainer import Trainer
 CPU = torch.device("cpu")
 DIGITS = ("gan", "dcgan", "cgan", "acgan", "infogan", "lsgan", "dragan", "wgan", "wgan-gp", "r3gan")
 WITH_R1 = {"share_fakes": False, "discriminator.penalties": "r1"}
+PRODUCTS = re.compile(r"aten::(.*conv.*|.*mm)$")
 SHORT_RUN = 40  # steps, of the run whose time the plan foretells
 
 
@@ -72,6 +75,26 @@ def rate_of_engine(recipe: str, seconds: float) -> float:
     return rate(trainer.step, config, seconds)
 
 
+def rate_in_bfloat16(recipe: str, seconds: float) -> float:
+    """Images a second of Organza's steps where the user asks for bfloat16."""
+    keep_freed_memory()
+    config, store = recipe_on_data(recipe, {"precision": "bfloat16"})
+    trainer = Trainer(config, store, CPU)
+    trainer.images = config.images
+    return rate(trainer.step, config, seconds)
+
+
+def share_of_products(recipe: str, seconds: float) -> float:
+    """Of the time of the plain loop, which convolutions and matrix products take: no engine can leave them out."""
+    config, store = recipe_on_data(recipe)
+    loop = PlainLoop(config, store)
+    rate(loop.step, config, seconds / 2)
+    with profile() as seen:
+        rate(loop.step, config, seconds / 2)
+    times = {event.key: event.self_cpu_time_total for event in seen.key_averages()}
+    return sum(time for name, time in times.items() if PRODUCTS.search(name)) / sum(times.values())
+
+
 def rate(step: Callable[[], None], config: Config, seconds: float) -> float:
     """Images a second that D sees of real ones, after two steps that build kernels and optimisers."""
     step()
@@ -85,9 +108,11 @@ def rate(step: Callable[[], None], config: Config, seconds: float) -> float:
 
 def memory_of_steps(recipe: str, r1: bool) -> float:
     """Resident bytes that three steps add at their peak, networks and optimisers included (Linux)."""
-    keep_freed_memory()
     config, store = recipe_on_data(recipe, WITH_R1 if r1 else None)
-    torch.nn.functional.conv2d(torch.randn(8, 8, 32, 32), torch.randn(8, 8, 3, 3)).sum()  # threads and libraries
+    small = {f"{role}.model.{name}": 4 for role in ("generator", "discriminator") for name in ("width", "max_width")}
+    known = {**(WITH_R1 if r1 else {}), **small, "batch": 4}
+    Trainer(*recipe_on_data("dcgan", known), CPU).step()  # threads, libraries, what optimisers import
+    keep_freed_memory()
     Path("/proc/self/clear_refs").write_text("5")  # begins the peak anew
     before = status("VmRSS")
     trainer = Trainer(config, store, CPU)
@@ -135,7 +160,8 @@ def short_images(config: Config) -> int:
 MEASURES: dict[str, Callable[..., float]] = {
     function.__name__: function
     for function in (
-        rate_of_loop, rate_of_engine, memory_of_steps, foretold_memory, foretold_seconds, seconds_of_run,
+        rate_of_loop, rate_of_engine, rate_in_bfloat16, share_of_products, memory_of_steps, foretold_memory,
+        foretold_seconds, seconds_of_run,
     )
 }  # fmt: skip
 
@@ -161,10 +187,13 @@ def recipe_row(recipe: str, rounds: int, seconds: float) -> dict[str, Any]:
     pairs = [(apart(rate_of_loop, recipe, seconds), apart(rate_of_engine, recipe, seconds)) for _ in range(rounds)]
     config, store = recipe_on_data(recipe)
     size = "x".join(map(str, store.shape))
-    return row(f"train {recipe}", f"{store.name} {size}", "images/s", pairs, reason(config))
+    products, halved = apart(share_of_products, recipe, seconds), apart(rate_in_bfloat16, recipe, seconds)
+    usual = statistics.median(engine for _, engine in pairs)
+    told = [f"{products:.0%} of the loop are convolutions and products", f"bfloat16 {halved / usual:.2f} times as fast"]
+    return row(f"train {recipe}", f"{store.name} {size}", "images/s", pairs, "; ".join([*told, *reason(config)]))
 
 
-def reason(config: Config) -> str:
+def reason(config: Config) -> list[str]:
     """Why the engine could not do more: what it computes in float32, and what it cannot share."""
     dtype, why = pick_precision(config.precision, CPU)
     told = [] if dtype == torch.bfloat16 else [f"float32 {why}"]
@@ -176,7 +205,7 @@ def reason(config: Config) -> str:
         told.append(
             "relativistic" if relativistic else f"{config.discriminator.turns} turns of D, a pass of G for each"
         )
-    return "; ".join(told)
+    return told
 
 
 def other_rows(rounds: int) -> list[dict[str, Any]]:
@@ -205,7 +234,7 @@ def row(what: str, data: str, unit: str, pairs: Any, why: str = "") -> dict[str,
     ratios = [organza / yardstick for yardstick, organza in pairs]
     yardstick, mine = (round(statistics.median(values), 3) for values in zip(*pairs, strict=True))
     return {
-        "what": what, "data": data, "unit": unit, "yardstick": yardstick, "organza": mine,
+        "what": what, "data": data, "unit": unit, "yardstick": yardstick, "measured": mine,
         "ratio": round(statistics.median(ratios), 2), "ratio_min": round(min(ratios), 2),
         "ratio_max": round(max(ratios), 2), "rounds": len(pairs), "reason": why,
     }  # fmt: skip

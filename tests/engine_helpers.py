@@ -122,6 +122,7 @@ def variants() -> dict:
         "dcgan-techniques": ("dcgan", TECHNIQUES),
         "gan-unrolled": ("gan", {"unroll": 2, "augment.fakes_for_reals": True, "augment.probability": 0.3}),
         "gan-dropout-flip": ("gan", {"data.flip": True, "discriminator.model.dropout": 0.5}),
+        "gan-autopilot": ("gan", {"autopilot": True, "output.log": 8, "discriminator.optimizer.lr": 1e-9}),
         "cgan-rmsprop": ("cgan", {"generator.optimizer.name": "rmsprop", "discriminator.optimizer.name": "sgd"}),
     }
     return plain | more

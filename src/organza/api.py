@@ -107,7 +107,7 @@ def _resumed(
 ) -> tuple[Config, ImageStore]:  # fmt: skip
     """The run's own configuration; what was asked for again must be equal to it, but for how long to train."""
     kept = run.config
-    free = {k: v for k, v in changes.items() if k == "images" or k.startswith("output.")}
+    free = {k: v for k, v in changes.items() if k in ("images", "autopilot") or k.startswith("output.")}
     if recipe is not None and recipe != kept.recipe:
         raise ConfigError(f"{run.path} is a run of '{kept.recipe}', not of '{recipe}'; resume it without a recipe")
     asked = override(kept, dict(changes) | ({"data.source": data} if data is not None else {}))

@@ -17,6 +17,9 @@ from typing import Any, Literal
 Shape = tuple[int, ...]
 """Of one sample: (channels, height, width) of an image, (dimensions,) of a point."""
 
+Changes = Mapping[str, Any]
+"""Fields of a configuration by dotted name, and what they become."""
+
 Size = Literal["laptop", "paper"]
 """Of a recipe: `laptop` trains on a CPU in minutes, `paper` has the published widths and budgets."""
 
@@ -173,6 +176,7 @@ class Config:
     ema: EMA = EMA()
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it
     seed: int = 0  # decides every random number of the run
+    autopilot: bool = False  # change what the signals say is wrong, while the run trains; each change is logged
     output: Output = Output()
 
 
@@ -194,7 +198,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     return coerce(values, Config, "config")
 
 
-def override(config: Config, changes: Mapping[str, Any]) -> Config:
+def override(config: Config, changes: Changes) -> Config:
     """A copy with dotted fields replaced: `{"generator.model.width": 64, "discriminator.penalties": "r1,r2"}`.
 
     Values may be Python objects or the strings of a command line. An item of a tuple is addressed by its name or its

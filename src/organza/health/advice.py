@@ -1,14 +1,26 @@
-"""Commands to type after a diagnosis: the run's own, with a change."""
+"""What to change after a finding: fields of the configuration, and the command that trains anew with them.
+
+Each remedy names the mildest change that is not in use yet, so that a second look gives the next one. `organza doctor`
+prints them as a command, and the autopilot makes them while the run trains.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from organza.config import Config, Schedule, to_dict
+from organza.config import Changes, Config, Penalty, Player, Schedule, to_dict
 from organza.health.evidence import Case
+from organza.losses import LOSSES
 from organza.recipes import RECIPES
+
+FASTER = 10.0  # than the recipe's own learning rate: far off
+ROLES = ("generator", "discriminator")
+NOISE = 0.1
+ADA_TARGET = 0.6  # arXiv:2006.06676, section 3.1
 
 
 def usual_config(case: Case) -> Config | None:
@@ -19,16 +31,152 @@ def usual_config(case: Case) -> Config | None:
 
 def rate_of(config: Config, role: str) -> float:
     """The learning rate of a player, where a schedule begins."""
-    rate: Any = getattr(config, role).optimizer.lr
-    return rate.start if isinstance(rate, Schedule) else float(rate)
+    return first(player(config, role).optimizer.lr)
 
 
-def train_again(case: Case, advice: str) -> str:
-    """The run's own command with a change, into a new folder."""
-    changed = set(advice.split())
-    mine = " ".join(flag for flag in _flags(case) if flag.split()[0] not in changed)
+def first(value: float | Schedule) -> float:
+    """A value, or where its schedule begins."""
+    return value.start if isinstance(value, Schedule) else float(value)
+
+
+def player(config: Config, role: str) -> Player:
+    """`generator` or `discriminator` of a configuration."""
+    return config.generator if role == "generator" else config.discriminator
+
+
+def slower(case: Case, *roles: str, by: float = 10.0) -> Changes:
+    """The recipe's own optimiser for the players that are far off it; if none is, the rates of all over `by`."""
+    usual, config = usual_config(case), case.config
+    changes: dict[str, Any] = {}
+    for role in roles:
+        if usual is None:
+            break
+        mine, own = player(config, role).optimizer, player(usual, role).optimizer
+        if rate_of(config, role) > FASTER * rate_of(usual, role) or mine.name != own.name:
+            names = [field.name for field in dataclasses.fields(own)]
+            differs = [name for name in names if getattr(mine, name) != getattr(own, name)]
+            changes |= {f"{role}.optimizer.{name}": getattr(own, name) for name in differs}
+    rates = {f"{role}.optimizer.lr": scaled(player(config, role).optimizer.lr, 1 / by) for role in roles}
+    return changes or rates
+
+
+def scaled(value: float | Schedule, factor: float) -> float | Schedule:
+    """A value or both ends of its schedule, to three digits."""
+    if isinstance(value, Schedule):
+        return dataclasses.replace(value, start=value.start * factor, end=value.end * factor)
+    return float(f"{value * factor:.3g}")
+
+
+def with_penalty(config: Config, name: str, weight: float) -> Changes:
+    """D's penalties and one more; nothing if it is there already."""
+    penalties = config.discriminator.penalties
+    if name in {penalty.name for penalty in penalties}:
+        return {}
+    return {"discriminator.penalties": (*penalties, Penalty(name=name, weight=weight))}
+
+
+def as_the_recipe(case: Case) -> Changes:
+    """What favours D more than the recipe does: its turns, its rate, a rate of G that is far below its own."""
+    usual, config = usual_config(case), case.config
+    if usual is None:
+        return {}
+    changes: dict[str, Any] = {}
+    if config.discriminator.turns > usual.discriminator.turns:
+        changes["discriminator.turns"] = usual.discriminator.turns
+    if rate_of(config, "discriminator") > 2 * rate_of(usual, "discriminator"):
+        changes["discriminator.optimizer.lr"] = usual.discriminator.optimizer.lr
+    if rate_of(config, "generator") < rate_of(usual, "generator") / FASTER:
+        changes["generator.optimizer.lr"] = usual.generator.optimizer.lr
+    return changes
+
+
+def against_strength(case: Case) -> Changes:
+    """Of D: the recipe's balance, a loss that does not saturate, R1, noise, then a slower D."""
+    config = case.config
+    loss = {"loss": "non-saturating"} if config.loss == "minimax" else {}
+    if mild := {**as_the_recipe(case), **loss}:
+        return mild
+    if penalty := with_penalty(config, "r1", 1.0):
+        return penalty
+    return slower(case, "discriminator", by=4) if config.noise else {"noise": NOISE}
+
+
+def against_weakness(case: Case) -> Changes:
+    """Of D: the recipe's rate, or ten times its own."""
+    usual, rate = usual_config(case), rate_of(case.config, "discriminator")
+    if usual is not None and rate < rate_of(usual, "discriminator") / 2:
+        return {"discriminator.optimizer.lr": usual.discriminator.optimizer.lr}
+    return {"discriminator.optimizer.lr": float(f"{10 * rate:.3g}")}
+
+
+def against_memory(case: Case) -> Changes:
+    """Of D: augmentation as strong as its answers to reals ask for; a critic's say nothing, so that it is constant."""
+    if case.config.augment.policy:
+        return {}
+    changes: dict[str, Any] = {"augment.policy": ("color", "translation", "cutout")}
+    if LOSSES[case.config.loss].border is not None:
+        changes |= {"augment.target": ADA_TARGET, "augment.probability": 0.0, "augment.speed": _quick(case)}
+    return changes
+
+
+def _quick(case: Case) -> int:
+    """Images in which ADA's probability may go from 0 to 1: those of the paper, or a quarter of a small budget."""
+    return max(min(500_000, case.config.images // 4), 1)
+
+
+def against_swings(case: Case) -> Changes:
+    """R1, which makes the game converge near its solution (arXiv:1801.04406), then slower players."""
+    return with_penalty(case.config, "r1", 1.0) or slower(case, *ROLES, by=4)
+
+
+def against_growth(case: Case) -> Changes:
+    """Of a critic's answers: the recipe's bound, else a penalty on its gradients (arXiv:1704.00028), then slower."""
+    usual, clip = usual_config(case), case.config.discriminator.weight_clip
+    if usual is not None and clip is None and usual.discriminator.weight_clip is not None:
+        return {"discriminator.weight_clip": usual.discriminator.weight_clip, **slower(case, *ROLES, by=1)}
+    return with_penalty(case.config, "gradient-norm", 10.0) or slower(case, *ROLES, by=4)
+
+
+def against_collapse(case: Case) -> Changes:
+    """Fewer turns of G, rates near the recipe's, then noise, then R1, then slower players."""
+    usual, config = usual_config(case), case.config
+    changes: dict[str, Any] = {"generator.turns": 1} if config.generator.turns > 1 else {}
+    for role in ROLES:
+        if usual is not None and rate_of(config, role) > 2 * rate_of(usual, role):
+            changes[f"{role}.optimizer.lr"] = player(usual, role).optimizer.lr
+    if changes:
+        return changes
+    if not config.noise:
+        return {"noise": first(usual.noise if usual is not None and usual.noise else NOISE)}
+    return with_penalty(config, "r1", 1.0) or slower(case, *ROLES, by=4)
+
+
+def train_again(case: Case, changes: Changes) -> str:
+    """The run's own command with changes, into a new folder; for none the data are what to look at."""
+    if not changes:
+        return f"organza data check {shlex.quote(case.config.data.source)}"
+    mine = [flag for flag in _flags(case) if flag.split()[0][2:] not in changes]
+    new = [flag for name, value in changes.items() for flag in _words(name, value)]
     start, out = f"organza train {case.config.recipe} --data", shlex.quote(f"{place(case)}-next")
-    return " ".join(filter(None, (start, shlex.quote(case.config.data.source), mine, advice, f"--out {out}")))
+    return " ".join([start, shlex.quote(case.config.data.source), *mine, *new, f"--out {out}"])
+
+
+def _words(name: str, value: Any) -> Iterator[str]:
+    """A field as options of the command line."""
+    if isinstance(value, tuple) and value and isinstance(value[0], Penalty):
+        yield f"--{name} {word(value)}"
+        yield from (f"--{name}.{p.name}.weight {word(p.weight)}" for p in value if p.weight != 1)
+    else:
+        yield f"--{name} {word(value)}"
+
+
+def word(value: Any) -> str:
+    """The value of a field as one types it; of penalties the names."""
+    if isinstance(value, tuple):
+        return ",".join(item.name if isinstance(item, Penalty) else str(item) for item in value) or "none"
+    if isinstance(value, Schedule):
+        return shlex.quote(json.dumps(to_dict(value)))
+    return "none" if value is None else shlex.quote(f"{value:g}" if isinstance(value, float) else str(value))
 
 
 def _flags(case: Case) -> Iterator[str]:

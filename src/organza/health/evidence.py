@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from organza.config import Config, ConfigError
+from organza.config import Config, ConfigError, override
 from organza.data import Progress, open_data
 from organza.data.progress import SILENT
 from organza.data.store import ImageStore
 from organza.hub import GAN, load
 from organza.metrics import density_coverage, mean_pairwise_distance
 from organza.metrics.networks import open_network, pick
-from organza.report.folder import Folder, read_folder
+from organza.report.folder import Folder, mapping, read_folder
 from organza.training.run import Run
 
 SAMPLES, FIRST_SEED = 500, 1_000_000
@@ -43,8 +44,20 @@ class Case:
         return statistics.median(values[-max(len(values) // 4, 1) :]) if values else None
 
     def values(self, key: str) -> list[float]:
-        """All that was logged under a key, in the order of images."""
-        return [value for _, value in self.run.series.get(key, [])]
+        """All that was logged under a key since the autopilot's last change, if it made one, in the order of images."""
+        since = self.actions[-1].get("images", 0) if self.actions else -1
+        return [value for images, value in self.run.series.get(key, []) if images > since]
+
+    @cached_property
+    def actions(self) -> list[Mapping[str, Any]]:
+        """What the autopilot did, as the summary tells."""
+        found = mapping(self.run.summary.get("autopilot")).get("actions")
+        return [mapping(action) for action in found] if isinstance(found, list) else []
+
+    def mended(self, finding: str) -> bool:
+        """Whether the autopilot has acted on a finding, and the run went on."""
+        names = [name for action in self.actions for name in action.get("findings", ())]
+        return finding in names and self.run.status != "failed"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,7 +175,8 @@ def gather(path: str | Path, progress: Progress = SILENT) -> Case:
     """All that there is of a run. Raises ConfigError where there is no run; parts that fail are `missing`."""
     folder = Path(path).expanduser()
     try:
-        run, config = read_folder(folder), Run(folder).config
+        run = read_folder(folder)
+        config = config_in_force(run, Run(folder).config)
     except FileNotFoundError:
         raise ConfigError(f"no run at '{path}'; give the folder of one, such as runs/first") from None
     except (ValueError, KeyError, TypeError) as problem:
@@ -173,6 +187,12 @@ def gather(path: str | Path, progress: Progress = SILENT) -> Case:
         missing.append(f"{store.name} has another shape today than the model; its samples were not looked at")
         gan = None
     return Case(run, config, gan, store, tuple(missing))
+
+
+def config_in_force(run: Folder, own: Config) -> Config:
+    """A run's own configuration with the changes of its autopilot. Raises ConfigError for changes that are none."""
+    changes = mapping(mapping(run.summary.get("autopilot")).get("changes"))
+    return override(own, changes) if own.autopilot else own
 
 
 def _model(folder: Path, missing: list[str]) -> GAN | None:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 FORMAT = 1
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
+MEMORY = {torch.optim.Adam: "exp_avg", torch.optim.RMSprop: "square_avg", torch.optim.SGD: "momentum_buffer"}
+"""What each optimiser certainly remembers of a parameter, if it remembers anything."""
 
 
 class DamagedError(ValueError):
@@ -72,11 +74,16 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 @torch.no_grad()
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Put the tensors back in the memory layout of their parameters, which fused kernels rely on."""
+    """Put the tensors back in the memory layout of their parameters, which fused kernels rely on.
+
+    What another kind of optimiser remembered is left out: this one starts afresh.
+    """
     optimizer.state.clear()
     fused = bool(optimizer.param_groups[0].get("fused"))  # then the count of steps is on the device, too
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for number, entry in state.items():
+        if MEMORY[type(optimizer)] not in entry:
+            continue
         parameter = parameters[int(number)]
         for name, value in entry.items():
             place = parameter.device if fused else value.device

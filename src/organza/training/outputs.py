@@ -15,6 +15,7 @@ import organza
 from organza.config import Config
 from organza.data.store import ImageStore
 from organza.health.diagnosis import early_alarms
+from organza.health.signals import untouched
 from organza.hub.card import model_card
 from organza.hub.gan import GAN, save
 from organza.latent.sampling import every_class, generate, latents
@@ -22,6 +23,7 @@ from organza.latent.traversal import COLUMNS, traversal
 from organza.layers.codes import Coded
 from organza.report.grid import picture, save_png
 from organza.report.page import write_report
+from organza.training.autopilot import Action, Autopilot
 from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError
 from organza.training.distributed import rank
@@ -45,6 +47,7 @@ class Outputs:
         count = POINTS if len(store.shape) == 1 else FIXED
         self.fixed_seeds = range(count)
         self.scoring = Scoring(open_score(config, store) if self.writes else None, summary)
+        self.pilot = Autopilot(run, config, store, summary) if config.autopilot else None
 
     def begin(self, trainer: Trainer) -> None:
         """Before the first step: the grid of real samples, the untrained fakes, and a checkpoint to go back to."""
@@ -90,6 +93,8 @@ class Outputs:
         facts = {"images": trainer.images, "seconds": round(trainer.seconds, 1)}
         facts["scores"] = self.summary.get("scores", {}) if self.summary.get("scored_at") == trainer.images else {}
         self._model(trainer, trainer.average, self.run.path / "model", facts)
+        if self.pilot is not None and self.pilot.healthy_at == trainer.images:
+            self.run.mark_healthy(trainer.images)
         self.close("running", trainer)
 
     def alarms(self) -> list[str]:
@@ -103,6 +108,27 @@ class Outputs:
         for note in notes:
             self.note(note)
         return notes
+
+    def steer(self, trainer: Trainer, images: int, thorough: bool) -> tuple[str, bool]:
+        """Let the autopilot look at the run, `thorough` with samples: (its note, whether to stop); all must ask."""
+        if self.pilot is None:
+            return "", False
+        gan = (lambda: self._gan(trainer, trainer.average, {})) if thorough else None
+        with untouched(trainer.average, device=trainer.device):
+            action = self.pilot.choose(trainer, images, gan) if self.writes else None
+        return self._steered(self.pilot, trainer, action)
+
+    def recover(self, trainer: Trainer) -> str:
+        """After a rollback: what the autopilot changes, so that it does not happen again; all must ask."""
+        if self.pilot is None:
+            return ""
+        return self._steered(self.pilot, trainer, self.pilot.gentler(trainer) if self.writes else None)[0]
+
+    def _steered(self, pilot: Autopilot, trainer: Trainer, action: Action | None) -> tuple[str, bool]:
+        told = pilot.take(trainer, action)
+        if told[0]:
+            self.note(told[0])
+        return told
 
     def end(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
         """After the last step: the last grids, score and checkpoint; what was logged of the score."""
@@ -171,10 +197,13 @@ class Outputs:
             replace_folder(folder, lambda path: self._model(trainer, generator, path, facts))
 
     def _model(self, trainer: Trainer, generator: torch.nn.Module, folder: Path, facts: dict[str, Any]) -> None:
-        config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()
         about = facts | {"data": self.summary["data"]}
-        here = {"recipe": config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
+        here = {"recipe": trainer.config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
         card = model_card(self.summary | about | here, draft=True)
-        model = config.generator.model
-        gan = GAN(generator, model, self.store.shape, classes, config.recipe, about, codes=config.codes)
-        save(gan, folder, card)
+        save(self._gan(trainer, generator, about), folder, card)
+
+    def _gan(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> GAN:
+        config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()
+        return GAN(
+            generator, config.generator.model, self.store.shape, classes, config.recipe, about, codes=config.codes
+        )

@@ -61,7 +61,7 @@ class Run:
 
     def must_equal(self, asked: Config) -> None:
         """Raise ConfigError with the difference when a resumed run is asked for another configuration."""
-        free = {"images", "output"}  # how long, and how often to write, may change between two sessions
+        free = {"images", "output", "autopilot"}  # how long, how often to write, and who steers, may change
         changes = [line for line in difference(self.config, asked) if re.split(r"[.:]", line)[0] not in free]
         if changes:
             shown = "\n  ".join(changes)
@@ -98,6 +98,14 @@ class Run:
     def mark_best(self, images: int) -> None:
         """Give the checkpoint at `images` the second name `best`."""
         _link(self._checkpoint(images), self.path / "checkpoints" / "best.safetensors")
+
+    def mark_healthy(self, images: int) -> None:
+        """Give the checkpoint at `images` the second name `healthy`, to which the autopilot goes back."""
+        _link(self._checkpoint(images), self.path / "checkpoints" / "healthy.safetensors")
+
+    def healthy_state(self) -> dict[str, Any]:
+        """The checkpoint `healthy`. Raises DamagedError when it is not whole."""
+        return checkpoint.load(self.path / "checkpoints" / "healthy.safetensors")
 
     def _checkpoint(self, images: int) -> Path:
         return self.path / "checkpoints" / f"{images:09d}.safetensors"

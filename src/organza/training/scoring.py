@@ -32,7 +32,7 @@ FOLDER = "best"
 FIRST_SEED = 1_000_000  # that of evaluations: none that a user looks at by default
 AT_ONCE = 256  # samples, at most
 PROBED = 128  # samples whose time tells that of all
-KEPT = ("scores", "scored_at", "best", "best_at", "best_model")  # of the summary, in every checkpoint
+KEPT = ("scores", "scored_at", "best", "best_at", "best_model", "autopilot")  # of the summary, in every checkpoint
 
 
 def interval(config: Config) -> int:

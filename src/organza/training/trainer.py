@@ -6,6 +6,7 @@ written to the run folder in `outputs.py`.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from organza.config import Config, ConfigError
+from organza.config import Changes, Config, ConfigError, override, to_dict
 from organza.data.store import ImageStore
 from organza.games.latent import Batch, Moment, Stats
 from organza.games.unroll import looked_ahead
 from organza.health.signals import Signals
 from organza.reporter import Reporter
 from organza.training import ema
-from organza.training.assemble import build_game, due_penalties
+from organza.training.assemble import build_game, due_penalties, resolve
 from organza.training.batches import Batches
 from organza.training.checkpoint import optimizer_state, restore_module, restore_optimizer
 from organza.training.distributed import any_process, mean, of_all_processes, rank, synchronised, world
@@ -49,7 +50,16 @@ class Trainer:
     """The players, their data, the average of the generator, and the counters that decide what is due."""
 
     def __init__(self, config: Config, store: ImageStore, device: torch.device) -> None:
-        self.config, self.store, self.device = config, store, device
+        self.own, self.store, self.device = config, store, device
+        self.images = self.steps = self.rollbacks = 0
+        self.seconds = self.rate = 0.0
+        self._build({})
+
+    def _build(self, changes: Changes) -> None:
+        """All parts as the run's own configuration says, with the changes of the autopilot."""
+        self.changes = dict(changes)
+        self.config = config = resolve(override(self.own, changes)) if changes else self.own
+        store, device = self.store, self.device
         torch.manual_seed(config.seed)
         self.game = game = build_game(config, store, device)
         synchronised(game.generator, device)
@@ -67,8 +77,6 @@ class Trainer:
         )  # fmt: skip
         self.recent, self.replay = Recent(config, device), Replay(config, store.shape, device)
         self.guard = Guard({"generator": game.generator, "discriminator": game.discriminator})
-        self.images = self.steps = self.rollbacks = 0
-        self.seconds = self.rate = 0.0
         self.window: dict[str, list[Tensor]] = {}
         torch.manual_seed(config.seed + rank())  # dropout: its own in every process
 
@@ -93,6 +101,11 @@ class Trainer:
                 continue
             if tick:
                 self._tick(outputs, reporter, signals)
+            if tick and not status:
+                note, stop = outputs.steer(self, limits.images, thorough=keep)
+                status = "finished" if stop else None
+                if note:
+                    reporter.note(note)
             if self._crossed(before, every.samples):
                 outputs.grids(self)
             if score and (found := outputs.scores(self)):
@@ -231,8 +244,30 @@ class Trainer:
         outputs.went_back(self)
         note = f"{where}: back to the checkpoint at {self.images} images ({rollbacks} of {ROLLBACKS})"
         outputs.note(note)
-        reporter.note(note)
+        for told in filter(None, (note, outputs.recover(self))):
+            reporter.note(told)
         return True
+
+    # Another configuration
+
+    def adopt(self, changes: Changes) -> None:
+        """Go on from here with these changes to the run's own configuration. Raises ConfigError if they cannot be."""
+        resolve(override(self.own, changes))  # before anything is lost
+        state = self.state()
+        adapted = self.config.augment
+        self._build(changes)
+        if self.config.augment != adapted:
+            state["recent"] |= {"adaptive": self.recent.adaptive}  # begins where the new setting says
+        self._restore(state)
+
+    def take_networks(self, state: dict[str, Any]) -> None:
+        """Weights, average and optimisers of an earlier `state`; the images seen, and all else, stay as they are."""
+        for name, player in self.players.items():
+            restore_module(player.network, state["networks"][name])
+            restore_optimizer(player.optimizer, state["optimizers"][name])
+        restore_module(self.average, state["average"])
+        self.guard.clear()
+        self.window.clear()
 
     # Exact resume
 
@@ -244,6 +279,7 @@ class Trainer:
         return _copied({
             "counters": {"images": self.images, "steps": self.steps, "seconds": self.seconds,
                          "rollbacks": self.rollbacks, "rate": self.rate, "device": self.device.type},
+            "changes": json.dumps(to_dict(self.changes)),
             "turns": {name: player.turns_taken for name, player in self.players.items()},
             "networks": {name: player.network.state_dict() for name, player in self.players.items()},
             "average": self.average.state_dict(),
@@ -262,19 +298,21 @@ class Trainer:
         if (device := state["counters"]["device"]) != self.device.type:
             raise ConfigError(f"this run was trained on {device}, whose random numbers {self.device.type} does not "
                               f"have; resume it with --device {device}")  # fmt: skip
+        changes = json.loads(state.get("changes", "{}")) if self.own.autopilot else {}
+        if changes != to_dict(self.changes):
+            self._build(changes)
+        self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.take_networks(state)
         for name, player in self.players.items():
-            restore_module(player.network, state["networks"][name])
-            restore_optimizer(player.optimizer, state["optimizers"][name])
             player.turns_taken = state["turns"][name]
-        restore_module(self.average, state["average"])
         self.batches.restore(state["batches"])
         self.recent.restore(state["recent"])
         self.replay.restore(state["replay"])
         counters = state["counters"]
         self.images, self.steps, self.rollbacks = counters["images"], counters["steps"], counters["rollbacks"]
         self.seconds, self.rate = counters["seconds"], counters["rate"]
-        self.guard.clear()
-        self.window.clear()
         for kind, rows in state["random"].items():
             if len(rows) == world():  # with another number of processes dropout starts anew
                 row = rows[rank()].cpu().clone()  # torch misreads a view

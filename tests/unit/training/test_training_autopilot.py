@@ -1,0 +1,258 @@
+"""The autopilot: what it changes while a run trains, that nothing else moves, and that all of it can be taken back."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from engine_helpers import (
+    CPU,
+    as_processes,
+    assert_equal_trees,
+    log_of,
+    newest,
+    shrunk,
+    small_config,
+    small_store,
+    small_trainer,
+    write_data,
+)
+
+import organza
+from organza.config import ConfigError, Schedule, to_dict
+from organza.health.diagnosis import diagnose
+from organza.reporter import Silent
+from organza.training.autopilot import LAST, PLATEAU, Autopilot
+from organza.training.run import Run
+from organza.training.schedule import value_at
+from organza.training.trainer import Trainer
+
+WEAK = {"autopilot": True, "output.log": 8, "discriminator.optimizer.lr": 1e-9}
+CHANGES = {
+    "discriminator.turns": 2, "share_fakes": False, "noise": 0.1, "loss": "hinge",
+    "generator.optimizer.lr": {"start": 1e-3, "end": 0.0, "images": 100, "shape": "linear"},
+    "discriminator.penalties": [{"name": "r1", "weight": 1.0, "every": 1}],
+    "augment.policy": ["brightness"], "augment.target": 0.6, "augment.probability": 0.0,
+}  # fmt: skip
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def trained(folder, changes, recipe="gan", images=200, **more):
+    """A run on small data: (run, what was told)."""
+    folder.mkdir(exist_ok=True)
+    reporter = Notes()
+    run = organza.train(
+        recipe, data=write_data(folder), out=folder / "run", images=images, device="cpu", reporter=reporter,
+        changes=shrunk(recipe) | changes, **more,
+    )  # fmt: skip
+    return run, reporter.notes
+
+
+def moved(trainer, steps=3):
+    for _ in range(steps):
+        trainer.step()
+    return trainer.state()
+
+
+def test_adopting_nothing_changes_nothing():
+    trainer, other = small_trainer("dcgan"), small_trainer("dcgan")
+    moved(trainer), moved(other)
+    trainer.adopt({})
+    assert_equal_trees(trainer.state(), other.state())
+    assert_equal_trees(moved(trainer), moved(other))
+
+
+def test_a_change_is_in_force_and_can_be_taken_back():
+    trainer, plain = small_trainer("dcgan", {"autopilot": True}), small_trainer("dcgan")
+    own = trainer.config
+    state = moved(trainer)
+    trainer.adopt(CHANGES)
+    assert trainer.config.loss == "hinge"
+    assert trainer.config.generator.optimizer.lr == Schedule(start=1e-3, end=0.0, images=100, shape="linear")
+    assert_equal_trees(trainer.state()["networks"], state["networks"])
+    assert_equal_trees(trainer.state()["optimizers"], state["optimizers"])
+    assert float(trainer.recent.adaptive) == 0  # begins where the change says, not at the 1 of before
+    images = trainer.images
+    moved(trainer, 1)
+    assert trainer.images == images + 2 * trainer.config.batch
+    trainer.adopt({})
+    assert trainer.config == own
+    moved(plain, 4)
+    with pytest.raises(AssertionError):
+        assert_equal_trees(trainer.state()["networks"], plain.state()["networks"])
+
+
+def test_a_change_that_cannot_be_leaves_everything():
+    trainer = small_trainer("dcgan")
+    state, config = moved(trainer), trainer.config
+    with pytest.raises(ConfigError):
+        trainer.adopt({"loss": "nonsense"})
+    assert trainer.config == config
+    assert_equal_trees(trainer.state(), state)
+
+
+def test_another_optimiser_starts_afresh():
+    trainer = small_trainer("dcgan")
+    moved(trainer)
+    trainer.adopt({"generator.optimizer.name": "rmsprop"})
+    assert not trainer.players["generator"].optimizer.state
+    assert trainer.players["discriminator"].optimizer.state
+    before = trainer.state()["networks"]["generator"]
+    after = moved(trainer)["networks"]["generator"]
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_state_brings_its_changes_along():
+    first = small_trainer("dcgan", {"autopilot": True})
+    first.adopt(CHANGES)
+    state = moved(first)
+    second = small_trainer("dcgan", {"autopilot": True})
+    second.restore(state)
+    assert second.config == first.config
+    assert_equal_trees(moved(second), moved(first))
+    own = small_trainer("dcgan", {"autopilot": False})
+    own.restore(state)
+    assert own.config.loss != "hinge"
+    assert own.images == state["counters"]["images"]
+
+
+def test_only_the_networks_go_back():
+    trainer = small_trainer("dcgan")
+    early = moved(trainer)
+    late = moved(trainer, 5)
+    trainer.take_networks(early)
+    now = trainer.state()
+    for part in ("networks", "average", "optimizers"):
+        assert_equal_trees(now[part], early[part])
+    for part in ("counters", "batches"):
+        assert_equal_trees(now[part], late[part])
+
+
+def test_a_weak_discriminator_is_woken(tmp_path):
+    run, notes = trained(tmp_path, WEAK)
+    actions = run.summary["autopilot"]["actions"]
+    (first,) = [action for action in actions if "weak discriminator" in action["findings"]]
+    assert first["images"] == 96  # the twelfth line
+    assert any(line.startswith("discriminator.optimizer.lr: 1e-09 -> 0.0002") for line in first["changed"])
+    rates = {line["images"]: line["lr/discriminator"] for line in log_of(run.path) if "lr/discriminator" in line}
+    assert rates[96] == 1e-9
+    assert rates[104] == pytest.approx(2e-4)
+    assert run.config.discriminator.optimizer.lr == 1e-9  # what the user asked for stays on record
+    assert any(note.startswith("autopilot at 96 images: ") and "weak discriminator" in note for note in notes)
+    assert "weak discriminator" not in {finding.name for finding in diagnose(run.path)}
+    asleep, told = trained(tmp_path / "without", WEAK | {"autopilot": False})
+    assert "autopilot" not in asleep.summary
+    assert "weak discriminator" in {finding.name for finding in diagnose(asleep.path)}
+    assert not any("autopilot" in note for note in told)
+
+
+def test_resume_without_it_undoes_everything(tmp_path):
+    run, _ = trained(tmp_path, WEAK, images=120)
+    assert json.loads(newest(run.path)["changes"])
+    with pytest.raises(ConfigError, match="another configuration"):
+        organza.train(out=run.path, resume=True, images=160, changes={"batch": 16})
+    organza.train(out=run.path, resume=True, images=160, device="cpu", changes={"autopilot": False})
+    rates = [line["lr/discriminator"] for line in log_of(run.path) if line["images"] > 120]
+    assert rates == [1e-9] * 5
+    assert newest(run.path)["changes"] == "{}"
+
+
+def test_a_rollback_is_answered_with_slower_players(tmp_path):
+    fast = {"autopilot": True, "generator.optimizer.lr": 1e38, "generator.optimizer.name": "sgd", "output.log": 8}
+    run, notes = trained(tmp_path, fast)
+    (action,) = [a for a in run.summary["autopilot"]["actions"] if a["findings"] == ["divergence"]]
+    assert "generator.optimizer.name: sgd -> adam" in action["changed"]
+    assert run.summary["status"] == "finished"
+    assert sum("is not finite" in note for note in notes) == 1
+    (divergence,) = [finding for finding in diagnose(run.path) if finding.name == "divergence"]
+    assert divergence.status == "note"
+
+
+def pilot_of(folder, scores, best_at):
+    """An autopilot of a run whose log has these scores, one for each 8 images."""
+    run = Run.create(folder / "run", small_config("gan", WEAK | {"discriminator.optimizer.lr": 2e-4}))
+    for number, score in enumerate(scores, 1):
+        healthy = {"loss/generator": 1.0, "update/discriminator": 1e-3, "update/generator": 1e-3}
+        run.log({"images": 8 * number, **healthy, "score/fd-general-1k": score})
+    about = {"score": "fd-general-1k", "images": best_at}
+    return Autopilot(run, run.config, small_store(), {"best_model": about, "data": {"shape": [1, 16, 16]}})
+
+
+def test_a_plateau_ends_the_run(tmp_path):
+    trainer = Trainer(small_config("gan"), small_store(), CPU)
+    flat = [20.0, 10.0, *[11.0] * (PLATEAU + 2)]
+    action = pilot_of(tmp_path, flat, best_at=16).choose(trainer, 10_000, None)
+    assert action is not None
+    assert action.stop
+    assert "12 scores since are no better" in action.told
+    note, stop = pilot_of(tmp_path / "b", flat, best_at=16).take(trainer, action)
+    assert stop
+    assert "stops here" in note
+    rising = [float(40 - number) for number in range(PLATEAU + 4)]
+    assert pilot_of(tmp_path / "c", rising, best_at=8 * len(rising)).choose(trainer, 10_000, None) is None
+    few = flat[: PLATEAU - 1] + [None] * 5
+    assert pilot_of(tmp_path / "d", [s for s in few if s], best_at=16).choose(trainer, 10_000, None) is None
+
+
+def test_noise_fades_when_all_is_well(tmp_path, monkeypatch):
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    trainer = small_trainer("gan", {"autopilot": True})
+    trainer.adopt({"noise": 0.1, "generator.turns": 2, "share_fakes": False})
+    assert pilot.choose(trainer, 10_000, None) is None  # the log alone is not enough to say so
+    monkeypatch.setattr("organza.training.autopilot.alarms", lambda case: [])  # nor are 37 random images healthy
+    action = pilot.choose(trainer, 10_000, object)
+    assert action is not None
+    assert pilot.healthy_at == trainer.images
+    pilot.take(trainer, action)
+    fading = trainer.config.noise
+    assert isinstance(fading, Schedule)
+    assert value_at(fading, trainer.images) == pytest.approx(0.1, rel=0.01)
+    assert value_at(fading, 10_000) == 0
+    assert trainer.config.generator.turns == 2
+    assert pilot.choose(trainer, 10_000, object) is None  # once is enough
+
+
+def test_nothing_is_changed_near_the_end(tmp_path):
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    pilot.run.log({"images": 112, "loss/generator": 1.0, "logits/real": 1e9})
+    for number in range(6):
+        pilot.run.log({"images": 120 + 8 * number, "loss/generator": 1.0, "logits/real": 1e9})
+    trainer = small_trainer("gan", {"autopilot": True})
+    trainer.images = 160
+    assert pilot.choose(trainer, int(160 / LAST) - 1, None) is None
+    action = pilot.choose(trainer, 1_000, None)
+    assert action is not None
+    assert action.findings == ("divergence",)
+    assert action.back_to == 0
+    assert "gradient-norm" in {penalty["name"] for penalty in to_dict(action)["changes"]["discriminator.penalties"]}
+
+
+def steered(rank_number, folder):
+    reporter = Notes()
+    organza.train(
+        "gan", data=f"{folder}/small.npz", out=f"{folder}/two", images=200, device="cpu", reporter=reporter,
+        changes=shrunk("gan") | WEAK,
+    )  # fmt: skip
+    assert len([note for note in reporter.notes if note.startswith("autopilot")]) >= 1, reporter.notes
+
+
+def test_every_process_makes_the_change(tmp_path):
+    write_data(tmp_path)
+    assert as_processes(steered, str(tmp_path)) == [0, 0]
+    actions = Run(tmp_path / "two").summary["autopilot"]["actions"]
+    assert any("weak discriminator" in action["findings"] for action in actions)
+
+
+def test_a_healthy_run_is_left_alone(tmp_path):
+    calm = {"autopilot": True, "output.log": 8}
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    trainer = small_trainer("gan", calm)
+    assert pilot.choose(trainer, 10_000, None) is None
+    assert replace(trainer.config, autopilot=False) == replace(small_config("gan", calm), autopilot=False)
