@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
     with Console() as console:
         console.wait("loading torch")
         table, lines = work(options, console)
-    if table:
+    if table and not console.console.quiet:
         print(table)
     console.lines(lines)
 

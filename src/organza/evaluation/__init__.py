@@ -10,7 +10,7 @@ left of it; the mathematics is that of `organza.metrics`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from organza.hub import GAN
 from organza.metrics import Comparison, compare
 from organza.metrics.lpips import Lpips, Trunk, open_lpips
 from organza.metrics.networks import Extractor, open_network, pick
+from organza.training.distributed import process_group, rank
 from organza.training.environment import environment
 from organza.training.precision import pick_device
 
@@ -60,46 +61,43 @@ def evaluate(
     for metrics that look at pairs, which take as many as samples, at least 10 000.
     `weights` is the file of a network that Organza does not ship (of LPIPS, its trunk), `download` fetches it when it
     is not found. With `out` the receipt is written there, and an evaluation that was interrupted goes on where it
-    was; in a run, as `evaluation.json`, its report and its card tell the scores too.
+    was; in a run, as `evaluation.json`, its report and its card tell the scores too. Under `torchrun` the processes
+    share sampling and features, each returns the receipt, and process 0 alone writes.
     Raises ConfigError for unknown names, too few samples (with the smallest N), sides that do not compare and missing
     or wrong weights; FileNotFoundError as `organza.load` and `organza.open_dataset` do.
     """
-    began, place = time.perf_counter(), pick_device(device)
-    opened = open_subject(fake, str(place), progress)
-    source = trained_on(fake, split, progress) if real is None else real
-    kept = _at_most(open_real(source, opened, split, progress), real_samples)
-    asked = [parse(name, network) for name in _names(metrics, opened)]
-    _must_have_a_model(asked, opened)
-    foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
-    measures = _measures(asked, None if foreign else weights, download, progress)
-    of_networks = weights if foreign or not measures else None
-    through = _networks(asked, kept, _count(opened, samples), of_networks, download, progress)
-    made = draw(opened, samples, seed, truncation, progress)
-    features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
-    most = real_samples or max(USUAL, samples)
-    gan = opened if isinstance(opened, GAN) else None
-    known = {
-        name: Evidence(features, extractor, kept, made, most, gan, measures) for name, extractor in through.items()
-    }  # fmt: skip
-    scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
-    notes = _warnings(kept, made, scores, known)
-    networks = {
-        e.network.name: {"resizer": e.network.resizer, "sha256": e.network.sha256}
-        for e in known.values() if e.network.name != PIXELS
-    }  # fmt: skip
-    networks |= {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
-    seconds = round(time.perf_counter() - began, 1)
-    receipt = Receipt(
-        tuple(scores), made.origin, kept.origin, networks, environment(place), seconds, tuple(notes)
-    )  # fmt: skip
-    if out is not None:
-        receipt.save(out)
-        features.forget()
-        if _is_run_of(out, fake):
-            notes += publish(Path(out).parent, receipt)
-    for note in notes:
-        progress.note(note)
-    return receipt
+    began = time.perf_counter()
+    with process_group(pick_device(device)) as place:
+        progress = progress if rank() == 0 else SILENT
+        opened = open_subject(fake, str(place), progress)
+        source = trained_on(fake, split, progress) if real is None else real
+        kept = _at_most(open_real(source, opened, split, progress), real_samples)
+        asked = [parse(name, network) for name in _names(metrics, opened)]
+        _must_have_a_model(asked, opened)
+        foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
+        measures = _measures(asked, None if foreign else weights, download, progress)
+        of_networks = weights if foreign or not measures else None
+        through = _networks(asked, kept, _count(opened, samples), of_networks, download, progress)
+        made = draw(opened, samples, seed, truncation, progress)
+        features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
+        most = real_samples or max(USUAL, samples)
+        gan = opened if isinstance(opened, GAN) else None
+        known = {
+            name: Evidence(features, extractor, kept, made, most, gan, measures) for name, extractor in through.items()
+        }  # fmt: skip
+        scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
+        notes = _warnings(kept, made, scores, known)
+        networks = _seen_through(known) | {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
+        seconds, about = round(time.perf_counter() - began, 1), environment(place)
+        receipt = Receipt(tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes))
+        if out is not None and rank() == 0:
+            receipt.save(out)
+            features.forget()
+            if _is_run_of(out, fake):
+                notes += publish(Path(out).parent, receipt)
+        for note in notes:
+            progress.note(note)
+        return receipt
 
 
 def is_better(
@@ -134,6 +132,12 @@ def is_better(
         seen = Evidence(features, extractor, kept, made, max(USUAL, samples))
         found.append(seen.frechet if name == "fd" else seen.pairs["kernel_distance" if name == "kd" else name])
     return compare(found[0], found[1], seed=seed)
+
+
+def _seen_through(known: Mapping[str, Evidence]) -> dict[str, dict[str, str]]:
+    """The networks of the receipt."""
+    networks = [evidence.network for evidence in known.values() if evidence.network.name != PIXELS]
+    return {network.name: {"resizer": network.resizer, "sha256": network.sha256} for network in networks}
 
 
 def _is_run_of(out: str | Path, fake: Subject) -> bool:

@@ -26,13 +26,14 @@ from organza.metrics.lpips import Lpips
 from organza.metrics.networks import Extractor
 from organza.metrics.uncertainty import Floor
 from organza.training import checkpoint
+from organza.training.distributed import dealt
 
 SPLITS = 3
 BLOCK = 2048  # images whose features are lost at most when the machine stops
 
 
 class Features:
-    """Makes features and logits of images, once."""
+    """Makes features and logits of images, once; several processes share the work, and each has all of it then."""
 
     def __init__(self, device: torch.device, batch: int, keep: Path | None, progress: Progress) -> None:
         self.device, self.batch, self.keep, self.progress = device, batch, keep, progress
@@ -44,7 +45,9 @@ class Features:
         if key not in self.known:
             if len(side) and side.samples.dim() != 4:
                 raise ConfigError("features are those of images; points take --metrics modes")
-            blocks = [self._block(network, key, side.samples, start) for start in range(0, len(side), BLOCK)]
+            blocks = dealt(
+                -(-len(side) // BLOCK), lambda number: self._block(network, key, side.samples, number * BLOCK)
+            )
             logits = [block[1] for block in blocks if block[1] is not None]
             self.known[key] = torch.cat([block[0] for block in blocks]), torch.cat(logits) if logits else None
         return self.known[key]

@@ -16,6 +16,7 @@ from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
 from organza.data.store import fingerprint
 from organza.hub import GAN, load
+from organza.training.distributed import dealt
 from organza.training.run import Run
 
 Subject = GAN | ImageStore | Tensor | np.ndarray | str | Path
@@ -102,20 +103,26 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
 
 
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
-    """`count` samples of a GAN from seed `seed` on, its classes in turn; of images at most so many."""
+    """`count` samples of a GAN from seed `seed` on, its classes in turn; of images at most so many.
+
+    Several processes share the work, and each has all samples then.
+    """
     if isinstance(opened, Images):
         return first(opened, count)
-    labels, parts = opened.label_numbers(None, count), []
-    for start in range(0, count, AT_ONCE):
-        stop = min(start + AT_ONCE, count)
+    labels = opened.label_numbers(None, count)
+
+    def part(number: int) -> Tensor:
+        start, stop = number * AT_ONCE, min((number + 1) * AT_ONCE, count)
         chosen = None if labels is None else labels[start:stop]
-        parts.append(opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation))
+        made = opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation)
         progress.step("sampling", stop, count)
+        return made
+
     origin = {
         "kind": "gan", "name": opened.recipe, "samples": count, "fingerprint": opened.sha256 or "in memory",
         "first_seed": seed, "truncation": truncation, "images_seen": opened.training.get("images"),
     }  # fmt: skip
-    return Images(torch.cat(parts), labels, opened.classes, origin)
+    return Images(torch.cat(dealt(-(-count // AT_ONCE), part)), labels, opened.classes, origin)
 
 
 def first(side: Images, count: int) -> Images:

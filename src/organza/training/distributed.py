@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
+T = TypeVar("T")
 _alone = False
 
 
@@ -107,6 +108,18 @@ def mean(value: Tensor) -> Tensor:
 def mean_of_all(value: Tensor) -> Tensor:
     """The average over all processes, through which gradients flow."""
     return all_reduce(value) / world() if world() > 1 else value
+
+
+def dealt(count: int, compute: Callable[[int], T]) -> list[T]:
+    """`compute(i)` for every i below `count`, dealt out to the processes; the whole list in each of them."""
+    found: list[T] = []
+    for start in range(0, count, world()):
+        own = start + rank()
+        told = [compute(own) if own < count else None] * world()
+        if world() > 1:
+            dist.all_gather_object(told, told[0])
+        found += told[: count - start]  # type: ignore[arg-type]
+    return found
 
 
 def of_all_processes(state: Tensor) -> Tensor:
