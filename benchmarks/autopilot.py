@@ -86,8 +86,9 @@ def table() -> str:
         counts = [f"{healthy[flag]} of {len(side)}" for flag, side in sides.items()]
         actions = ", ".join(row["actions"] for row in sides["True"])
         lines.append([name, *counts, actions, *(_scores(side) for side in sides.values())])
-    told = [f"{flag}: {done} of {of} broken runs end healthy" for flag, (done, of) in totals.items()]
-    return f"{markdown(lines)}\n\n" + "\n".join(f"autopilot {line}" for line in told)
+    (alone, of_alone), (steered, of_steered) = totals.values()
+    lines.append(["**all broken runs**", f"{alone} of {of_alone}", f"{steered} of {of_steered}", "", "", ""])
+    return markdown(lines)
 
 
 def _scores(rows: list[dict[str, str]]) -> str:

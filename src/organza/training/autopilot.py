@@ -103,7 +103,7 @@ class Autopilot:
         if told["back_to"] is not None:
             trainer.take_networks(self.run.healthy_state())
         pairs = [(name, *(reduce(getattr, name.split("."), c) for c in (before, trainer.config))) for name in names]
-        changed = [f"{name}: {advice.word(old)} -> {advice.word(new)}" for name, old, new in pairs if old != new]
+        changed = [f"{name}: {_told(old)} -> {_told(new)}" for name, old, new in pairs if old != new]
         mine = self.summary.get(NAME, {})
         self.summary[NAME] = mine | {
             "changes": told["changes"],
@@ -151,3 +151,10 @@ class Autopilot:
     def _case(self, trainer: Trainer) -> Case:
         run = replace(read_folder(self.run.path), summary=self.summary)
         return Case(run, trainer.config, None, self.store)
+
+
+def _told(value: Any) -> str:
+    """The value of a field, in words."""
+    if isinstance(value, Schedule):
+        return f"{value.start:g} to {value.end:g} at {value.images} images"
+    return advice.word(value)
