@@ -18,9 +18,9 @@ def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
         raise ValueError(f"steps is {steps}; it takes 2 or more")
     ways = torch.linspace(0, 1, steps, dtype=torch.float64)[:, None]
     a, b = start.double(), end.double()
-    cosine = (a @ b / (a.norm() * b.norm()).clamp(min=1e-12)).clamp(-1, 1)
-    angle = cosine.arccos()
-    if float(angle.sin()) < 1e-6:  # the same direction, or opposite ones, between which no arc is the shortest
+    size = float(a.norm() * b.norm())
+    angle = (a @ b / max(size, 1e-12)).clamp(-1, 1).arccos()
+    if size == 0 or float(angle.sin()) < 1e-6:  # one direction, or opposite ones, between which no arc is the shortest
         return torch.lerp(a, b, ways).to(start.dtype)
     lengths = torch.lerp(a.norm(), b.norm(), ways)
     arc = ((1 - ways) * angle).sin() * a / a.norm() + (ways * angle).sin() * b / b.norm()

@@ -97,7 +97,9 @@ def realism(*, real: Features, fake: Features, k: int = 3, kept: float = 0.5, pr
     must_be_from("k", k, 1)
     if not 0 < kept <= 1:
         raise ConfigError(f"kept is {kept}; it takes a share above 0, at most 1")
-    one, two = seen_from_their_centre(*as_pair(real, fake, k + 1))
+    reals, fakes = as_pair(real, fake)
+    must_be_from("the number of real samples", len(reals), k + 1)
+    one, two = seen_from_their_centre(reals, fakes)
     within = NearestWithin(one, k)
     scan(one, one, [within], "neighbours within real", progress)
     radii = within.radii(k).clamp(min=0)

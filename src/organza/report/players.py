@@ -127,9 +127,9 @@ def manifold(case: Case) -> Drawn:
     )
     cut = "" if case.gan.z_dim == 2 else f", a plane through noise of {case.gan.z_dim} numbers"
     return Drawn(
-        "Left: samples (blue) over the reals (grey). Right: a grid over the noise as G bends it to samples; each cell "
-        "gets equally many samples, so dark cells are dense. Modes hang together by stretched, pale cells; where G "
-        "folds, cells lie on each other.",
+        "Samples are blue, reals are grey. The manifold is a grid over the noise as G bends it to samples: each cell "
+        "gets equally many, so small, dark cells are dense. Modes hang together by stretched, pale cells, which hold "
+        "the samples between them; where G folds, cells lie on each other.",
         f"{looked_at(case)}; {LINES} by {LINES} cells of equal probability{cut}{_class_told(case)}",
         parts,
     )
@@ -153,9 +153,9 @@ def heat(case: Case) -> Drawn:
         Part(_arrows(case, moved, real, box), "Arrows from samples to where D says more real", "gradients"),
     )  # fmt: skip
     return Drawn(
-        "Left: what D says of every place: green real, purple fake, white undecided. Right: where each sample would go "
-        "to please D (the downhill gradient of G's loss); short arrows mean that G has arrived, or that D tells "
-        "it nothing. Arrows that all point to one mode announce a collapse.",
+        "Answers are what D says of every place: green real, purple fake, white undecided. Gradients are where each "
+        "sample would go to please D, downhill in G's loss: short arrows mean that G has arrived, or that D tells it "
+        "nothing; arrows that all point to one mode announce a collapse.",
         "D as in the last checkpoint; samples of the averaged generator; an arrow of full length is as steep as the "
         f"steepest tenth of the plane{_class_told(case)}",
         parts,
@@ -203,7 +203,7 @@ def _coloured(case: Case, real: Tensor, fake: Tensor, box: Limits) -> np.ndarray
         border = float(at_real.mean() + at_fake.mean()) / 2
     reach = float((torch.cat([at_real, at_fake]) - border).abs().quantile(0.9).clamp(min=1e-6))
     found = _judged(case, _lattice(box, CELLS, real.shape[1])).detach().view(CELLS, CELLS)
-    share = ((found - border) / reach).clamp(-1, 1).numpy()[..., None] * 0.75
+    share = ((found - border) / reach).clamp(-1, 1).numpy()[..., None] * 0.6
     colours = np.where(share > 0, GREEN, PURPLE) * np.abs(share) + 255.0 * (1 - np.abs(share))
     return np.asarray(Image.fromarray(colours.astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
