@@ -45,7 +45,8 @@ def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
         changes |= {"generator.model.norm": "none", "noise": 0.0}  # batch norm is each process's own on a CPU
     if config.codes != Codes():
         changes |= {"codes.categorical": (3, 2), "codes.continuous": 1}
-    often = {"output.log": 16, "output.samples": 10**9, "output.checkpoint": 48, "output.score": False}
+    often = {"output.log": 16, "output.samples": 10**9, "output.checkpoint": 48, "output.score": False,
+             "output.pictures": False}  # fmt: skip
     return changes | often | {"batch": 8, "precision": "float32", "data.flip": False}
 
 

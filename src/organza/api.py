@@ -15,6 +15,8 @@ import torch
 from organza.config import Config, ConfigError, Size, closest, override, to_dict
 from organza.data import SILENT, ImageStore, Progress, open_data
 from organza.recipes import RECIPES
+from organza.report.page import write_report
+from organza.report.pictures import make_pictures
 from organza.reporter import Reporter, Silent
 from organza.training.allocator import keep_freed_memory
 from organza.training.assemble import check_data, resolve
@@ -80,7 +82,19 @@ def train(
         limits = Limits(FOREVER if endless else config.images, minutes)
         with memory_explained(config, store, place), _no_litter(run):
             work = _planned if dry_run else _run
-            return work(run, config, store, place, limits, resume, reporter)
+            run, first = work(run, config, store, place, limits, resume, reporter), rank() == 0
+    if first and not dry_run and config.output.pictures and run.summary.get("status") == "finished":
+        _draw(run, place, reporter)
+    return run
+
+
+def _draw(run: Run, device: torch.device, reporter: Reporter) -> None:
+    """The pictures of the report, of a run that is whole already: whatever goes wrong now costs nothing else."""
+    try:
+        make_pictures(run.path, reporter, device)
+        write_report(run.path)
+    except (OSError, ValueError) as problem:
+        reporter.note(f"no pictures for the report: {problem}")
 
 
 def prepare(

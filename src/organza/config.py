@@ -145,6 +145,7 @@ class Output:
     samples: int = 50_000  # grids of the fixed latents, raw and EMA
     checkpoint: int = 100_000  # and the model, and the report
     score: bool | int = True  # images from one cheap score to the next; true: with each checkpoint; 0: never
+    pictures: bool = True  # at the end: neighbours, holes, spectrum and more, for the report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,28 +1,63 @@
-"""`organza report RUN`: write the page of a run anew."""
+"""`organza report RUN`: draw the pictures of a run and write its page anew."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
+from tyro.conf import FlagCreatePairsOff, Positional
 
-from organza.cli.words import must_be_run
+from organza.cli.console import Console
+from organza.cli.words import must_be_run, told
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write RUN/report.html anew, with pictures of the model as it is now.
+
+    Pictures take some seconds and go to RUN/pictures: nearest reals, best and worst samples, reals without a sample
+    near, ways through the noise, precision and recall, spectrum, scores of the discriminator; for points the plane.
+    """
+
+    run: Annotated[Path, Positional, told(metavar="RUN", help="a run folder, such as runs/dcgan-mnist")]
+    no_pictures: Annotated[
+        bool, FlagCreatePairsOff, told(help="write the page alone, with the pictures that are there")
+    ] = False
 
 
 def main(argv: list[str]) -> None:
-    """Parse, write the page, say where it is. Raises FileNotFoundError where there is no run."""
-    path = tyro.cli(report, args=argv, prog="organza report")
-    print(f"{path}\nOpen it in a browser; it needs no network.")
+    """Parse, draw, write, say where. Raises FileNotFoundError where there is no run, and OSError."""
+    options = tyro.cli(Options, args=argv, prog="organza report")
+    folder = options.run.expanduser()
+    must_be_run(folder, "report")  # before torch is imported
+    with Console() as console:
+        about = None if options.no_pictures else _drawn(folder, console)
+        from organza.report.page import write_report
+
+        page = write_report(folder).resolve()
+    console.lines([*_told(about), ("report", str(page)), ("", "open it in a browser; it needs no network")])
 
 
-def report(run: Annotated[Path, tyro.conf.Positional]) -> Path:
-    """Write RUN/report.html anew from what is in the run folder.
+def _drawn(folder: Path, console: Console) -> Mapping[str, Any] | None:
+    """What was drawn; None, and a note, where nothing can be."""
+    console.wait("loading torch")
+    from organza.report.pictures import make_pictures
 
-    Args:
-        run: a run folder, such as runs/dcgan-mnist
-    """
-    from organza.report.page import write_report
+    console.wait("looking at the run")
+    try:
+        return make_pictures(folder, console)
+    except ValueError as problem:
+        console.note(f"no new pictures: {problem}")
+        return None
 
-    must_be_run(run, "report")
-    return write_report(run).resolve()
+
+def _told(about: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if about is None:
+        return []
+    missing = [entry["title"] for entry in about["pictures"] if "missing" in entry]
+    count = len(about["pictures"]) - len(missing)
+    rest = f"; without {', '.join(missing)} (the report says why)" if missing else ""
+    return [("pictures", f"{count} in {about['seconds']:.1f} s{rest}")]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.evaluation.evidence import Evidence
+from organza.latent.interpolation import has_mapping
 from organza.latent.sampling import every_class, generate, latents
 from organza.metrics.diversity import random_pairs
 from organza.metrics.lpips import Lpips
@@ -62,7 +63,7 @@ def lengths_of_paths(measure: Callable[[Tensor, Tensor], Tensor], seen: Evidence
         return for_path_length(generator.synthesis(noise.to(device)).float())  # type: ignore[operator]
 
     ways: dict[str, tuple[Draw, Tensor, Tensor]] = {"ppl": (from_z, z[:, 0], z[:, 1])}
-    if hasattr(generator, "mapping") and hasattr(generator, "synthesis"):
+    if has_mapping(generator):
         chosen = None if labels is None else labels.to(device)
         starts, ends = (generator.mapping(z[:, end].to(device), chosen) for end in (0, 1))  # type: ignore[operator]
         ways["ppl-w"] = from_w, starts, ends

@@ -18,10 +18,15 @@ from organza.config import Config, ConfigError, override
 from organza.data import Progress, open_data
 from organza.data.progress import SILENT
 from organza.data.store import ImageStore
+from organza.games.latent import LatentGame
 from organza.hub import GAN, load
 from organza.metrics import density_coverage, mean_pairwise_distance
 from organza.metrics.networks import open_network, pick
+from organza.metrics.spectrum import power
 from organza.report.folder import Folder, mapping, read_folder
+from organza.training.assemble import build_game
+from organza.training.batches import to_bytes, to_range
+from organza.training.checkpoint import DamagedError, restore_module
 from organza.training.run import Run
 
 SAMPLES, FIRST_SEED = 500, 1_000_000
@@ -37,6 +42,8 @@ class Case:
     gan: GAN | None
     store: ImageStore | None
     missing: tuple[str, ...] = ()
+    count: int = SAMPLES  # samples, and reals, that are looked at
+    device: str | torch.device = "cpu"
 
     def end(self, key: str) -> float | None:
         """The median of the last quarter of a logged key; None where nothing was logged."""
@@ -73,7 +80,7 @@ class Case:
     def rows(self) -> Tensor:
         """Of the reals that are looked at."""
         assert self.store is not None
-        return torch.linspace(0, len(self.store) - 1, min(len(self.store), SAMPLES)).long()
+        return torch.linspace(0, len(self.store) - 1, min(len(self.store), self.count)).long()
 
     @cached_property
     def real(self) -> Tensor:
@@ -85,15 +92,35 @@ class Case:
     def fake(self) -> Tensor:
         """As many samples of the averaged generator; a conditional one goes through its classes in turn."""
         assert self.gan is not None
-        return self.gan.sample(SAMPLES, seed=FIRST_SEED).cpu()
+        return self.gan.sample(self.count, seed=FIRST_SEED).cpu()
+
+    @cached_property
+    def game(self) -> LatentGame:
+        """Both players with the raw weights of the newest whole checkpoint, in training mode. Raises DamagedError."""
+        assert self.store is not None
+        folder = self.run.path
+        state, problems = Run(folder, self.config).newest_state() if (folder / "checkpoints").is_dir() else (None, [])
+        if state is None:
+            raise DamagedError(f"there is no whole checkpoint{''.join(f'; {problem}' for problem in problems)}")
+        with torch.random.fork_rng([]):  # the weights that are drawn are replaced at once
+            game = build_game(self.config, self.store, torch.device(self.device))
+        for name, network in (("generator", game.generator), ("discriminator", game.discriminator)):
+            if name not in state.get("networks", {}):
+                raise DamagedError(f"the checkpoint has no {name}")
+            restore_module(network, state["networks"][name])
+        return game
 
     @cached_property
     def features(self) -> tuple[Tensor, Tensor]:
         """(real, fake) in the embedded network for these images; points stand for themselves."""
+        return self.seen_through(self.real), self.seen_through(self.fake)
+
+    def seen_through(self, images: Tensor) -> Tensor:
+        """Features [N, D] of images or points [N, ...] of this data, as `features`."""
         if not self.is_image:
-            return self.real.double(), self.fake.double()
-        network = open_network(self.network)
-        return network.features(self.real), network.features(self.fake)
+            return images.double()
+        bytes_ = images if images.dtype == torch.uint8 else to_bytes(to_range(images))
+        return open_network(self.network).features(bytes_, device=self.device)
 
     @cached_property
     def network(self) -> str:
@@ -152,10 +179,10 @@ def high_frequencies(images: Tensor) -> float:
     Transposed convolutions whose kernels overlap unevenly leave their checkerboard there (Odena, Dumoulin & Olah,
     2016, doi:10.23915/distill.00003).
     """
-    power = torch.fft.rfft2(images.float() - images.float().mean((2, 3), keepdim=True)).abs().square().mean((0, 1))
-    middle, last = images.shape[2] // 2, power.shape[1] - 1
-    edge = power[middle - 1 : middle + 2].sum() + power[:, last - 1 :].sum()
-    return float(edge / power.sum().clamp(min=1e-12))
+    found = power(images)
+    middle, last = images.shape[2] // 2, found.shape[1] - 1
+    edge = found[middle - 1 : middle + 2].sum() + found[:, last - 1 :].sum()
+    return float(edge / found.sum().clamp(min=1e-12))
 
 
 def at_the_ends(images: Tensor) -> float:
@@ -171,8 +198,13 @@ def spread_of_values(images: Tensor, share: float = 0.001) -> tuple[float, float
     return float(values[cut]), float(values[len(values) - 1 - cut])
 
 
-def gather(path: str | Path, progress: Progress = SILENT) -> Case:
-    """All that there is of a run. Raises ConfigError where there is no run; parts that fail are `missing`."""
+def gather(
+    path: str | Path, progress: Progress = SILENT, count: int = SAMPLES, device: str | torch.device = "cpu"
+) -> Case:
+    """All that there is of a run, with `count` samples and reals to look at; parts that fail are `missing`.
+
+    Raises ConfigError where there is no run.
+    """
     folder = Path(path).expanduser()
     try:
         run = read_folder(folder)
@@ -182,11 +214,11 @@ def gather(path: str | Path, progress: Progress = SILENT) -> Case:
     except (ValueError, KeyError, TypeError) as problem:
         raise ConfigError(f"{folder / 'config.json'} is no configuration of a run: {problem}") from None
     missing: list[str] = []
-    gan, store = _model(folder, missing), _data(config, progress, missing)
+    gan, store = _model(folder, str(device), missing), _data(config, progress, missing)
     if gan is not None and store is not None and tuple(gan.shape) != tuple(store.shape):
         missing.append(f"{store.name} has another shape today than the model; its samples were not looked at")
         gan = None
-    return Case(run, config, gan, store, tuple(missing))
+    return Case(run, config, gan, store, tuple(missing), count, device)
 
 
 def config_in_force(run: Folder, own: Config) -> Config:
@@ -195,9 +227,9 @@ def config_in_force(run: Folder, own: Config) -> Config:
     return override(own, changes) if own.autopilot else own
 
 
-def _model(folder: Path, missing: list[str]) -> GAN | None:
+def _model(folder: Path, device: str, missing: list[str]) -> GAN | None:
     try:
-        gan = load(folder)
+        gan = load(folder, device)
         if gan.training.get("images"):
             return gan
         missing.append("no samples were looked at: the model has not been trained yet")

@@ -95,8 +95,8 @@ class Signals:
         return Batch(real, labels, z, torch.full((len(rows),), 0.5, device=device))
 
 
-def heldout(store: ImageStore, data: Data) -> ImageStore | None:
-    """As many as are looked at of the test split, prepared alike; None for data without one.
+def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore | None:
+    """`count` samples of the test split, spread over it and prepared alike; None for data without one.
 
     Only of sets that come with the package: a signal is no reason to fetch or to decode anything.
     """
@@ -104,7 +104,7 @@ def heldout(store: ImageStore, data: Data) -> ImageStore | None:
     if known is None or not known.embedded or "test" not in known.splits:
         return None
     other = open_dataset(store.catalogue, split="test")
-    rows = torch.linspace(0, len(other) - 1, LOOKED_AT).long()
+    rows = torch.linspace(0, len(other) - 1, min(len(other), count)).long()
     few = replace(other, images=other.images[rows], labels=None if other.labels is None else other.labels[rows])
     return open_dataset(few, resolution=data.resolution, crop=data.crop, channels=data.channels)
 

@@ -13,9 +13,11 @@ from organza.metrics.inception_score import inception_score
 from organza.metrics.influence import Influence
 from organza.metrics.kernel import kernel_distance, kernel_influence
 from organza.metrics.memory import authenticity, memorisation_distance, nearest
-from organza.metrics.neighbours import density_coverage, neighbourhood, precision_recall
+from organza.metrics.neighbours import density_coverage, neighbourhood, precision_recall, realism
+from organza.metrics.prd import precision_recall_curve
 from organza.metrics.scores import FeatureScores, feature_influences, feature_scores, pair_influences
 from organza.metrics.sliced import sliced_distance
+from organza.metrics.spectrum import radial_spectrum
 from organza.metrics.stats import FeatureStats
 from organza.metrics.uncertainty import Comparison, Interval, bootstrap, compare, interval, noise_floor, paired_test
 
@@ -48,5 +50,8 @@ __all__ = [
     "pair_influences",
     "paired_test",
     "precision_recall",
+    "precision_recall_curve",
+    "radial_spectrum",
+    "realism",
     "sliced_distance",
 ]

@@ -6,17 +6,20 @@ A set covers the balls about its samples, each up to the k-th nearest other samp
   (Kynkäänniemi et al., arXiv:1904.06991, eq. 2), k = 3
 * density: mean number of balls of the reals about a fake, over k (<), it may exceed 1; coverage: share of reals with a
   fake in their own ball (<) (Naeem et al., arXiv:2002.09797, eqs. 4 and 5), k = 5
+* realism, of one fake: how deep it lies in the balls of the reals (arXiv:1904.06991, eq. 4), k = 3
 
 Distances are Euclidean. All depend on N: compare at equal numbers only.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_pair, must_be_from
 from organza.metrics.influence import Influence, centred
@@ -53,6 +56,7 @@ class Neighbourhood:
     real_inside: Tensor  # bool [N_real]: in a ball of the fakes (<=)
     balls: Tensor  # float64 [N_fake]: balls of the reals about a fake (<), over k
     covered: Tensor  # bool [N_real]: a fake is in its own ball (<); where False, the fakes have a hole
+    gaps: Tensor  # [N_real]: how far its nearest fake is, over the radius of its ball; 1 or more is a hole
 
 
 def precision_recall(*, real: Features, fake: Features, k: int = 3, progress: Progress = SILENT) -> PrecisionRecall:
@@ -80,6 +84,36 @@ def neighbourhood(*, real: Features, fake: Features, k: int, progress: Progress 
     balls = Balls(nearest[0], nearest[1], k)
     scan(two, one, [balls], "neighbours of fake in real", progress)
     return balls.found()
+
+
+def realism(*, real: Features, fake: Features, k: int = 3, kept: float = 0.5, progress: Progress = SILENT) -> Tensor:
+    """How well each fake fits among the reals, [N_fake], from 0: over all balls of the reals, the largest ratio of the
+    radius to the distance of the fake from the centre (Kynkäänniemi et al., arXiv:1904.06991, eq. 4).
+
+    From 1 on it lies in a ball; infinity stands for a fake that equals a real. The paper leaves out the balls above the
+    median radius, `kept` = 0.5, because a lonely real has a ball so large that poor fakes lie in it. Raises ConfigError
+    as `precision_recall` does, and for `kept` outside (0, 1].
+    """
+    must_be_from("k", k, 1)
+    if not 0 < kept <= 1:
+        raise ConfigError(f"kept is {kept}; it takes a share above 0, at most 1")
+    reals, fakes = as_pair(real, fake)
+    must_be_from("the number of real samples", len(reals), k + 1)
+    one, two = seen_from_their_centre(reals, fakes)
+    within = NearestWithin(one, k)
+    scan(one, one, [within], "neighbours within real", progress)
+    radii = within.radii(k).clamp(min=0)
+    small = radii <= radii.sort().values[max(1, math.ceil(kept * len(radii))) - 1]
+    best = radii.new_zeros(len(two))
+
+    def keep(rows: slice, columns: slice, products: Tensor) -> None:
+        """The largest ratio so far; 0 / 0, a fake on a real that is there k times more, is on the border."""
+        squares = squared_distances(two, one, rows, columns, products).clamp_(min=0)
+        ratios = (radii[columns] / squares).nan_to_num(nan=1.0, posinf=torch.inf) * small[columns]
+        best[rows] = torch.maximum(best[rows], ratios.nan_to_num(nan=0.0, posinf=torch.inf).amax(1))
+
+    scan(two, one, [keep], "realism of fake", progress)
+    return best.sqrt()
 
 
 def influences(found: Neighbourhood) -> dict[str, Influence]:
@@ -155,6 +189,6 @@ class Balls:
 
     def found(self) -> Neighbourhood:
         """After all blocks."""
-        return Neighbourhood(
-            self.fake_inside, self.real_inside, self.counts.double() / self.k, self.closest < self.tight
-        )
+        gaps = (self.closest.clamp(min=0) / self.tight.clamp(min=0)).sqrt().nan_to_num(nan=1.0, posinf=torch.inf)
+        balls, covered = self.counts.double() / self.k, self.closest < self.tight
+        return Neighbourhood(self.fake_inside, self.real_inside, balls, covered, gaps)

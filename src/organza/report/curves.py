@@ -42,14 +42,17 @@ class Frame:
         return self.top + PLOT
 
 
-def curve_svg(series: Series, title: str, x_label: str, log_scale: bool = False) -> str:
+def curve_svg(
+    series: Series, title: str, x_label: str, log_scale: bool = False, *, ends: bool = True, border: float | None = None
+) -> str:
     """An SVG element with one curve for each name: points (x, y), in the order of x.
 
     Values that are not finite are left out, as are those at or below 0 on a log scale. A long curve is thinned to 600
-    points that keep each stretch's least and greatest value. The text takes the page's colour.
+    points that keep each stretch's least and greatest value. The text takes the page's colour. `ends` tells the last
+    value of each in the legend, `border` draws a line at this x, if it lies inside.
     """
     kept = {name: decimate(_drawable(points, log_scale)) for name, points in series.items()}
-    legend, top = _legend(kept)
+    legend, top = _legend(kept, ends)
     frame = _frame(kept, top, log_scale)
     lines = "".join(_curve(name, points, i, frame) for i, (name, points) in enumerate(kept.items()) if points)
     empty = "" if lines else _text(WIDTH / 2, (top + frame.bottom) / 2, "no values yet", "middle", 0.6)
@@ -57,7 +60,7 @@ def curve_svg(series: Series, title: str, x_label: str, log_scale: bool = False)
         f'<svg role="img" viewBox="0 0 {WIDTH} {frame.bottom + BOTTOM + 2:.0f}" class="curve" font-size="11.5" '
         f'aria-label="{escape(_summary(kept, title))}"><title>{escape(title)}</title>'
         f'<text x="2" y="14" font-size="13" font-weight="600" fill="currentColor">{escape(title)}</text>'
-        f"{legend}{_axes(frame, x_label)}{lines}{empty}</svg>"
+        f"{legend}{_axes(frame, x_label)}{_border(border, frame)}{lines}{empty}</svg>"
     )
 
 
@@ -139,6 +142,13 @@ def _axes(frame: Frame, x_label: str) -> str:
     return "".join(parts)
 
 
+def _border(at: float | None, frame: Frame) -> str:
+    if at is None or not frame.x[0] < at < frame.x[1]:
+        return ""
+    x = LEFT + (at - frame.x[0]) / (frame.x[1] - frame.x[0]) * (WIDTH - LEFT - RIGHT)
+    return _line(x, frame.top, x, frame.bottom, 0.55)
+
+
 def _curve(name: str, points: list[Point], index: int, frame: Frame) -> str:
     places = [frame.at(point) for point in points]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
@@ -170,13 +180,13 @@ def _marker(x: float, y: float, index: int) -> str:
     return f"{shapes[index % len(shapes)]} {_ink('fill', index)}/>"
 
 
-def _legend(series: Mapping[str, list[Point]]) -> tuple[str, float]:
+def _legend(series: Mapping[str, list[Point]], ends: bool) -> tuple[str, float]:
     """The entries, as many in a row as fit, and the y below them."""
     parts: list[str] = []
     x, y = 2.0, 33.0
     for i, (name, points) in enumerate(series.items()):
         label = name if len(name) <= 36 else name[:35] + "…"
-        label += f"\u2002{short(points[-1][1])}" if points else ""
+        label += f"\u2002{short(points[-1][1])}" if points and ends else ""
         width = 30 + 6.2 * len(label) + 12
         if x > 2 and x + width > WIDTH:
             x, y = 2.0, y + 17

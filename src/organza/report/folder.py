@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from organza.report.curves import Point
 
+PICTURES = "pictures"  # the folder of what is drawn of a trained model
 _COUNTERS = ("images", "seconds", "step")
 
 
@@ -41,6 +42,7 @@ class Folder:
     seconds: float
     evaluation: Mapping[str, Any]  # the receipt of `organza evaluate`, if there is one
     diagnosis: Mapping[str, Any]  # the findings of `organza doctor RUN`, if there are
+    pictures: Mapping[str, Any]  # what `make_pictures` wrote, if it did
     news: float  # when the run last wrote, seconds since 1970
 
     @property
@@ -66,7 +68,7 @@ def read_folder(path: Path) -> Folder:
         raise FileNotFoundError(f"no folder '{path}'")
     log = _log(path / "log.jsonl")
     summary = _json(path / "summary.json")
-    last = next((line for line in reversed(log) if _number(line.get("images"))), {})
+    last = next((line for line in reversed(log) if is_number(line.get("images"))), {})
     return Folder(
         path=path,
         config=_json(path / "config.json"),
@@ -81,6 +83,7 @@ def read_folder(path: Path) -> Folder:
         seconds=max(_value(summary.get("seconds")), _value(last.get("seconds"))),
         evaluation=_json(path / "evaluation.json"),
         diagnosis=_json(path / "diagnosis.json"),
+        pictures=_json(path / PICTURES / "pictures.json"),
         news=max((f.stat().st_mtime for n in ("log.jsonl", "summary.json") if (f := path / n).is_file()), default=0.0),
     )
 
@@ -119,10 +122,10 @@ def _series(log: list[Mapping[str, Any]]) -> dict[str, list[Point]]:
     """A resumed or rolled-back run repeats images: then the later line counts."""
     series: dict[str, list[Point]] = {}
     for line in log:
-        if not _number(images := line.get("images")):
+        if not is_number(images := line.get("images")):
             continue
         for key, value in line.items():
-            if key in _COUNTERS or not _number(value):
+            if key in _COUNTERS or not is_number(value):
                 continue
             points = series.setdefault(str(key), [])
             while points and points[-1][0] >= images:
@@ -152,9 +155,10 @@ def _ticks(samples: Path) -> tuple[Tick, ...]:
     return tuple(Tick(kimg * 1000, *(found[kimg].get(kind) for kind in kinds)) for kimg in sorted(found))
 
 
-def _number(value: Any) -> TypeGuard[int | float]:
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value of JSON is a number that a float can be."""
     return isinstance(value, float) or (type(value) is int and abs(value) < 10**300)
 
 
 def _value(value: Any) -> float:
-    return float(value) if _number(value) and abs(value) < 1e18 else 0.0
+    return float(value) if is_number(value) and abs(value) < 1e18 else 0.0

@@ -59,24 +59,25 @@ def grid_image(images: Tensor, columns: int | None = None) -> Image.Image:
 def scatter_image(
     points: Tensor,
     limits: Limits | None = None,
-    background: tuple[int, int, int] | None = None,
+    background: tuple[int, int, int] | np.ndarray[Any, Any] | None = None,
     *,
     real: Tensor | None = None,
+    colour: tuple[int, int, int] = FAKE_COLOUR,
 ) -> Image.Image:
     """Points [N, D] in colour over the real ones [M, D] in grey; the denser, the darker. Only the first two of D
-    dimensions are drawn (of one, the second is 0).
+    dimensions are drawn (of one, the second is 0). `background` is a colour, or a picture [SIDE, SIDE, 3].
 
     `limits` are those of the real points, else of the points, with a margin and an equal scale. Points that are not
     finite or outside are left out. Raises ValueError for another shape.
     """
-    fake = _plane(points)
-    truth = None if real is None else _plane(real)
-    box = limits or _limits(fake if truth is None or not len(truth) else truth)
+    fake = in_plane(points)
+    truth = None if real is None else in_plane(real)
+    box = limits or limits_of(fake if truth is None or not len(truth) else truth)
     canvas = np.empty((SIDE, SIDE, 3))
-    canvas[:] = background or (255, 255, 255)
+    canvas[:] = (255, 255, 255) if background is None else background
     if truth is not None:
         canvas = _paint(canvas, _density(truth, box), REAL_COLOUR, 0.35)
-    canvas = _paint(canvas, _density(fake, box), FAKE_COLOUR, 0.6)
+    canvas = _paint(canvas, _density(fake, box), colour, 0.6)
     return Image.fromarray(np.clip(canvas + 0.5, 0, 255).astype(np.uint8))
 
 
@@ -138,7 +139,7 @@ def _image(canvas: np.ndarray[Any, Any]) -> Image.Image:
     return Image.fromarray(canvas[..., 0] if canvas.shape[2] == 1 else canvas)
 
 
-def _plane(points: Tensor) -> np.ndarray[Any, Any]:
+def in_plane(points: Tensor) -> np.ndarray[Any, Any]:
     """The finite ones of [N, D] as float64 [N, 2]."""
     if points.ndim != 2 or points.shape[1] == 0:
         raise ValueError(f"a scatter plot takes points [N, D], not the shape {tuple(points.shape)}")
@@ -148,7 +149,8 @@ def _plane(points: Tensor) -> np.ndarray[Any, Any]:
     return values[np.isfinite(values).all(axis=1)]
 
 
-def _limits(points: np.ndarray[Any, Any]) -> Limits:
+def limits_of(points: np.ndarray[Any, Any]) -> Limits:
+    """The square around points [N, 2], with a margin."""
     if not len(points):
         return (-1.0, 1.0, -1.0, 1.0)
     low, high = points.min(axis=0), points.max(axis=0)

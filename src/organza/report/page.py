@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 import organza
-from organza.report import sections
+from organza.report import gallery, sections
 from organza.report.folder import Folder, mapping, read_folder
 
 REFRESH_SECONDS = 30
@@ -38,11 +38,9 @@ def write_report(run_dir: Path) -> Path:
 
 def _page(run: Folder) -> str:
     template = files("organza.report").joinpath("page.html").read_text("utf-8")
-    parts = (sections.header, sections.notes, sections.result, sections.codes, sections.evaluation, sections.diagnosis)
-    body = (
-        "\n".join(part(run) for part in (*parts, sections.curves, sections.numbers, sections.usage, sections.details))
-        + _footer()
-    )
+    first = (sections.header, sections.notes, sections.result, sections.codes, sections.evaluation, sections.diagnosis)
+    last = (gallery.pictures, sections.curves, sections.numbers, sections.usage, sections.details)
+    body = "\n".join(part(run) for part in (*first, *last)) + _footer()
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if run.status == "running" else ""
     return Template(template).substitute(
         title=escape(_title(run)),

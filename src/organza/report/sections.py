@@ -62,7 +62,7 @@ def result(run: Folder) -> str:
     """The real grid beside the generated one, with a slider over time."""
     real = '<p class="none">no picture of the data yet</p>'
     if run.real:
-        real = _picture(run, run.real, "Real samples from the training data")
+        real = image_tag(run, run.real, "Real samples from the training data")
     ticks = [tick for tick in run.ticks if tick.raw or tick.ema]
     fake = _generated(run, ticks) if ticks else '<figcaption>Generated</figcaption><p class="none">no samples yet</p>'
     data = f' data-ticks="{escape(json.dumps([_tick(t) for t in ticks]))}"' if ticks else ""
@@ -125,7 +125,7 @@ def codes(run: Folder) -> str:
     if last is None:
         return ""
     about = "Two rows for each code, of two noises; the code's values go from left to right, all else stays."
-    picture = _picture(run, last.codes or "", "Samples whose codes go through their values")
+    picture = image_tag(run, last.codes or "", "Samples whose codes go through their values")
     caption = f"<figcaption>{about}<span>{escape(_tick(last)['label'] or '')}</span></figcaption>"
     return f'<section><h2>Codes</h2><figure class="card">{caption}{picture}</figure></section>'
 
@@ -265,7 +265,7 @@ def _score(value: Any) -> str:
 def _generated(run: Folder, ticks: list[Tick]) -> str:
     last = ticks[-1]
     words = f"{_tick(last)['label']}, {'averaged weights (EMA)' if last.ema else 'raw weights'}"
-    image = _picture(run, last.ema or last.raw or "", f"Generated samples, {words}")
+    image = image_tag(run, last.ema or last.raw or "", f"Generated samples, {words}")
     caption = f'<figcaption>Generated<span aria-live="polite">{escape(words)}</span></figcaption>'
     return f'{caption}{image}<div class="controls" hidden>{_slider(len(ticks))}{_WEIGHTS}</div>'
 
@@ -292,7 +292,8 @@ def _tick(tick: Tick) -> dict[str, str | None]:
     return {"label": label, "raw": _url(tick.raw), "ema": _url(tick.ema)}
 
 
-def _picture(run: Folder, name: str, alt: str) -> str:
+def image_tag(run: Folder, name: str, alt: str) -> str:
+    """An image of the run folder with its size; a sentence where it cannot be read."""
     try:
         with Image.open(run.path / name) as image:
             width, height = image.size

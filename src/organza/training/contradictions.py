@@ -24,7 +24,8 @@ def contradictions(config: Config) -> Iterator[str]:
 def _counts(config: Config) -> Iterator[str]:
     turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
     sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
-    intervals = {f"output.{k}": v for k, v in dataclasses.asdict(config.output).items() if k != "score"}
+    every = dataclasses.asdict(config.output)
+    intervals = {f"output.{k}": v for k, v in every.items() if k not in ("score", "pictures")}
     if config.output.score < 0:
         yield f"output.score is {config.output.score}; it takes 0 or more images from one score to the next, or true"
     for field, value in {**sizes, **intervals, "augment.speed": config.augment.speed}.items():
