@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS, write_rows
+from common import RESULTS, markdown, read_rows, write_rows
 
 import organza
 from organza.config import Size
@@ -33,6 +33,7 @@ from organza.training.precision import pick_device
 from organza.training.run import Run
 
 DATA = "stacked-mnist"
+PICTURES = RESULTS.parents[1] / "docs" / "pictures"
 
 
 def published_column(recipe: str, size: Size) -> dict[str, Any]:
@@ -73,10 +74,21 @@ def measure(options: argparse.Namespace, device: str) -> list[dict[str, Any]]:
         )  # fmt: skip
         rows, summary = curve(run), run.summary
         samples = organza.load(run.path, device).sample(STACKED_SAMPLES, seed=1_000_000)
-    save_png(picture(samples[:64]), RESULTS / f"{name_of(options.recipe).replace('_', '-')}.png")
+    save_png(picture(samples[:64]), PICTURES / f"{name_of(options.recipe).replace('_', '-')}.png")
     rows.append(row("end", summary["images"], summary["seconds"], stacked_modes(samples)))
     rows.append(row("real", "", "", stacked_modes(open_dataset(DATA).images[:STACKED_SAMPLES])))
     return [{"recipe": options.recipe, "size": options.size, **each} for each in rows]
+
+
+def table(recipe: str = "r3gan") -> str:
+    """The curve and both ends, for the docs."""
+    words = {"quick": "during training", "end": "at the end", "real": "real ones"}
+    lines = [["samples of", "N", "images seen", "seconds", "modes of 1000", "reverse KL"]]
+    for each in read_rows(name_of(recipe)):
+        seen, seconds = (f"{float(each[key]):,.0f}" if each[key] else "" for key in ("images", "seconds"))
+        figures = each["modes"], f"{float(each['reverse_kl']):.3f}"
+        lines.append([words[each["what"]], f"{int(each['samples']):,}", seen, seconds, *figures])
+    return markdown(lines)
 
 
 def name_of(recipe: str) -> str:

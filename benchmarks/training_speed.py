@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import keep_row
+from common import keep_row, markdown, read_rows
 from plain_loop import PlainLoop
 from torch.profiler import profile
 
@@ -238,6 +238,17 @@ def row(what: str, data: str, unit: str, pairs: Any, why: str = "") -> dict[str,
         "ratio": round(statistics.median(ratios), 2), "ratio_min": round(min(ratios), 2),
         "ratio_max": round(max(ratios), 2), "rounds": len(pairs), "reason": why,
     }  # fmt: skip
+
+
+def table() -> str:
+    """The rows of the recipes, for the docs."""
+    lines = [["recipe", "data", "plain loop, images/s", "Organza, images/s", "ratio (range)", "why no more"]]
+    for each in read_rows("training_speed"):
+        if each["unit"] == "images/s":
+            ratio = f"{each['ratio']} ({each['ratio_min']} to {each['ratio_max']})"
+            rates = (f"{float(each[key]):,.0f}" for key in ("yardstick", "measured"))
+            lines.append([f"`{each['what'][6:]}`", each["data"], *rates, ratio, each["reason"]])
+    return markdown(lines)
 
 
 def main() -> None:

@@ -17,15 +17,17 @@ PAGE = (ROOT / "docs" / "families.md").read_text()
 @pytest.fixture
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    for name in ("common", "modes", "recipes"):
+    for name in ("common", "modes", "recipes", "stacked_mnist", "training_speed", "plain_loop"):
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def test_the_tables_are_those_of_the_results(benchmarks: None) -> None:
     import modes
     import recipes
+    import stacked_mnist
+    import training_speed
 
-    for table in (modes.table(), recipes.table()):
+    for table in (modes.table(), recipes.table(), stacked_mnist.table(), training_speed.table()):
         assert table.count("\n") > 8
         assert table in PAGE
 

@@ -3,7 +3,7 @@
 At each line of the log the doctor's rules look at the run; at each checkpoint, at samples too. What they name is
 answered with the mildest change that is not in use yet. A change becomes part of the state of the run: it is in every
 checkpoint, goes with a rollback, and is undone by `organza train --resume --autopilot false`. Networks that a fault has
-spoiled go back to the last checkpoint at which nothing was found; the images seen, the log and the budget go on.
+spoiled go back to the last checkpoint at which there was nothing to do; the images seen, the log and the budget go on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from organza.config import Changes, Config, ConfigError, Schedule, override, to_dict
 from organza.data.store import ImageStore
 from organza.health import advice
-from organza.health.diagnosis import IMPROVES, SCORES, SETTLES, Finding, alarms, gains
+from organza.health.diagnosis import SCORES, SETTLED, SETTLES, Finding, alarms, gains
 from organza.health.evidence import Case
 from organza.hub.gan import GAN
 from organza.report.folder import read_folder
@@ -60,7 +60,7 @@ class Autopilot:
 
     @property
     def healthy_at(self) -> int:
-        """Images of the last checkpoint at which nothing was wrong; that before the first step to begin with."""
+        """Images of the last checkpoint at which there was nothing to do; that before the first step to begin with."""
         return self.summary.get(NAME, {}).get("healthy_at", 0)
 
     def choose(self, trainer: Trainer, images: int, gan: Callable[[], GAN] | None) -> Action | None:
@@ -76,8 +76,8 @@ class Autopilot:
             case = replace(case, gan=gan())
         found = alarms(case)
         gained = [gain for _, gain, _ in gains(case)]
-        if gained and min(gained) > IMPROVES:
-            found = [f for f in found if f.status == "problem" or f.confidence == "sure"]  # the rest can wait
+        if gained and min(gained) > SETTLED:
+            found = [finding for finding in found if finding.confidence == "sure"]  # the rest can wait
         if found:
             free = len(self.actions) < MOST and trainer.images < LAST * images
             return self._remedy(trainer, found) if free else None

@@ -175,11 +175,11 @@ def test_a_rollback_is_answered_with_slower_players(tmp_path):
     assert divergence.status == "note"
 
 
-def pilot_of(folder, scores, best_at):
-    """An autopilot of a run whose log has these scores, one for each 8 images."""
+def pilot_of(folder, scores, best_at, **more):
+    """An autopilot of a run whose log has these scores, one for each 8 images, and more scalars."""
     run = Run.create(folder / "run", small_config("gan", WEAK | {"discriminator.optimizer.lr": 2e-4}))
     for number, score in enumerate(scores, 1):
-        healthy = {"loss/generator": 1.0, "update/discriminator": 1e-3, "update/generator": 1e-3}
+        healthy = {"loss/generator": 1.0, "update/discriminator": 1e-3, "update/generator": 1e-3, **more}
         run.log({"images": 8 * number, **healthy, "score/fd-general-1k": score})
     about = {"score": "fd-general-1k", "images": best_at}
     return Autopilot(run, run.config, small_store(), {"best_model": about, "data": {"shape": [1, 16, 16]}})
@@ -232,6 +232,18 @@ def test_nothing_is_changed_near_the_end(tmp_path):
     assert action.findings == ("divergence",)
     assert action.back_to == 0
     assert "gradient-norm" in {penalty["name"] for penalty in to_dict(action)["changes"]["discriminator.penalties"]}
+
+
+def test_what_gets_better_is_left_alone(tmp_path):
+    """A strong D is answered where the score stands still, and not where it falls; what is sure does not wait."""
+    strong = {"accuracy/real": 0.99, "accuracy/fake": 0.99}
+    falling, flat = [1000.0 * 0.97**number for number in range(13)], [1000.0] * 13
+    for name, scores, more, answered in (
+        ("falling", falling, strong, False), ("flat", flat, strong, True), ("ill", falling, {"logits/real": 1e9}, True),
+    ):  # fmt: skip
+        pilot = pilot_of(tmp_path / name, scores, best_at=8 * 13, **more)
+        trainer = small_trainer("gan", {"autopilot": True})
+        assert (pilot.choose(trainer, 10_000, None) is not None) == answered, name
 
 
 def steered(rank_number, folder):
