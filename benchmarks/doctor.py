@@ -134,7 +134,7 @@ def judged(name: str, folder: Path, seed: int) -> dict[str, Any]:
     """What the doctor says of a fixture."""
     fixture = FIXTURES[name]
     findings = diagnose(made(name, folder, seed))
-    alarms = [finding.name for finding in findings if finding.status != "note"]
+    alarms = list(dict.fromkeys(finding.name for finding in findings if finding.status != "note"))
     notes = [finding.name for finding in findings if finding.status == "note"]
     right = bool(set(alarms) & set(fixture.expected)) if fixture.expected else not alarms
     return {
