@@ -24,6 +24,7 @@ from organza.report.folder import read_folder
 from organza.training.assemble import resolve
 from organza.training.distributed import shared_choice
 from organza.training.run import Run
+from organza.training.state import adopt, take_networks
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -99,9 +100,9 @@ class Autopilot:
         if told["stop"]:
             return f"autopilot at {trainer.images} images: {told['told']}; it stops here", True
         before, names = trainer.config, sorted(trainer.changes.keys() | told["changes"].keys())
-        trainer.adopt(told["changes"])
+        adopt(trainer, told["changes"])
         if told["back_to"] is not None:
-            trainer.take_networks(self.run.healthy_state())
+            take_networks(trainer, self.run.healthy_state())
         pairs = [(name, *(reduce(getattr, name.split("."), c) for c in (before, trainer.config))) for name in names]
         changed = [f"{name}: {_told(old)} -> {_told(new)}" for name, old, new in pairs if old != new]
         mine = self.summary.get(NAME, {})

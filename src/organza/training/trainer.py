@@ -6,7 +6,6 @@ written to the run folder in `outputs.py`.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from organza.config import Changes, Config, ConfigError, override, to_dict
+from organza.config import Changes, Config, override
 from organza.data.store import ImageStore
 from organza.games.latent import Batch, Moment, Stats
 from organza.games.unroll import looked_ahead
@@ -23,14 +22,14 @@ from organza.reporter import Reporter
 from organza.training import ema
 from organza.training.assemble import build_game, due_penalties, resolve
 from organza.training.batches import Batches
-from organza.training.checkpoint import optimizer_state, restore_module, restore_optimizer
-from organza.training.distributed import any_process, mean, of_all_processes, rank, synchronised, world
+from organza.training.distributed import any_process, mean, rank, synchronised, world
 from organza.training.guard import ROLLBACKS, BrokenError, Guard
 from organza.training.outputs import Outputs
 from organza.training.recent import Recent
 from organza.training.replay import Replay
 from organza.training.schedule import value_at
 from organza.training.scoring import interval
+from organza.training.state import put_back, snapshot
 from organza.training.turn import Player
 
 SMOOTHING = 0.9  # of the images a second, from step to step
@@ -53,9 +52,9 @@ class Trainer:
         self.own, self.store, self.device = config, store, device
         self.images = self.steps = self.rollbacks = 0
         self.seconds = self.rate = 0.0
-        self._build({})
+        self.build({})
 
-    def _build(self, changes: Changes) -> None:
+    def build(self, changes: Changes) -> None:
         """All parts as the run's own configuration says, with the changes of the autopilot."""
         self.changes = dict(changes)
         self.config = config = resolve(override(self.own, changes)) if changes else self.own
@@ -248,84 +247,15 @@ class Trainer:
             reporter.note(told)
         return True
 
-    # Another configuration
-
-    def adopt(self, changes: Changes) -> None:
-        """Go on from here with these changes to the run's own configuration. Raises ConfigError if they cannot be."""
-        resolve(override(self.own, changes))  # before anything is lost
-        state = self.state()
-        adapted = self.config.augment
-        self._build(changes)
-        if self.config.augment != adapted:
-            state["recent"] |= {"adaptive": self.recent.adaptive}  # begins where the new setting says
-        self._restore(state)
-
-    def take_networks(self, state: dict[str, Any]) -> None:
-        """Weights, average and optimisers of an earlier `state`; the images seen, and all else, stay as they are."""
-        for name, player in self.players.items():
-            restore_module(player.network, state["networks"][name])
-            restore_optimizer(player.optimizer, state["optimizers"][name])
-        restore_module(self.average, state["average"])
-        self.guard.clear()
-        self.window.clear()
-
-    # Exact resume
+    # Exact resume: what a state holds stands in `state.py`
 
     def state(self) -> dict[str, Any]:
         """All that decides how the run goes on, as copies and numbers; every process must ask."""
-        generators = {"cpu": of_all_processes(torch.get_rng_state().to(_meeting_place(self.device)))}
-        if self.device.type == "cuda":
-            generators["cuda"] = of_all_processes(torch.cuda.get_rng_state(self.device).to(self.device))
-        return _copied({
-            "counters": {"images": self.images, "steps": self.steps, "seconds": self.seconds,
-                         "rollbacks": self.rollbacks, "rate": self.rate, "device": self.device.type},
-            "changes": json.dumps(to_dict(self.changes)),
-            "turns": {name: player.turns_taken for name, player in self.players.items()},
-            "networks": {name: player.network.state_dict() for name, player in self.players.items()},
-            "average": self.average.state_dict(),
-            "optimizers": {name: optimizer_state(player.optimizer) for name, player in self.players.items()},
-            "batches": self.batches.state(),
-            "random": generators,
-            "recent": self.recent.state(),
-            "replay": self.replay.state(),
-        })  # fmt: skip
+        return snapshot(self)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state` was taken.
 
         Raises DamagedError when it belongs to other networks, ConfigError when it was taken on another kind of device.
         """
-        if (device := state["counters"]["device"]) != self.device.type:
-            raise ConfigError(f"this run was trained on {device}, whose random numbers {self.device.type} does not "
-                              f"have; resume it with --device {device}")  # fmt: skip
-        changes = json.loads(state.get("changes", "{}")) if self.own.autopilot else {}
-        if changes != to_dict(self.changes):
-            self._build(changes)
-        self._restore(state)
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.take_networks(state)
-        for name, player in self.players.items():
-            player.turns_taken = state["turns"][name]
-        self.batches.restore(state["batches"])
-        self.recent.restore(state["recent"])
-        self.replay.restore(state["replay"])
-        counters = state["counters"]
-        self.images, self.steps, self.rollbacks = counters["images"], counters["steps"], counters["rollbacks"]
-        self.seconds, self.rate = counters["seconds"], counters["rate"]
-        for kind, rows in state["random"].items():
-            if len(rows) == world():  # with another number of processes dropout starts anew
-                row = rows[rank()].cpu().clone()  # torch misreads a view
-                torch.set_rng_state(row) if kind == "cpu" else torch.cuda.set_rng_state(row, self.device)
-
-
-def _copied(tree: Any) -> Any:
-    """The tree with copies of its tensors on the CPU, which the next step cannot change."""
-    if isinstance(tree, dict):
-        return {key: _copied(value) for key, value in tree.items()}
-    return tree.detach().to("cpu", copy=True) if isinstance(tree, Tensor) else tree
-
-
-def _meeting_place(device: torch.device) -> torch.device:
-    """Where tensors are exchanged between processes: NCCL takes only CUDA's."""
-    return device if device.type == "cuda" else torch.device("cpu")
+        put_back(self, state)

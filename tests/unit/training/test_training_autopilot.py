@@ -25,6 +25,7 @@ from organza.reporter import Silent
 from organza.training.autopilot import LAST, PLATEAU, Autopilot
 from organza.training.run import Run
 from organza.training.schedule import value_at
+from organza.training.state import adopt, take_networks
 from organza.training.trainer import Trainer
 
 WEAK = {"autopilot": True, "output.log": 8, "discriminator.optimizer.lr": 1e-9}
@@ -64,7 +65,7 @@ def moved(trainer, steps=3):
 def test_adopting_nothing_changes_nothing():
     trainer, other = small_trainer("dcgan"), small_trainer("dcgan")
     moved(trainer), moved(other)
-    trainer.adopt({})
+    adopt(trainer, {})
     assert_equal_trees(trainer.state(), other.state())
     assert_equal_trees(moved(trainer), moved(other))
 
@@ -73,7 +74,7 @@ def test_a_change_is_in_force_and_can_be_taken_back():
     trainer, plain = small_trainer("dcgan", {"autopilot": True}), small_trainer("dcgan")
     own = trainer.config
     state = moved(trainer)
-    trainer.adopt(CHANGES)
+    adopt(trainer, CHANGES)
     assert trainer.config.loss == "hinge"
     assert trainer.config.generator.optimizer.lr == Schedule(start=1e-3, end=0.0, images=100, shape="linear")
     assert_equal_trees(trainer.state()["networks"], state["networks"])
@@ -82,7 +83,7 @@ def test_a_change_is_in_force_and_can_be_taken_back():
     images = trainer.images
     moved(trainer, 1)
     assert trainer.images == images + 2 * trainer.config.batch
-    trainer.adopt({})
+    adopt(trainer, {})
     assert trainer.config == own
     moved(plain, 4)
     with pytest.raises(AssertionError):
@@ -93,7 +94,7 @@ def test_a_change_that_cannot_be_leaves_everything():
     trainer = small_trainer("dcgan")
     state, config = moved(trainer), trainer.config
     with pytest.raises(ConfigError):
-        trainer.adopt({"loss": "nonsense"})
+        adopt(trainer, {"loss": "nonsense"})
     assert trainer.config == config
     assert_equal_trees(trainer.state(), state)
 
@@ -101,7 +102,7 @@ def test_a_change_that_cannot_be_leaves_everything():
 def test_another_optimiser_starts_afresh():
     trainer = small_trainer("dcgan")
     moved(trainer)
-    trainer.adopt({"generator.optimizer.name": "rmsprop"})
+    adopt(trainer, {"generator.optimizer.name": "rmsprop"})
     assert not trainer.players["generator"].optimizer.state
     assert trainer.players["discriminator"].optimizer.state
     before = trainer.state()["networks"]["generator"]
@@ -111,7 +112,7 @@ def test_another_optimiser_starts_afresh():
 
 def test_a_state_brings_its_changes_along():
     first = small_trainer("dcgan", {"autopilot": True})
-    first.adopt(CHANGES)
+    adopt(first, CHANGES)
     state = moved(first)
     second = small_trainer("dcgan", {"autopilot": True})
     second.restore(state)
@@ -127,7 +128,7 @@ def test_only_the_networks_go_back():
     trainer = small_trainer("dcgan")
     early = moved(trainer)
     late = moved(trainer, 5)
-    trainer.take_networks(early)
+    take_networks(trainer, early)
     now = trainer.state()
     for part in ("networks", "average", "optimizers"):
         assert_equal_trees(now[part], early[part])
@@ -204,7 +205,7 @@ def test_a_plateau_ends_the_run(tmp_path):
 def test_noise_fades_when_all_is_well(tmp_path, monkeypatch):
     pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
     trainer = small_trainer("gan", {"autopilot": True})
-    trainer.adopt({"noise": 0.1, "generator.turns": 2, "share_fakes": False})
+    adopt(trainer, {"noise": 0.1, "generator.turns": 2, "share_fakes": False})
     assert pilot.choose(trainer, 10_000, None) is None  # the log alone is not enough to say so
     monkeypatch.setattr("organza.training.autopilot.alarms", lambda case: [])  # nor are 37 random images healthy
     action = pilot.choose(trainer, 10_000, object)
