@@ -112,6 +112,7 @@ def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, 
     labels = opened.label_numbers(None, count)
 
     def part(number: int) -> Tensor:
+        """The samples of one part of the work."""
         start, stop = number * AT_ONCE, min((number + 1) * AT_ONCE, count)
         chosen = None if labels is None else labels[start:stop]
         made = opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation)
