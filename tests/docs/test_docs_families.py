@@ -25,8 +25,9 @@ def test_the_tables_are_those_of_the_results(benchmarks: None) -> None:
     import modes
     import recipes
     import stacked_mnist
+    import training_speed
 
-    for table in (modes.table(), recipes.table(), stacked_mnist.table()):
+    for table in (modes.table(), recipes.table(), stacked_mnist.table(), training_speed.table()):
         assert table.count("\n") > 8
         assert table in PAGE
 
