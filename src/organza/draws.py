@@ -63,3 +63,10 @@ def _mixed(x: Tensor) -> Tensor:
     x = (x ^ x >> 33 & 0x7FFFFFFF) * FIRST
     x = (x ^ x >> 33 & 0x7FFFFFFF) * SECOND
     return x ^ x >> 33 & 0x7FFFFFFF
+
+
+def keys_of(rows: Tensor) -> Tensor:
+    """Keys int64 [B] of the bits of float32 rows [B, D]: equal noise has equal keys, in whatever batch it stands."""
+    bits = rows.detach().float().contiguous().view(torch.int32).long()
+    places = torch.arange(1, rows.shape[1] + 1, device=rows.device) * STRIDE
+    return _mixed(_mixed(bits ^ places).sum(1))

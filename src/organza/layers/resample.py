@@ -11,25 +11,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
+"""The filter in two dimensions, [4, 4]; its sum is 1."""
+
+
 def downsample(x: Tensor) -> Tensor:
     """Images [B, C, H, W] with even H and W -> their low-pass halves [B, C, H/2, W/2]; any range."""
-    return _down(x, 1.0)
+    return smooth(x, TAPS, down=2, padding=1)
 
 
 def upsample(x: Tensor) -> Tensor:
     """Images [B, C, H, W] -> their low-pass doubles [B, C, 2H, 2W]; the gain of 4 keeps a constant image constant."""
-    return _up(x, 4.0)
+    return smooth(x, TAPS, up=2, padding=1, gain=4.0)
 
 
-def _down(x: Tensor, gain: float) -> Tensor:
-    return F.conv2d(x, _kernel(x, gain), stride=2, padding=1, groups=x.shape[1])
+def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: int = 0, gain: float = 1.0) -> Tensor:
+    """Images [B, C, H, W] filtered alike in every channel by a symmetric `filter` [k, k], times `gain`.
 
-
-def _up(x: Tensor, gain: float) -> Tensor:
-    return F.conv_transpose2d(x, _kernel(x, gain), stride=2, padding=1, groups=x.shape[1])
-
-
-def _kernel(x: Tensor, gain: float) -> Tensor:
-    """The same filter for every channel, [C, 1, 4, 4], whose sum is `gain`."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
-    return (gain * torch.outer(taps, taps)).expand(x.shape[1], 1, 4, 4)
+    With `up` zeros stand between the samples first, with `down` every so many of the results are kept.
+    """
+    kernel = (gain * filter.to(x.device, x.dtype)).expand(x.shape[1], 1, *filter.shape)
+    if up > 1:
+        return F.conv_transpose2d(x, kernel, stride=up, padding=padding, groups=x.shape[1])
+    return F.conv2d(x, kernel, stride=down, padding=padding, groups=x.shape[1])
