@@ -26,6 +26,7 @@ MODELS = {
     "resnet": "organza.models.resnet",
     "r3gan": "organza.models.r3gan",
     "progan": "organza.models.progan",
+    "stylegan2": "organza.models.stylegan2",
     "fastgan": "organza.models.fastgan",
     "projected": "organza.models.projected",
     "sngan": "organza.models.sngan",
