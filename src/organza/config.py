@@ -89,6 +89,7 @@ class Player:
     clip: float | None = None  # largest norm of the whole gradient; None leaves it
     weight_clip: float | None = None  # every weight is cut to [-c, c] after each turn (arXiv:1701.07875)
     spectral_norm: bool = False  # every weight matrix divided by its largest singular value (arXiv:1802.05957)
+    frozen: int = 0  # first layers that stay as they are: Freeze-D, for transfer (arXiv:2002.10964)
     init: Literal["own", "normal", "xavier", "he", "orthogonal"] = "own"  # of the weights; own: as its paper says
 
 

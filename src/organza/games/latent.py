@@ -63,6 +63,7 @@ class Moment:
     noise: float = 0.0  # deviation of the instance noise
     top_k: float = 1.0  # share of the fakes from which G learns
     memory: Tensor | None = None  # D's recent average answers to real and to fake samples [2]
+    lengths: Tensor | None = None  # G's mean path length of late, 0-d
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class LatentGame:
         return Evidence(
             **seen, mix=batch.mix, judge=lambda x: self.judge(x, batch, moment, in_float32=True)[0],
             z=batch.z, labels=batch.labels, draws=batch.draws, generator=self.generator,
-            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory,
+            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory, lengths=moment.lengths,
             show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise), deviation=self.deviation, turn=turn,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | classification | both | AC-GAN: the class must be legible | 1 |
 | classification-of-reals | D | the same from reals alone: for classes of G that settle in wrong places | 1 |
 | mutual-information | both | InfoGAN: the codes must be legible | 1 |
+| path-length | G | StyleGAN2: equal steps in w move the picture equally far; smoother, easier to project | 2 |
 | reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
 """
 
@@ -32,7 +33,7 @@ from organza.penalties.features import (
     orthogonal,
     reconstruction,
 )
-from organza.penalties.gradients import dragan, drift, gradient_norm, lecam, squared_gradient
+from organza.penalties.gradients import dragan, drift, gradient_norm, lecam, path_length, squared_gradient
 
 BOTH = ("discriminator", "generator")
 PENALTIES = {
@@ -50,5 +51,6 @@ PENALTIES = {
     "classification": Rule(classification, players=BOTH, head="classes"),
     "classification-of-reals": Rule(classification_of_reals, head="classes"),
     "mutual-information": Rule(mutual_information, players=BOTH, head="codes"),
+    "path-length": Rule(path_length, players=("generator",), styles=True),
     "reconstruction": Rule(reconstruction, images_only=True),
 }

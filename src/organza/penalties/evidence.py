@@ -30,6 +30,7 @@ class Evidence:
     discriminator: nn.Module | None = None
     generate: Callable[[Tensor], Tensor] | None = None  # noise [B, z_dim] -> samples, with the labels of the batch
     memory: Tensor | None = None  # D's average answer of late, (to real, to fake)
+    lengths: Tensor | None = None  # the mean path length of late, 0-d, which its penalty moves on
     show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented
     deviation: Tensor | float = 1.0  # of the data, over all samples and numbers
     turn: str = "discriminator"
@@ -52,6 +53,7 @@ class Rule:
     players: tuple[str, ...] = ("discriminator",)
     real_features: bool = False  # needs those of real samples in the generator's turn as well
     images_only: bool = False
+    styles: bool = False  # needs a generator with a mapping and a synthesis
     head: str = ""  # the part of D that it reads with, which D's turn teaches and G has to please
 
 

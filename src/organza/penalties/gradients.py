@@ -1,4 +1,4 @@
-"""Penalties on the slope and on the level of D: R1, R2, WGAN-GP, DRAGAN, drift, LeCam."""
+"""Penalties on slopes and on levels: R1, R2, WGAN-GP, DRAGAN, drift, LeCam of D, and the path length of G."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 
 from organza.penalties.evidence import Evidence, each
+from organza.training.distributed import mean
+
+LENGTH_DECAY = 0.99  # of the mean path length, from one penalty to the next (arXiv:1912.04958, appendix B)
 
 
 def squared_gradient(samples: Tensor, logits: Tensor) -> Tensor:
@@ -51,3 +54,24 @@ def lecam(seen: Evidence) -> Tensor:
     assert seen.memory is not None
     to_real, to_fake = seen.memory[0], seen.memory[1]
     return each((seen.real_logits - to_fake).square()) + each((seen.fake_logits - to_real).square())
+
+
+def path_length(seen: Evidence) -> Tensor:
+    """(|J^T y| - a)^2 per every second sample, [B / 2] (Karras et al., arXiv:1912.04958, eq. 4).
+
+    J is how the picture follows w, y a picture of normal noise over the root of its number of pixels, and a the mean
+    length of late, which moves on. The length is that of the mean square over the layers that take a w.
+    """
+    assert seen.z is not None and seen.draws is not None and seen.lengths is not None and seen.generator is not None
+    half = slice(None, None, 2)  # so much is enough, and every process has the same half of its part
+    z, labels = seen.z[half], None if seen.labels is None else seen.labels[half]
+    ws = seen.generator.styles(z, labels)  # type: ignore[operator]
+    draws = seen.draws.within(half).other("path-length")
+    made = seen.generator.synthesis(ws, "random", draws)  # type: ignore[operator]
+    y = draws.normal("y", *made.shape[1:]) / (made.shape[2] * made.shape[3]) ** 0.5
+    (gradient,) = torch.autograd.grad((made * y).sum(), ws, create_graph=True)
+    lengths = (gradient.square().sum(2).mean(1) + 1e-12).sqrt()
+    with torch.no_grad():
+        seen.lengths.copy_(torch.lerp(mean(lengths.detach().mean()), seen.lengths, LENGTH_DECAY))
+        aim = seen.lengths.clone()
+    return (lengths - aim).square()

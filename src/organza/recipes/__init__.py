@@ -22,6 +22,7 @@ from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
 from organza.recipes.sagan import sagan
 from organza.recipes.sngan import sngan
+from organza.recipes.stylegan2 import stylegan2, stylegan2_ada
 from organza.recipes.wgan import wgan
 from organza.recipes.wgan_gp import wgan_gp
 
@@ -45,6 +46,8 @@ RECIPES: dict[str, Recipe] = {
     "sagan": sagan,
     "biggan": biggan,
     "biggan-deep": biggan_deep,
+    "stylegan2": stylegan2,
+    "stylegan2-ada": stylegan2_ada,
 }
 
 MEASURED: dict[str, str] = {

@@ -99,6 +99,7 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
         if "orthogonal" in {penalty.name for penalty in player.penalties} and not weights_of(network):
             raise ConfigError("the penalty orthogonal finds no plain weights in this network; leave it out")
     _check_norm(generator, discriminator, config)
+    _check_styles(generator, config)
     dtype, _ = pick_precision(config.precision, device)
     return GAMES[config.game](
         _placed(generator, device), _placed(discriminator, device), LOSSES[config.loss], autocast(device, dtype),
@@ -115,6 +116,16 @@ def _check_norm(generator: nn.Module, discriminator: nn.Module, config: Config) 
             f"batch norm needs two samples, but batch {config.batch} over {world()} processes with accumulate="
             f"{config.accumulate} leaves one; type --batch {2 * config.batch}"
         )
+
+
+def _check_styles(generator: nn.Module, config: Config) -> None:
+    """Raise ConfigError where a penalty follows styles through a generator that has none."""
+    for name in sorted(_named(config)):
+        if PENALTIES[name].styles and not hasattr(generator, "styles"):
+            raise ConfigError(
+                f"the penalty {name} follows w to the picture, and '{config.generator.model.name}' has no w; leave it "
+                "out, or type --generator.model stylegan2"
+            )
 
 
 def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePenalty]:

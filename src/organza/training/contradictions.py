@@ -15,7 +15,7 @@ from organza.penalties import PENALTIES
 def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with a configuration, whatever the data."""
     checks: tuple[Callable[[Config], Iterable[str]], ...] = (
-        _counts, _shares, _schedules, _optimizers, _turns, _players, _penalties, _heads, _told, _shown, _ahead, _replay,
+        _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _shown, _ahead, _replay,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
@@ -109,6 +109,12 @@ def _players(config: Config) -> Iterator[str]:
                 f"{role}.weight_clip keeps slopes far below 1, to which the penalty {pulled[0]} pulls them; add "
                 f"--{role}.weight_clip none, or leave the penalty out"
             )
+
+
+def _frozen(config: Config) -> Iterator[str]:
+    for role, player in _roles(config):
+        if player.frozen < 0:
+            yield f"{role}.frozen is {player.frozen}; it takes a number of layers, 0 or more"
 
 
 def _penalties(config: Config) -> Iterator[str]:

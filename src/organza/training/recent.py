@@ -1,4 +1,4 @@
-"""How the discriminator answered of late, and what adapts to it: LeCam's anchors, ADA's probability, D's rests."""
+"""What was seen of late, and what adapts to it: LeCam's anchors, ADA's probability, D's rests, G's path length."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Recent:
         self.signs = torch.zeros(TURNS, device=device)  # E sign D(x) of the last turns
         start = value_at(config.augment.probability, 0)
         self.adaptive = torch.full((), start, device=device)
+        self.lengths = torch.zeros((), device=device)  # mean path length, which its penalty keeps
         self.turns = 0
 
     def probability(self, images: int) -> Tensor | float:
@@ -60,12 +61,13 @@ class Recent:
 
     def state(self) -> dict[str, Tensor | int]:
         """For an exact resume."""
-        return {"answers": self.answers, "signs": self.signs, "adaptive": self.adaptive, "turns": self.turns}
+        averages = {"answers": self.answers, "signs": self.signs, "adaptive": self.adaptive, "lengths": self.lengths}
+        return averages | {"turns": self.turns}
 
     def restore(self, state: dict[str, Tensor | int]) -> None:
         """Go on where `state` was taken."""
-        for name in ("answers", "signs", "adaptive"):
-            value = state[name]
+        for name in ("answers", "signs", "adaptive", "lengths"):
+            value = state.get(name, self.lengths)  # runs before 0.2 know no lengths
             assert isinstance(value, Tensor)
             setattr(self, name, value.to(self.answers.device, copy=True))
         assert isinstance(state["turns"], int)

@@ -167,6 +167,7 @@ class Trainer:
             value_at(config.noise, self.images),
             value_at(config.top_k, self.images),
             self.recent.answers if self.recent.remembers else None,
+            self.recent.lengths,
         )
 
     def _grow(self) -> None:

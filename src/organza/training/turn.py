@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from organza import config
+from organza.config import ConfigError
 from organza.games.latent import Stats
 from organza.penalties import PENALTIES
 from organza.training.distributed import wrap
@@ -47,10 +48,15 @@ class Player:
     optimizer: torch.optim.Optimizer = field(init=False)
     turn: nn.Module = field(init=False)
     parameters: list[nn.Parameter] = field(init=False)
+    learning: list[nn.Parameter] = field(init=False)  # all but the frozen ones
     turns_taken: int = 0
 
     def __post_init__(self) -> None:
         self.parameters = list(self.network.parameters())  # once: walking through the modules costs as much as a layer
+        kept = {id(parameter) for parameter in frozen_parameters(self.network, self.config.frozen)}
+        self.learning = [parameter for parameter in self.parameters if id(parameter) not in kept]
+        for parameter in self.parameters:
+            parameter.requires_grad_(id(parameter) not in kept)  # before DDP looks at them
         self.optimizer = build_optimizer(self.config.optimizer, self.network)
         self.turn = wrap(Turn(self.network, self.compute), partly=has_idle_parts(self.network, self.config.penalties))
 
@@ -69,18 +75,30 @@ class Player:
             nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.optimizer.step()
         if self.config.weight_clip is not None:
-            cut_weights(self.parameters, self.config.weight_clip)
+            cut_weights(self.learning, self.config.weight_clip)
         self.turns_taken += 1
         return _mean(stats) | {f"gradient/{self.name}": norms.norm()}, norms
 
     def freeze(self, frozen: bool) -> None:
         """Keep the network out of (or in) the backward pass; it still passes gradients through to its input."""
-        for parameter in self.parameters:
+        for parameter in self.learning:
             parameter.requires_grad_(not frozen)
 
     def _gradient_norms(self) -> Tensor:
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
         return torch.stack(torch._foreach_norm(gradients))
+
+
+def frozen_parameters(network: nn.Module, layers: int) -> list[nn.Parameter]:
+    """Those of the first `layers` layers, in the order in which the network has them (Mo et al., arXiv:2002.10964).
+
+    Raises ConfigError when no layer would be left to learn.
+    """
+    found = [list(module.parameters(recurse=False)) for module in network.modules()]
+    found = [parameters for parameters in found if parameters]
+    if layers and layers >= len(found):
+        raise ConfigError(f"frozen is {layers}, but this network has {len(found)} layers; it takes fewer, such as 4")
+    return [parameter for parameters in found[:layers] for parameter in parameters]
 
 
 def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> bool:
