@@ -160,8 +160,9 @@ class LatentGame:
         return Evidence(
             **seen, mix=batch.mix, judge=lambda x: self.judge(x, batch, moment, in_float32=True)[0],
             z=batch.z, labels=batch.labels, draws=batch.draws, generator=self.generator,
-            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory, lengths=moment.lengths,
-            show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise), deviation=self.deviation, turn=turn,
+            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory,
+            lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise),
+            deviation=self.deviation, turn=turn,
         )  # fmt: skip
 
     def _discriminator_stats(self, loss: Tensor, real: Tensor, fake: Tensor) -> Stats:

@@ -62,7 +62,10 @@ def path_length(seen: Evidence) -> Tensor:
     J is how the picture follows w, y a picture of normal noise over the root of its number of pixels, and a the mean
     length of late, which moves on. The length is that of the mean square over the layers that take a w.
     """
-    assert seen.z is not None and seen.draws is not None and seen.lengths is not None and seen.generator is not None
+    assert seen.z is not None
+    assert seen.draws is not None
+    assert seen.lengths is not None
+    assert seen.generator is not None
     half = slice(None, None, 2)  # so much is enough, and every process has the same half of its part
     z, labels = seen.z[half], None if seen.labels is None else seen.labels[half]
     ws = seen.generator.styles(z, labels)  # type: ignore[operator]

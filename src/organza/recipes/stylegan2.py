@@ -5,8 +5,8 @@ StyleGAN2-ADA: "Training Generative Adversarial Networks with Limited Data" (Kar
     organza train stylegan2 --data photos.zip --size paper --out runs/stylegan2
 
 The networks are those of `models/stylegan2.py`, the loss is the non-saturating one. D has R1 in every 16th turn, G the
-path length in every 4th (appendix B), and nine in ten fakes mix the styles of two w. ADA shows D augmented images alone,
-as often as D's certainty about real images asks for (2006.06676, section 3).
+path length in every 4th (appendix B), and nine in ten fakes mix the styles of two w. ADA shows D augmented images
+alone, as often as D's certainty about real images asks for (2006.06676, section 3).
 
     D minimises  E softplus(D(G(z))) + E softplus(-D(x)) + gamma / 2 E |grad D(x)|^2
     G minimises  E softplus(-D(G(z))) + 2 E (|J^T y| - a)^2
@@ -92,7 +92,8 @@ def lazy(adam: Optimizer, every: int) -> Optimizer:
     The rate is multiplied by c = every / (every + 1), and the betas are raised to c.
     """
     share = every / (every + 1)
-    assert isinstance(adam.lr, float) and isinstance(adam.beta2, float)
+    assert isinstance(adam.lr, float)
+    assert isinstance(adam.beta2, float)
     return dataclasses.replace(adam, lr=adam.lr * share, beta1=adam.beta1**share, beta2=adam.beta2**share)
 
 

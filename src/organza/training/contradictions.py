@@ -15,7 +15,8 @@ from organza.penalties import PENALTIES
 def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with a configuration, whatever the data."""
     checks: tuple[Callable[[Config], Iterable[str]], ...] = (
-        _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _shown, _ahead, _replay,
+        _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _shown,
+        _ahead, _replay,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
