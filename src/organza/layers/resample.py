@@ -6,6 +6,8 @@ Enlarging with it is bilinear interpolation. Beyond the border stand zeros, as i
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,7 +31,13 @@ def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: in
 
     With `up` zeros stand between the samples first, with `down` every so many of the results are kept.
     """
-    kernel = (gain * filter.to(x.device, x.dtype)).expand(x.shape[1], 1, *filter.shape)
-    if up > 1:
-        return F.conv_transpose2d(x, kernel, stride=up, padding=padding, groups=x.shape[1])
-    return F.conv2d(x, kernel, stride=down, padding=padding, groups=x.shape[1])
+    # On a CPU the gradient of a depthwise convolution with a stride has a fast kernel in float32 alone.
+    slow = x.device.type == "cpu" and max(up, down) > 1
+    wide = x.float() if slow and x.dtype == torch.bfloat16 else x
+    kernel = (gain * filter.to(x.device, wide.dtype)).expand(x.shape[1], 1, *filter.shape)
+    with torch.autocast("cpu", enabled=False) if slow else nullcontext():
+        if up > 1:
+            found = F.conv_transpose2d(wide, kernel, stride=up, padding=padding, groups=x.shape[1])
+        else:
+            found = F.conv2d(wide, kernel, stride=down, padding=padding, groups=x.shape[1])
+    return found.to(x.dtype) if slow else found

@@ -116,7 +116,7 @@ def _config(recipe: str, setup: Setup, side: int, size: Size) -> Config:
             penalties=(Penalty(name="r1", weight=setup.gamma / 2, every=16),),
         ),
         loss="non-saturating",
-        share_fakes=False,
+        share_fakes=small,
         data=Data(source="emoji", flip=False),
         batch=setup.batch,
         images=_images(side) if small else 100_000_000 if side <= 32 else 25_000_000,
