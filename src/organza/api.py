@@ -29,6 +29,7 @@ from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
 from organza.training.scoring import open_score
 from organza.training.trainer import Limits, Trainer
+from organza.training.transfer import start_from
 
 FOREVER = 2**62
 
@@ -162,6 +163,8 @@ def _planned(
             reporter.note(problem)
         if state is not None:
             trainer.restore(state)
+    for line in _transferred(trainer, resume):
+        reporter.note(line)
     _tell(make_plan(trainer, run.path, open_score(config, store)), limits, reporter)
     reporter.close()
     return run
@@ -181,11 +184,15 @@ def _run(
             reporter.note(problem)
         if trainer.images >= limits.images:
             reporter.note(f"this run is complete at {trainer.images} images; add --images N to go further")
+    notes = _transferred(trainer, resume)
     plan, began = make_plan(trainer, run.path, outputs.scoring.score), trainer.images
     if rank() == 0:
         write_json(run.path / "config.json", to_dict(config))
         write_json(run.path / "env.json", environment(device))
         _tell(plan, limits, reporter)
+    for line in notes:
+        reporter.note(line)
+        outputs.note(line)
     with _interruptible(limits):
         if not resume:
             outputs.begin(trainer)
@@ -204,6 +211,11 @@ def _run(
             with suppress(OSError) if status == "failed" else nullcontext():  # the first error is the one to tell
                 outputs.close(status, trainer)
     return run
+
+
+def _transferred(trainer: Trainer, resume: bool) -> list[str]:
+    """Start from trained networks where the configuration says so; what was kept. A resumed run has its own."""
+    return start_from(trainer, trainer.config.start) if trainer.config.start and not resume else []
 
 
 def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dict[str, Any]:

@@ -162,6 +162,7 @@ class Config:
     loss: str = "non-saturating"  # of organza.losses.LOSSES
     game: str = "latent"  # of organza.games.GAMES
     conditional: bool = False  # both players see the labels
+    start: str | None = None  # a run, a model or a foreign file whose networks both players start from
     share_fakes: bool = False  # both players' turns use one generator pass; needs one turn each
     targets: Targets = Targets()
     augment: Augment = Augment()
