@@ -26,6 +26,7 @@ SHAPE = (1, 16, 16)
 ROWS = 37  # no multiple of any batch, so that epochs end inside one
 SMALL = {
     "width": 8, "max_width": 16, "z_dim": 8, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 8,
+    "w_dim": 8, "mapping_layers": 2,
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["engine_helpers", "torch._dynamo"])  # the plan needs the latter

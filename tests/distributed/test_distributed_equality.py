@@ -67,10 +67,11 @@ def plain_dcgan() -> dict:
 
 
 def without_dropout(recipe: str) -> dict:
-    """Changes to a recipe without dropout, which is each process's own, and with weights that leave G a gradient."""
+    """Changes to a recipe without what ties the samples of a process, and with weights that leave G a gradient."""
     critic = small_config(recipe).discriminator
     wide = {"discriminator.weight_clip": 0.2} if critic.weight_clip else {}
-    return wide | ({"discriminator.model.dropout": 0.0} if "dropout" in critic.model.options else {})
+    alone = {"dropout": 0.0, "group": 1}  # masks of each process; the deviation within a group of its samples
+    return wide | {f"discriminator.model.{k}": v for k, v in alone.items() if k in critic.model.options}
 
 
 TIED = {
@@ -83,6 +84,10 @@ GROUND = {
     "classification": {"conditional": True},
     "classification-of-reals": {"conditional": True, G: some("classification")},
     "mutual-information": {"codes.categorical": (3,), "codes.continuous": 1},
+    "path-length": {
+        "generator.model": {"name": "stylegan2", "z_dim": 8, "w_dim": 8, "width": 8, "max_width": 8},
+        "generator.init": "own",
+    },
     "reconstruction": {"discriminator.model": {"name": "fastgan", "width": 8}, "discriminator.init": "own"},
 }
 BOTH = {role: some("classification", every=2) for role in (D, G)}
