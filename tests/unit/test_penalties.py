@@ -22,7 +22,7 @@ CLOSED_FORM = {  # of a linear D(x) = w.x + b with |w| = n, at real and fake log
     "lecam": lambda n, real, fake: (real - FAKE_OF_LATE) ** 2 + (fake - REAL_OF_LATE) ** 2,
 }
 REAL_OF_LATE, FAKE_OF_LATE = 0.75, -0.25
-ELSEWHERE = PENALTIES.keys() - CLOSED_FORM.keys()  # tested in test_penalties_of_features.py, one by one
+ELSEWHERE = PENALTIES.keys() - CLOSED_FORM.keys()  # tested in the files beside this one, one by one
 OF_GRADIENTS = [*CLOSED_FORM]
 
 
@@ -52,7 +52,8 @@ def evidence(judge, real, fake, mix=None) -> Evidence:
 
 def test_every_penalty_has_a_closed_form_here():
     assert CLOSED_FORM.keys() <= PENALTIES.keys()
-    elsewhere = (Path(__file__).parent / "test_penalties_of_features.py").read_text()
+    others = ("test_penalties_of_features.py", "test_penalties_of_styles.py")
+    elsewhere = "".join((Path(__file__).parent / name).read_text() for name in others)
     assert all(f'PENALTIES["{name}"]' in elsewhere for name in ELSEWHERE)
 
 
