@@ -27,6 +27,7 @@ MODELS = {
     "r3gan": "organza.models.r3gan",
     "progan": "organza.models.progan",
     "stylegan2": "organza.models.stylegan2",
+    "stylegan3": "organza.models.stylegan3",
     "fastgan": "organza.models.fastgan",
     "projected": "organza.models.projected",
     "sngan": "organza.models.sngan",
