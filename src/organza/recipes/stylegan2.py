@@ -133,7 +133,7 @@ def _config(recipe: str, setup: Setup, side: int, size: Size) -> Config:
 
 def _images(side: int) -> int:
     """The budget of `laptop`: ten minutes at 32x32, an hour at 64x64."""
-    return 120_000 if side <= 32 else 160_000
+    return 120_000 if side <= 32 else 200_000
 
 
 def _output(laptop_images: int) -> Output:
