@@ -61,6 +61,7 @@ class Moment:
     due: Sequence[DuePenalty] = ()
     augment: Tensor | float = 0.0  # probability of each operation
     noise: float = 0.0  # deviation of the instance noise
+    blur: float = 0.0  # deviation of the blur, in pixels
     top_k: float = 1.0  # share of the fakes from which G learns
     memory: Tensor | None = None  # D's recent average answers to real and to fake samples [2]
     lengths: Tensor | None = None  # G's mean path length of late, 0-d
@@ -85,7 +86,7 @@ class LatentGame:
 
     def judge(self, samples: Tensor, batch: Batch, moment: Moment, in_float32: bool = False) -> tuple[Tensor, Any]:
         """D's logits [B] and features, in float32; `in_float32` leaves the autocast out, as penalties need it."""
-        seen = self.view(samples, batch.draws, moment.augment, moment.noise)
+        seen = self.view(samples, batch.draws, moment.augment, moment.noise, moment.blur)
         with nullcontext() if in_float32 else self.autocast:
             features = self.discriminator.features(seen, batch.labels)  # type: ignore[operator]
             logits = self.discriminator.logits(features, batch.labels)  # type: ignore[operator]
@@ -161,7 +162,7 @@ class LatentGame:
             **seen, mix=batch.mix, judge=lambda x: self.judge(x, batch, moment, in_float32=True)[0],
             z=batch.z, labels=batch.labels, draws=batch.draws, generator=self.generator,
             discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory,
-            lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise),
+            lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise, moment.blur),
             deviation=self.deviation, turn=turn,
         )  # fmt: skip
 

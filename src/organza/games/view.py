@@ -1,4 +1,4 @@
-"""What the discriminator is shown: every sample, real or fake, augmented and with instance noise."""
+"""What the discriminator is shown: every sample, real or fake, augmented, blurred and with instance noise."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from torch import Tensor
 
 from organza.augment import augmentation
 from organza.draws import Draws
+from organza.layers.resample import blurred
 
 
 @dataclass(frozen=True)
 class View:
-    """Augmentation (arXiv:2006.06676, section 2) and noise (Sønderby et al., arXiv:1610.04490, section 2.3)."""
+    """Augmentation (arXiv:2006.06676, section 2), blur (arXiv:2106.12423, section 3.2) and noise (Sønderby et al.,
+    arXiv:1610.04490, section 2.3)."""
 
     policy: tuple[str, ...] = ()
     fakes_for_reals: bool = False  # adaptive pseudo augmentation takes the probability for itself
 
-    def __call__(self, samples: Tensor, draws: Draws, probability: Tensor | float, noise: float) -> Tensor:
+    def __call__(
+        self, samples: Tensor, draws: Draws, probability: Tensor | float, noise: float, blur: float = 0.0
+    ) -> Tensor:
         """Samples [B, ...] as D sees them; gradients reach the samples through all of it."""
         if self.policy:
             samples = augmentation(self.policy)(samples, draws.other("augment"), probability)
+        if blur:
+            samples = blurred(samples, blur)
         if noise:
             samples = samples + noise * draws.normal("noise", *samples.shape[1:])
         return samples

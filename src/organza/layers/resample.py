@@ -41,3 +41,17 @@ def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: in
         else:
             found = F.conv2d(wide, kernel, stride=down, padding=padding, groups=x.shape[1])
     return found.to(x.dtype) if slow else found
+
+
+def blurred(x: Tensor, deviation: float) -> Tensor:
+    """Images [B, C, H, W] blurred by a Gaussian of this deviation in pixels, cut off at three of them; zeros around."""
+    radius = int(3 * deviation)
+    if radius == 0:
+        return x
+    places = torch.arange(-radius, radius + 1, device=x.device)
+    taps = (-0.5 * (places / deviation).square()).exp()
+    taps = (taps / taps.sum()).to(x.dtype)
+    for shape, pad in (((1, 1, -1, 1), (radius, 0)), ((1, 1, 1, -1), (0, radius))):
+        kernel = taps.view(shape).expand(x.shape[1], *([-1] * 3))
+        x = F.conv2d(x, kernel, padding=pad, groups=x.shape[1])
+    return x

@@ -81,6 +81,8 @@ def _check_points(config: Config) -> None:
         raise ConfigError(
             "augment.policy moves and colours images, but these samples are points; add --augment.policy none"
         )
+    if config.blur != 0:
+        raise ConfigError("blur smooths images, but these samples are points; add --blur 0")
     for penalty in config.discriminator.penalties:
         if PENALTIES[penalty.name].images_only:
             raise ConfigError(f"the penalty {penalty.name} needs images, but these samples are points; leave it out")

@@ -57,6 +57,8 @@ def _schedules(config: Config) -> Iterator[str]:
             yield f"{field}.images is {schedule.images}; it takes 0 or more"
     if min(_ends("noise", config.noise).values()) < 0:
         yield "noise is a deviation; it takes 0 or more, such as 0.1"
+    if min(_ends("blur", config.blur).values()) < 0:
+        yield "blur is a deviation in pixels; it takes 0 or more, such as 2"
     if min(_ends("", config.ema.half_life).values()) < 0:
         yield "ema.half_life is below 0; it takes images, such as 20000, or 0 for the raw weights"
     if config.ema.ramp is not None and config.ema.ramp <= 0:

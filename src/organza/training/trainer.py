@@ -165,6 +165,7 @@ class Trainer:
             due_penalties(player.config, player.turns_taken, self.images),
             self.recent.probability(self.images),
             value_at(config.noise, self.images),
+            value_at(config.blur, self.images),
             value_at(config.top_k, self.images),
             self.recent.answers if self.recent.remembers else None,
             self.recent.lengths,
