@@ -73,10 +73,10 @@ def filtered_leaky_relu(
     `pads` are those of the rows and of the columns at the enlarged rate. The filters are symmetric, [taps] for each
     axis or [taps, taps] for `shrink`; None filters nothing. The result is `gain` times as large and within `clamp`.
     """
-    x = x.float() + bias[:, None, None]
+    x = (x.float() + bias[:, None, None]) * gain  # before there are more samples; it passes through what follows
     for axis in (2, 3):
         x = enlarged(x, axis, enlarge, up, pads[axis - 2])
-    x = F.leaky_relu(x * gain, slope) if slope != 1 else x * gain
+    x = F.leaky_relu(x, slope) if slope != 1 else x
     if clamp is not None:
         x = x.clamp(-clamp, clamp)
     if shrink is None:
