@@ -16,6 +16,10 @@ TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3
 """The filter in two dimensions, [4, 4]; its sum is 1."""
 
 
+BLUR = torch.outer(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 1.0])) / 16
+"""The binomial filter of StyleGAN, [3, 3]; its sum is 1."""
+
+
 def downsample(x: Tensor) -> Tensor:
     """Images [B, C, H, W] with even H and W -> their low-pass halves [B, C, H/2, W/2]; any range."""
     return smooth(x, TAPS, down=2, padding=1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from organza.draws import Draws
+from organza.draws import Draws, keys_of
 from organza.layers.equalized import EqualizedLinear, pixel_norm
 from organza.layers.resample import TAPS, smooth
 from organza.training.distributed import mean
@@ -81,6 +81,21 @@ def mixed(ws: Tensor, other: Tensor, share: float, draws: Draws) -> Tensor:
     first = draws.below("mixing/first", layers - 1) + 1
     first = torch.where(draws.uniform("mixing/whether") < share, first, layers)
     return torch.where(torch.arange(layers, device=ws.device)[:, None] < first[:, None, None], ws, other)
+
+
+def training_codes(mapping: Mapping, z: Tensor, labels: Tensor | None, layers: int, share: float = 0.0) -> Tensor:
+    """Noise [B, z_dim] -> codes [B, layers, w_dim] as in training: a `share` mixed, and their mean remembered.
+
+    The other w of a mixture is a function of the bits of z, so that a sample's picture is.
+    """
+    w = mapping(z, labels)
+    mapping.follow(w)
+    ws = w[:, None].expand(-1, layers, -1)
+    if not share:
+        return ws
+    draws = Draws(keys_of(z)).other("mixing")
+    other = mapping(draws.normal("z", z.shape[1]), labels)
+    return mixed(ws, other[:, None].expand(-1, layers, -1), share, draws)
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ MODELS = {
     "resnet": "organza.models.resnet",
     "r3gan": "organza.models.r3gan",
     "progan": "organza.models.progan",
+    "stylegan": "organza.models.stylegan",
     "stylegan2": "organza.models.stylegan2",
     "stylegan3": "organza.models.stylegan3",
     "fastgan": "organza.models.fastgan",

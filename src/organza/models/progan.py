@@ -27,6 +27,7 @@ from organza.config import ConfigError, Shape
 from organza.layers.equalized import EqualizedConv2d, EqualizedLinear, pixel_norm
 from organza.layers.geometry import image, pyramid
 from organza.layers.minibatch import minibatch_deviation
+from organza.layers.resample import BLUR, smooth
 
 HE = math.sqrt(2)  # gain of He et al. (arXiv:1502.01852) before a leaky ReLU, as in the paper
 
@@ -34,16 +35,17 @@ HE = math.sqrt(2)  # gain of He et al. (arXiv:1502.01852) before a leaky ReLU, a
 class Growth(nn.Module):
     """How far a network of levels 0 to `top` has grown: a function of the images seen, which are saved with it.
 
-    With `fade` and `stable` 0 all levels take part from the start. Raises ConfigError for a negative number.
+    It begins with level `first`. With `fade` and `stable` 0 all levels take part from the start. Raises ConfigError
+    for a negative number.
     """
 
     progress: Tensor
 
-    def __init__(self, top: int, fade: int, stable: int) -> None:
+    def __init__(self, top: int, fade: int, stable: int, first: int = 0) -> None:
         super().__init__()
         if fade < 0 or stable < 0:
             raise ConfigError(f"fade is {fade} and stable {stable}; they take a number of images, 0 or more")
-        self.top, self.fade, self.stable = top, fade, stable
+        self.top, self.fade, self.stable, self.first = top, fade, stable, min(first, top)
         self.register_buffer("progress", torch.zeros((), dtype=torch.long))
         self.images: int | None = 0  # as `progress`, without asking the device; None: unknown
         self.register_load_state_dict_post_hook(_forget)
@@ -64,9 +66,9 @@ class Growth(nn.Module):
         period, since = self.fade + self.stable, images - self.stable
         if period == 0:
             return self.top, 1.0
-        level = min(max(-(-since // period), 0), self.top)
-        into = since - (level - 1) * period  # images since this level began to fade in
-        return level, min(into / self.fade, 1.0) if level and self.fade else 1.0
+        steps = min(max(-(-since // period), 0), self.top - self.first)
+        into = since - (steps - 1) * period  # images since this level began to fade in
+        return self.first + steps, min(into / self.fade, 1.0) if steps and self.fade else 1.0
 
     def match(self, real: Tensor) -> Tensor:
         """Images [B, C, H, W] -> the same, as this stage shows them: coarser, and blended with the level below."""
@@ -140,16 +142,16 @@ class Discriminator(nn.Module):
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, width: int = 16, max_width: int = 512, group: int = 4,
-        fade: int = 800_000, stable: int = 800_000,
+        fade: int = 800_000, stable: int = 800_000, first: int = 0, blur: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         channels, height, width_px = image(shape)
         base_h, base_w, top = pyramid(height, width_px)
         widths = _widths(width, max_width, top)
         self.group, self.feature_size = group, widths[0]
-        self.growth = Growth(top, fade, stable)
+        self.growth = Growth(top, fade, stable, first)
         self.from_image = nn.ModuleList(EqualizedConv2d(channels, c, 1, gain=HE) for c in widths)
-        self.blocks = nn.ModuleList(DownBlock(before, after) for after, before in pairwise(widths))
+        self.blocks = nn.ModuleList(DownBlock(before, after, blur) for after, before in pairwise(widths))
         self.last = EqualizedConv2d(widths[0] + 1, widths[0], 3, gain=HE)
         self.dense = EqualizedLinear(widths[0] * base_h * base_w, widths[0], gain=HE)
         self.head = EqualizedLinear(widths[0], 1)
@@ -198,16 +200,18 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """[B, before, h, w] -> [B, after, h/2, w/2]: a level of the discriminator."""
+    """[B, before, h, w] -> [B, after, h/2, w/2]: a level of the discriminator; `blur` is StyleGAN's, [1, 2, 1]."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, before: int, after: int, blur: bool = False) -> None:
         super().__init__()
         self.conv1 = EqualizedConv2d(before, before, 3, gain=HE)
         self.conv2 = EqualizedConv2d(before, after, 3, gain=HE)
+        self.blur = blur
 
     def forward(self, x: Tensor) -> Tensor:
         """Summarise and shrink."""
-        return _shrunk(_leaky(self.conv2(_leaky(self.conv1(x)))))
+        x = _leaky(self.conv1(x))
+        return _shrunk(_leaky(self.conv2(smooth(x, BLUR, padding=1) if self.blur else x)))
 
 
 def _widths(width: int, limit: int, doublings: int) -> list[int]:

@@ -26,7 +26,7 @@ from organza.layers.equalized import EqualizedLinear
 from organza.layers.geometry import image, pyramid
 from organza.layers.minibatch import minibatch_deviation
 from organza.layers.resample import TAPS, smooth
-from organza.layers.style import ROOT2, Conv, Mapping, Noise, StyledConv, ToImage, mixed
+from organza.layers.style import ROOT2, Conv, Mapping, Noise, StyledConv, ToImage, training_codes
 
 Arch = Literal["skip", "resnet", "orig"]
 HALF = math.sqrt(0.5)  # of each branch of a residual block, so that the sum is no larger than either
@@ -62,14 +62,7 @@ class Generator(nn.Module):
 
     def styles(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noise [B, z_dim] -> codes [B, num_ws, w_dim] as in training: some of them mixed, their mean remembered."""
-        w = self.mapping(z, labels)
-        self.mapping.follow(w)
-        ws = self.broadcast(w)
-        if not self.mixing:
-            return ws
-        draws = Draws(keys_of(z)).other("mixing")
-        other = self.mapping(draws.normal("z", self.z_dim), labels)
-        return mixed(ws, self.broadcast(other), self.mixing, draws)
+        return training_codes(self.mapping, z, labels, self.num_ws, self.mixing)
 
     def broadcast(self, w: Tensor) -> Tensor:
         """w [B, w_dim] -> the same for every layer, [B, num_ws, w_dim]."""

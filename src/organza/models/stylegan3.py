@@ -26,7 +26,7 @@ from organza.draws import Draws
 from organza.layers.alias_free import filtered_leaky_relu, low_pass, padding, radial_low_pass
 from organza.layers.equalized import EqualizedLinear
 from organza.layers.geometry import image
-from organza.layers.style import ROOT2, Mapping, Noise
+from organza.layers.style import ROOT2, Mapping, Noise, training_codes
 from organza.models.stylegan2 import Discriminator as Discriminator
 from organza.training.distributed import mean
 
@@ -80,10 +80,9 @@ class Generator(nn.Module):
 
     def styles(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Noise [B, z_dim] -> codes [B, num_ws, w_dim]; in training mode their mean is remembered."""
-        w = self.mapping(z, labels)
         if self.training:
-            self.mapping.follow(w)
-        return self.broadcast(w)
+            return training_codes(self.mapping, z, labels, self.num_ws)
+        return self.broadcast(self.mapping(z, labels))
 
     def broadcast(self, w: Tensor) -> Tensor:
         """w [B, w_dim] -> the same for every layer, [B, num_ws, w_dim]."""

@@ -22,6 +22,7 @@ from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
 from organza.recipes.sagan import sagan
 from organza.recipes.sngan import sngan
+from organza.recipes.stylegan import stylegan
 from organza.recipes.stylegan2 import stylegan2, stylegan2_ada
 from organza.recipes.stylegan3 import stylegan3_r, stylegan3_t
 from organza.recipes.wgan import wgan
@@ -47,6 +48,7 @@ RECIPES: dict[str, Recipe] = {
     "sagan": sagan,
     "biggan": biggan,
     "biggan-deep": biggan_deep,
+    "stylegan": stylegan,
     "stylegan2": stylegan2,
     "stylegan2-ada": stylegan2_ada,
     "stylegan3-t": stylegan3_t,

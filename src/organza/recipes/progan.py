@@ -57,7 +57,7 @@ def _config(
     networks = {"width": width, "max_width": max_width, "fade": fade, "stable": stable}
     adam = Optimizer(name="adam", lr=lr, beta1=0.0, beta2=0.99, eps=1e-8, weight_decay=0.0)
     penalties = (Penalty(name="gradient-norm", weight=10.0), Penalty(name="drift", weight=0.001))
-    critic = Model(name="progan", options={**networks, "group": 4})
+    critic = Model(name="progan", options={**networks, "group": 4, "first": 0, "blur": False})
     return Config(
         recipe="progan",
         generator=Player(model=Model(name="progan", options={"z_dim": z_dim, **networks}), optimizer=adam),

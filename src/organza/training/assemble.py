@@ -46,7 +46,7 @@ def resolve(config: Config) -> Config:
 
 
 def _must_grow_together(generator: configs.Model, discriminator: configs.Model) -> None:
-    for name in ("fade", "stable"):
+    for name in ("fade", "stable", "first"):
         mine, other = generator.options.get(name), discriminator.options.get(name)
         if None not in (mine, other) and mine != other:
             raise ConfigError(
