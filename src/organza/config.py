@@ -179,6 +179,7 @@ class Config:
     images: int = 1_000_000  # seen by the discriminator when the run ends
     ema: EMA = EMA()
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it
+    compile: bool = False  # the passes without second derivatives, by torch.compile: slow to start, faster on a GPU
     seed: int = 0  # decides every random number of the run
     autopilot: bool = False  # change what the signals say is wrong, while the run trains; each change is logged
     output: Output = Output()

@@ -44,12 +44,17 @@ class Draws:
 
     def other(self, name: str) -> Draws:
         """Draws for the same samples that share no number with these."""
-        return Draws(_mixed(self.keys + zlib.crc32(name.encode())))
+        return Draws(_mixed(self.keys + number_of(name)))
 
     def _bits(self, name: str, count: int) -> Tensor:
-        rows = _mixed(self.keys ^ zlib.crc32(name.encode()) << 32)
+        rows = _mixed(self.keys ^ number_of(name) << 32)
         columns = torch.arange(1, count + 1, device=self.keys.device) * STRIDE
         return _mixed(rows[:, None] + columns)
+
+
+def number_of(name: str) -> int:
+    """Below 2^32, always the same for the same name; to torch.compile it is a constant."""
+    return zlib.crc32(name.encode())
 
 
 def keys(seed: int, first: int, rows: slice, device: torch.device) -> Tensor:

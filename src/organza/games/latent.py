@@ -78,6 +78,7 @@ class LatentGame:
     view: View = field(default_factory=View)
     targets: Targets = field(default_factory=Targets)
     deviation: Tensor | float = 1.0  # of the data
+    compiled: bool = False  # torch.compile stands behind the networks' calls; it knows no second derivatives
 
     def generate(self, batch: Batch, z: Tensor | None = None) -> Tensor:
         """G(z) [B, *shape] in float32, from the batch's noise if no other is given."""
@@ -87,7 +88,7 @@ class LatentGame:
     def judge(self, samples: Tensor, batch: Batch, moment: Moment, in_float32: bool = False) -> tuple[Tensor, Any]:
         """D's logits [B] and features, in float32; `in_float32` leaves the autocast out, as penalties need it."""
         seen = self.view(samples, batch.draws, moment.augment, moment.noise, moment.blur)
-        with nullcontext() if in_float32 else self.autocast:
+        with self.eagerly() if in_float32 else self.autocast:
             features = self.discriminator.features(seen, batch.labels)  # type: ignore[operator]
             logits = self.discriminator.logits(features, batch.labels)  # type: ignore[operator]
         whole = features.float() if isinstance(features, Tensor) else tuple(part.float() for part in features)
@@ -107,7 +108,7 @@ class LatentGame:
             batch, moment, "discriminator", real=real, fake=fake, real_logits=real_logits, fake_logits=fake_logits,
             real_features=real_features, fake_features=fake_features,
         )  # fmt: skip
-        return _with_penalties(loss, stats, moment, evidence)
+        return self._with_penalties(loss, stats, moment, evidence)
 
     def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
         """What G minimises: the loss of its fakes in the eyes of a frozen D, and the penalties that are due."""
@@ -124,7 +125,7 @@ class LatentGame:
             real_logits=fake_logits if real_logits is None else real_logits,
             real_features=real_features, fake_features=fake_features,
         )  # fmt: skip
-        return _with_penalties(loss, stats, moment, evidence)
+        return self._with_penalties(loss, stats, moment, evidence)
 
     def answers(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
         """The stats of D's turn without its learning, for a D that rests."""
@@ -156,6 +157,19 @@ class LatentGame:
             flipped = draws.uniform(f"{name}/flip") < self.targets.flip
             called.append(torch.where(flipped, 1 - moved, moved))
         return called[0], called[1]
+
+    def eagerly(self) -> AbstractContextManager:
+        """Around what is differentiated twice."""
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+
+    def _with_penalties(self, loss: Tensor, stats: Stats, moment: Moment, evidence: Evidence) -> tuple[Tensor, Stats]:
+        for penalty in moment.due:
+            with self.eagerly():
+                value = penalty.rule.per_sample(evidence).mean()
+            loss = loss + penalty.weight * value
+            owner = "" if evidence.turn == "discriminator" else "generator/"
+            stats[f"penalty/{owner}{penalty.name}"] = value.detach()
+        return loss, stats
 
     def _evidence(self, batch: Batch, moment: Moment, turn: str, **seen: Any) -> Evidence:
         return Evidence(
@@ -199,12 +213,3 @@ def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, 
     score = fake.detach().flatten(1).mean(1) if fake.dim() > 1 else fake.detach()
     rows = score.topk(max(1, round(share * len(score)))).indices
     return fake[rows], None if real is None else real[rows]
-
-
-def _with_penalties(loss: Tensor, stats: Stats, moment: Moment, evidence: Evidence) -> tuple[Tensor, Stats]:
-    for penalty in moment.due:
-        value = penalty.rule.per_sample(evidence).mean()
-        loss = loss + penalty.weight * value
-        owner = "" if evidence.turn == "discriminator" else "generator/"
-        stats[f"penalty/{owner}{penalty.name}"] = value.detach()
-    return loss, stats

@@ -238,6 +238,8 @@ def _ahead(config: Config) -> Iterator[str]:
             yield f"unroll looks ahead by Adam's rule alone and knows no {field}; add --discriminator.{field} none"
     if config.accumulate > 1:
         yield "unroll looks ahead of whole batches, not of micro-batches; add --accumulate 1"
+    if config.compile:
+        yield "unroll needs second derivatives, which compiled passes lack; add --compile false"
 
 
 def _replay(config: Config) -> Iterator[str]:
