@@ -41,8 +41,8 @@ def upfirdn(x: Tensor, f: Tensor, up: int = 1, down: int = 1, pad=((0, 0), (0, 0
     (top, bottom), (left, right) = pad
     spread = F.pad(spread, (left, right, top, bottom))
     kernel = (f * gain).to(x.dtype).flip(0, 1)[None, None]
-    found = torch.cat([F.conv2d(spread[:, c : c + 1], kernel) for c in range(channels)], 1)
-    return found[:, :, ::down, ::down]
+    found = F.conv2d(spread.flatten(0, 1)[:, None], kernel)  # each channel for itself
+    return found.unflatten(0, (batch, channels))[:, :, 0, ::down, ::down]
 
 
 def square(before: int, after: int) -> tuple:

@@ -94,7 +94,7 @@ def training_codes(mapping: Mapping, z: Tensor, labels: Tensor | None, layers: i
     if not share:
         return ws
     draws = Draws(keys_of(z)).other("mixing")
-    other = mapping(draws.normal("z", z.shape[1]), labels)
+    other = mapping(draws.normal("z", z.shape[1]).to(precise(z).dtype), labels)
     return mixed(ws, other[:, None].expand(-1, layers, -1), share, draws)
 
 
