@@ -234,9 +234,9 @@ def coerce(value: Any, hint: Any, path: str) -> Any:
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return _first_that_fits(value, options, path)
     if typing.get_origin(hint) is Literal:
-        if value not in options:
+        if str(value) not in map(str, options):  # a word of the command line is a number of the options too
             raise ConfigError(f"{path} is '{value}'{closest(str(value), map(str, options))}")
-        return value
+        return next(option for option in options if str(option) == str(value))
     if typing.get_origin(hint) is tuple:
         return _tuple(value, options, path)
     if hint is type(None):

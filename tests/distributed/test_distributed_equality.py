@@ -115,6 +115,18 @@ def fix_batch_norm(trainer: Trainer) -> None:
                 module.eval()
 
 
+def leave_the_flat(trainer: Trainer) -> None:
+    """Let StyleGAN begin with a constant that varies.
+
+    The paper's is all ones: AdaIN divides by its deviation of 0, gradients before it are 1e6, and that of the bias,
+    which is 0, is computed as what their rounding leaves (0.1 in float32, 3e-10 in float64), in any order of the sums.
+    """
+    constant = getattr(getattr(trainer.game.generator, "synthesis", None), "const", None)
+    if constant is not None:
+        generator = torch.Generator().manual_seed(0)
+        constant.data.copy_(torch.randn(constant.shape, generator=generator))
+
+
 @functools.cache
 def trained(case: str) -> dict:
     """Gradients and weights of both players, and of the average, after some steps."""
@@ -123,6 +135,7 @@ def trained(case: str) -> dict:
     config = small_config(recipe, SETTINGS | once | changes, shape)
     trainer = Trainer(config, small_store(shape), CPU)
     fix_batch_norm(trainer)
+    leave_the_flat(trainer)
     for _ in range(1 if case.startswith("recipe") else STEPS):  # deep networks magnify rounding from step to step
         trainer.step()
     found = {f"average/{name}": tensor for name, tensor in trainer.average.state_dict().items()}

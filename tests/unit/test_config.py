@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from typing import Literal
 
 import pytest
 
@@ -66,6 +67,18 @@ def test_override(config, path, value, expected):
         node = node[{"r1": 0, "1": 1}[key]] if isinstance(node, tuple) else getattr(node, key)
     assert node == expected
     assert type(node) is type(expected)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("3", 3), (1, 1), ("1", 1), ("auto", "auto")])
+def test_a_word_means_the_number_of_a_list_of_allowed_values(value, expected):
+    found = coerce(value, Literal[1, 3, "auto"], "kernel")
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("value", [2, "2", True, 1.5, None, "x"])
+def test_other_numbers_and_words_are_refused(value):
+    with pytest.raises(ConfigError, match="kernel is"):
+        coerce(value, Literal[1, 3, "auto"], "kernel")
 
 
 def test_override_changes_nothing_else(config):

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from organza.layers.equalized import precise
+
 SMALL = 192  # pixels a side; below it a product with a matrix per axis is faster than a convolution of each channel
 
 
@@ -73,7 +75,7 @@ def filtered_leaky_relu(
     `pads` are those of the rows and of the columns at the enlarged rate. The filters are symmetric, [taps] for each
     axis or [taps, taps] for `shrink`; None filters nothing. The result is `gain` times as large and within `clamp`.
     """
-    x = (x.float() + bias[:, None, None]) * gain  # before there are more samples; it passes through what follows
+    x = (precise(x) + bias[:, None, None]) * gain  # before there are more samples; it passes through what follows
     for axis in (2, 3):
         x = enlarged(x, axis, enlarge, up, pads[axis - 2])
     x = F.leaky_relu(x, slope) if slope != 1 else x
@@ -90,7 +92,7 @@ def filtered_leaky_relu(
 
 def enlarged(x: Tensor, axis: int, filter: Tensor | None, up: int, pads: tuple[int, int]) -> Tensor:
     """One axis of [B, C, H, W] with up - 1 zeros behind each sample, padded, and filtered with a gain of `up`."""
-    taps = torch.ones(1, device=x.device) if filter is None else filter
+    taps = torch.ones(1, device=x.device, dtype=x.dtype) if filter is None else filter
     length = x.shape[axis] * up + sum(pads) - len(taps) + 1
     if x.shape[axis] <= SMALL:
         return along(x, axis, up * banded(taps, length, x.shape[axis], up, pads[0]))

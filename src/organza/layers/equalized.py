@@ -62,5 +62,9 @@ class EqualizedConv2d(nn.Module):
 
 def pixel_norm(x: Tensor) -> Tensor:
     """[B, C, ...] -> the same, the mean square over C made 1 at every place (section 4.2, its epsilon of 1e-8)."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    return x * torch.rsqrt(wide.square().mean(1, keepdim=True) + 1e-8).to(x.dtype)
+    return x * torch.rsqrt(precise(x).square().mean(1, keepdim=True) + 1e-8).to(x.dtype)
+
+
+def precise(x: Tensor) -> Tensor:
+    """The same numbers in float32, or in float64 if they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -36,7 +36,9 @@ def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: in
     With `up` zeros stand between the samples first, with `down` every so many of the results are kept.
     """
     # On a CPU the gradient of a depthwise convolution with a stride has a fast kernel in float32 alone.
-    slow = x.device.type == "cpu" and max(up, down) > 1
+    slow, dtype = x.device.type == "cpu" and max(up, down) > 1, x.dtype
+    if slow and torch.is_autocast_enabled("cpu") and dtype != torch.float64:
+        dtype = torch.get_autocast_dtype("cpu")  # what comes out is as wide as behind any other convolution
     wide = x.float() if slow and x.dtype == torch.bfloat16 else x
     kernel = (gain * filter.to(x.device, wide.dtype)).expand(x.shape[1], 1, *filter.shape)
     with torch.autocast("cpu", enabled=False) if slow else nullcontext():
@@ -44,7 +46,7 @@ def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: in
             found = F.conv_transpose2d(wide, kernel, stride=up, padding=padding, groups=x.shape[1])
         else:
             found = F.conv2d(wide, kernel, stride=down, padding=padding, groups=x.shape[1])
-    return found.to(x.dtype) if slow else found
+    return found.to(dtype) if slow else found
 
 
 def blurred(x: Tensor, deviation: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.draws import Draws, keys_of
-from organza.layers.equalized import EqualizedLinear, pixel_norm
+from organza.layers.equalized import EqualizedLinear, pixel_norm, precise
 from organza.layers.resample import TAPS, smooth
 from organza.training.distributed import mean
 
@@ -51,11 +51,11 @@ class Mapping(nn.Module):
 
     def forward(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
         """Map noise to w."""
-        parts = [] if z is None else [pixel_norm(z.float())]
+        parts = [] if z is None else [pixel_norm(precise(z))]
         if self.classes:
             assert labels is not None
             told = labels if labels.is_floating_point() else F.one_hot(labels, self.classes)
-            parts.append(pixel_norm(self.embed(told.float())))
+            parts.append(pixel_norm(self.embed(told.to(self.embed.weight.dtype))))
         x = torch.cat(parts, 1)
         for number in range(self.layers):
             layer = getattr(self, f"fc{number}")
@@ -67,7 +67,7 @@ class Mapping(nn.Module):
     def follow(self, w: Tensor) -> None:
         """Move `w_avg` towards the mean of w [B, w_dim] over all processes."""
         assert self.decay is not None
-        self.w_avg.lerp_(mean(w.detach().float().mean(0)), 1 - self.decay)
+        self.w_avg.lerp_(mean(precise(w.detach()).mean(0)), 1 - self.decay)
 
     def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
         """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from `w_avg`."""
@@ -94,15 +94,15 @@ def training_codes(mapping: Mapping, z: Tensor, labels: Tensor | None, layers: i
     if not share:
         return ws
     draws = Draws(keys_of(z)).other("mixing")
-    other = mapping(draws.normal("z", z.shape[1]), labels)
+    other = mapping(draws.normal("z", z.shape[1]).to(precise(z).dtype), labels)
     return mixed(ws, other[:, None].expand(-1, layers, -1), share, draws)
 
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[B, O]: one over the norm of each sample's modulated kernels (1912.04958, eq. 3); weight [O, I, k, k]."""
     with torch.autocast(styles.device.type, enabled=False):
-        energy = weight.float().square().sum((2, 3))
-        return torch.rsqrt(styles.float().square() @ energy.T + 1e-8)
+        energy = precise(weight).square().sum((2, 3))
+        return torch.rsqrt(precise(styles).square() @ energy.T + 1e-8)
 
 
 class StyledConv(nn.Module):
@@ -164,7 +164,7 @@ class ToImage(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Colours, in float32."""
         styles = (self.affine(w) * self.scale).to(x.dtype)[:, :, None, None]
-        image = F.conv2d(x * styles, self.weight).float() + self.bias[:, None, None]
+        image = precise(F.conv2d(x * styles, self.weight)) + self.bias[:, None, None]
         return image if self.clamp is None else image.clamp(-self.clamp, self.clamp)
 
 

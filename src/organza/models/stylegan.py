@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError, Shape
 from organza.draws import Draws, keys_of
-from organza.layers.equalized import EqualizedConv2d, EqualizedLinear
+from organza.layers.equalized import EqualizedConv2d, EqualizedLinear, precise
 from organza.layers.geometry import image, pyramid
 from organza.layers.resample import BLUR, smooth
 from organza.layers.style import Mapping, Noise, training_codes
@@ -100,9 +100,9 @@ class Synthesis(nn.Module):
         for number in range(level + 1):
             own, part = slice(2 * number, 2 * number + 2), draws and draws.other(f"level {number}")
             below, x = x, self.blocks[number](x, ws[:, own], pictures[own], part)
-        picture = self.to_image[level](x).float()
+        picture = precise(self.to_image[level](x))
         if share < 1:
-            picture = torch.lerp(_doubled(self.to_image[level - 1](below).float()), picture, share)
+            picture = torch.lerp(_doubled(precise(self.to_image[level - 1](below))), picture, share)
         return _doubled(picture, 2 ** (self.growth.top - level))
 
 

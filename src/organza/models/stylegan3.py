@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, Shape
 from organza.draws import Draws
 from organza.layers.alias_free import filtered_leaky_relu, low_pass, padding, radial_low_pass
-from organza.layers.equalized import EqualizedLinear
+from organza.layers.equalized import EqualizedLinear, precise
 from organza.layers.geometry import image
 from organza.layers.style import ROOT2, Mapping, Noise, training_codes
 from organza.models.stylegan2 import Discriminator as Discriminator
@@ -170,7 +170,7 @@ class Waves(nn.Module):
     def forward(self, w: Tensor, transform: Tensor | None = None) -> Tensor:
         """Draw the waves."""
         with torch.autocast(w.device.type, enabled=False):
-            return self._drawn(w.float(), self.transform if transform is None else transform)
+            return self._drawn(precise(w), self.transform if transform is None else transform)
 
     def _drawn(self, w: Tensor, transform: Tensor) -> Tensor:
         moved = self._motion(w) @ transform
@@ -252,12 +252,12 @@ class Layer(nn.Module):
             return F.conv2d(x * (styles / math.sqrt(x.shape[1]))[:, :, None, None], self.weight, padding=pad)
         with torch.autocast(x.device.type, enabled=False):
             weight = self.weight * self.weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
-            styles = styles.float()
+            styles = precise(styles)
             styles = styles * (styles.square().mean(1, keepdim=True) + EPS).rsqrt()  # cancelled by the next line
             scale = (styles.square() @ weight.square().sum((2, 3)).T + EPS).rsqrt()
-        return F.conv2d(x * styles[:, :, None, None], weight, padding=pad).float() * scale[:, :, None, None]
+        return precise(F.conv2d(x * styles[:, :, None, None], weight, padding=pad)) * scale[:, :, None, None]
 
     @torch.no_grad()
     def _follow(self, x: Tensor) -> None:
         """Move the running mean square of the input, over all processes."""
-        self.magnitude_ema.lerp_(mean(x.detach().float().square().mean()), 1 - self.decay)
+        self.magnitude_ema.lerp_(mean(precise(x.detach()).square().mean()), 1 - self.decay)

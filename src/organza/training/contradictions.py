@@ -117,7 +117,7 @@ def _players(config: Config) -> Iterator[str]:
 def _frozen(config: Config) -> Iterator[str]:
     for role, player in _roles(config):
         if player.frozen < 0:
-            yield f"{role}.frozen is {player.frozen}; it takes a number of layers, 0 or more"
+            yield f"{role}.frozen is {player.frozen}; it takes 0 or more layers, such as 4"
 
 
 def _penalties(config: Config) -> Iterator[str]:

@@ -48,6 +48,9 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"noise": BACKWARDS}, ("noise.images is -5",)),
     ({D: (Penalty(name="r1", weight=BACKWARDS),)}, ("discriminator.penalties.r1.weight.images is -5",)),
     ({"noise": -1}, ("noise is a deviation", "such as 0.1")),
+    ({"blur": -1}, ("blur is a deviation in pixels", "such as 2")),
+    ({"blur": Schedule(start=1, end=-1, images=9)}, ("blur is a deviation in pixels",)),
+    ({"discriminator.frozen": -1}, ("discriminator.frozen is -1", "such as 4")),
     ({"ema.half_life": -5}, ("ema.half_life is below 0",)),
     ({"ema.ramp": 0}, ("ema.ramp is 0", "such as 0.05")),
     ({"generator.optimizer.lr": 0}, ("generator.optimizer.lr is 0", "such as 0.0002")),
@@ -218,12 +221,14 @@ ASSEMBLED = {
     "unroll looks ahead in one process only": lambda: checked({"unroll": 1}, processes=2),
     "data.flip mirrors images": lambda: checked({"data.flip": True}, **POINTS),
     "augment.policy moves and colours images": lambda: checked({"augment.policy": "bgc"}, **POINTS),
+    "blur smooths images": lambda: checked({"blur": 1.0}, **POINTS),
     "the penalty cr needs images": lambda: checked({D: "cr"}, **POINTS),
     "the penalty reconstruction needs images": lambda: checked({D: "reconstruction"}, **POINTS),
     "the penalty feature-matching reads the last features": lambda: trained({G: "feature-matching"}, "fastgan"),
     "the penalty reconstruction needs D's decoders; type --discriminator.model fastgan": lambda: trained(
         {D: "reconstruction"}
     ),
+    "the penalty path-length follows w to the picture, and 'dcgan' has no w": lambda: trained({G: "path-length"}),
     "both players grow together, but generator.model.fade is 7": lambda: resolve(
         asked({"generator.model": "progan", "generator.model.fade": 7, "discriminator.model": "progan"})
     ),
