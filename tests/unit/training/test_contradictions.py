@@ -106,6 +106,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"unroll": 2, "discriminator.clip": 1}, ("knows no clip", "--discriminator.clip none")),
     ({"unroll": 2, "discriminator.weight_clip": 1}, ("knows no weight_clip",)),
     ({"unroll": 2, "accumulate": 2, "share_fakes": False}, ("not of micro-batches", "--accumulate 1")),
+    ({"unroll": 2, "compile": True}, ("second derivatives", "--compile false")),
     ({"replay.size": 9}, ("replay.size has no effect", "--replay.share 0.5")),
     ({"replay.share": 0.5, "conditional": True}, ("no labels", "--replay.share 0")),
     ({"replay.share": 0.5, D: "zcr", G: "zcr"}, ("replay keeps no noise", "zcr", "--replay.share 0")),
@@ -210,6 +211,12 @@ def checked(changes, recipe="dcgan", store=None, processes=1):
     check_data(small_config(recipe, changes, tuple(store.shape)), store, processes)
 
 
+def without_compiler():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")
+        trained({"compile": True})
+
+
 POINTS = {"recipe": "gan", "store": small_store((2,))}
 ASSEMBLED = {
     "unknown loss 'hinje'; did you mean 'hinge'": lambda: resolve(asked({"loss": "hinje"})),
@@ -236,6 +243,7 @@ ASSEMBLED = {
     "spectral_norm finds no plain": lambda: trained({"generator.spectral_norm": True}, "progan"),
     "init 'he' finds no plain": lambda: trained({"generator.init": "he"}, "progan"),
     "weights that start at zero": lambda: trained({"discriminator.spectral_norm": True}, "r3gan"),
+    "compile needs a C++ compiler on the PATH": without_compiler,
     "batch norm needs two samples": lambda: trained({"batch": 1}, "gan"),
     "leaves one; type --batch 4": lambda: trained({"batch": 2, "accumulate": 2, "share_fakes": False}, "gan"),
     "codes take 12 numbers of the noise, which has 8; type --generator.model.z_dim": lambda: trained(

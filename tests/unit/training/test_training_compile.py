@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from organza.api import prepare
-from organza.config import ConfigError
-from organza.training import assemble
 from organza.training.trainer import Trainer
 
 SMALL = {
@@ -49,9 +47,3 @@ def test_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(compiled, eager, atol=1e-6)
     assert list(trainer.state()["networks"]["discriminator"]) == list(plain.state()["networks"]["discriminator"])
     torch._dynamo.reset()
-
-
-def test_asks_for_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assemble, "which", lambda name: None)
-    with pytest.raises(ConfigError, match=r"C\+\+ compiler"):
-        steps(compiled=True)
