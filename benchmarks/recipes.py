@@ -4,7 +4,8 @@
     python benchmarks/recipes.py cgan r3gan              # some; the other rows of results/recipes.csv are kept
     python benchmarks/recipes.py --minutes 5             # all on mnist, and families of colour on emoji at 32x32, for
                                                          # five minutes each; rows that are in the table are kept
-    python benchmarks/recipes.py --minutes 5 --table     # the table of the docs
+    python benchmarks/recipes.py --minutes 5 --table     # the tables of the docs
+    python benchmarks/recipes.py --minutes 20 --styled   # the StyleGAN family, on emoji at 32x32
 
 Own budgets go to results/recipes.csv, equal time to results/families.csv, pictures to docs/pictures. 10 000 samples
 of the average. Digits: Fréchet distance to the test set in features of the embedded classifier. Emoji: to all emoji,
@@ -40,6 +41,8 @@ SIDE = 32  # of emoji
 SEEN_AT = 128  # pixels a side, of the emoji that the features are taken of
 KEYS = ("recipe", "data", "minutes")
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+STYLED = ("stylegan", "stylegan2", "stylegan3-t", "stylegan3-r")  # larger networks, which ask for more time
+UNSTYLED = [recipe for recipe in RECIPES if not recipe.startswith("stylegan")]
 ONLY_DIGITS = ("gan", "cgan", "acgan", "infogan", "lsgan", "dragan", "wgan")  # other losses and labels for dcgan
 
 
@@ -94,11 +97,10 @@ def photo_features(images: Tensor) -> Tensor:
     return torch.cat(rows)
 
 
-def table() -> str:
-    """Distances on equal time, the least first."""
-    rows = sorted(
-        read_rows("families"), key=lambda row: (row["data"], row["frechet"] == "", float(row["frechet"] or 0))
-    )
+def table(styled: bool = False) -> str:
+    """Distances on equal time, the least first: of the StyleGAN family, or of all others."""
+    rows = [row for row in read_rows("families") if (row["recipe"] in STYLED) == styled]
+    rows.sort(key=lambda row: (row["data"], row["frechet"] == "", float(row["frechet"] or 0)))
     head = ["recipe", "data", "Fréchet distance", "rarest digit", "kimg", "minutes", "parameters of G", "of D"]
     return markdown([head, *(_line(row) for row in rows)])
 
@@ -112,7 +114,9 @@ def _line(row: dict[str, str]) -> list[str]:
 
 def wanted(options: argparse.Namespace) -> list[tuple[str, str]]:
     """Recipes and their data, those of equal time without what is in the table."""
-    pairs = [(recipe, data) for data in options.data for recipe in options.recipes or RECIPES]
+    if options.styled:
+        options.recipes, options.data = list(STYLED), ["emoji"]
+    pairs = [(recipe, data) for data in options.data for recipe in options.recipes or UNSTYLED]
     if not options.recipes:
         pairs = [(recipe, data) for recipe, data in pairs if data == "mnist" or recipe not in ONLY_DIGITS]
     if options.minutes is None:
@@ -127,6 +131,7 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", help="all, if none is named")
     parser.add_argument("--data", nargs="+", choices=["mnist", "emoji"], default=["mnist", "emoji"])
     parser.add_argument("--minutes", type=float, help="equal time for all, in the place of their own budgets")
+    parser.add_argument("--styled", action="store_true", help="the StyleGAN family, on emoji")
     parser.add_argument("--table", action="store_true", help="print what was measured on equal time")
     options = parser.parse_args()
     for recipe, data in [] if options.table else wanted(options):
@@ -134,7 +139,7 @@ def main() -> None:
         print(row, flush=True)
         keep_row("recipes" if options.minutes is None else "families", row, KEYS, SEED)
     if options.minutes is not None or options.table:
-        print(table())
+        print(table(), table(styled=True), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from organza.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "families.md").read_text()
+STYLEGAN = (ROOT / "docs" / "stylegan.md").read_text()
 
 
 @pytest.fixture
@@ -30,18 +31,22 @@ def test_the_tables_are_those_of_the_results(benchmarks: None) -> None:
     for table in (modes.table(), recipes.table(), stacked_mnist.table(), training_speed.table()):
         assert table.count("\n") > 8
         assert table in PAGE
+    assert recipes.table(styled=True) in STYLEGAN
 
 
 def test_every_recipe_is_in_the_tables(benchmarks: None) -> None:
-    from recipes import ONLY_DIGITS
+    from recipes import ONLY_DIGITS, STYLED, UNSTYLED
 
-    for recipe in RECIPES:
+    assert {*STYLED, *UNSTYLED, "stylegan2-ada"} == set(RECIPES)
+    for recipe in STYLED:
+        assert f"| `{recipe}` | emoji |" in STYLEGAN
+    for recipe in UNSTYLED:
         assert f"| `{recipe}` | mnist |" in PAGE
         assert (f"| `{recipe}` | emoji |" in PAGE) == (recipe not in ONLY_DIGITS)
 
 
 def test_the_pictures_are_there() -> None:
-    pictures = re.findall(r"\((pictures/[^)]+)\)|src=\"(pictures/[^\"]+)\"", PAGE)
+    pictures = re.findall(r"\((pictures/[^)]+)\)|src=\"(pictures/[^\"]+)\"", PAGE + STYLEGAN)
     found = {a or b for a, b in pictures}
     assert len(found) > 20
     assert all((ROOT / "docs" / name).is_file() for name in found)
