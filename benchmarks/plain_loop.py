@@ -53,6 +53,7 @@ class PlainLoop:
                 parameter.data = parameter.data.contiguous()  # channels first, as torch makes them
             if advance := getattr(network, "advance", None):
                 advance(config.images)
+        self.memory, self.lengths = torch.zeros(2), torch.zeros(())  # of LeCam and of the path length
         self.average = copy.deepcopy(self.game.generator)
         self.optimizers = {
             "generator": optimizer(config.generator.optimizer, self.game.generator),
@@ -99,7 +100,10 @@ class PlainLoop:
             if self.taken[name] % penalty.every == 0
         ]
         probability = end_of(config.augment.probability) if config.augment.policy else 0.0
-        return Moment(due, probability, end_of(config.noise), end_of(config.top_k), memory=torch.zeros(2))
+        return Moment(
+            due, augment=probability, noise=end_of(config.noise), blur=end_of(config.blur), top_k=end_of(config.top_k),
+            memory=self.memory, lengths=self.lengths,
+        )  # fmt: skip
 
     def _endless(self) -> Iterator[Batch]:
         """Batches for ever; keys are the numbers of random draws that belong to each sample."""

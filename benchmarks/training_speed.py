@@ -203,7 +203,7 @@ def reason(config: Config) -> list[str]:
     if not config.share_fakes:
         relativistic = LOSSES[config.loss].relativistic
         told.append(
-            "relativistic" if relativistic else f"{config.discriminator.turns} turns of D, a pass of G for each"
+            "relativistic" if relativistic else f"a pass of G for each of {config.discriminator.turns + 1} turns"
         )
     return told
 
@@ -248,6 +248,18 @@ def table() -> str:
             ratio = f"{each['ratio']} ({each['ratio_min']} to {each['ratio_max']})"
             rates = (f"{float(each[key]):,.0f}" for key in ("yardstick", "measured"))
             lines.append([f"`{each['what'][6:]}`", each["data"], *rates, ratio, each["reason"]])
+    return markdown(lines)
+
+
+def other_table() -> str:
+    """The other rows, for the docs."""
+    lines = [["what", "yardstick", "value", "Organza", "ratio (range)"]]
+    for each in read_rows("training_speed"):
+        if each["unit"] != "images/s":
+            value, mine = (f"{float(each[key]):.3g} {each['unit']}" for key in ("yardstick", "measured"))
+            yardstick, *foretold = each["data"].replace(" is the yardstick", "").split(" of the plan")
+            ratio = f"{each['ratio']} ({each['ratio_min']} to {each['ratio_max']})"
+            lines.append([each["what"], yardstick, value, mine + ", foretold" * bool(foretold), ratio])
     return markdown(lines)
 
 

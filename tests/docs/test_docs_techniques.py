@@ -42,7 +42,7 @@ def test_the_command_takes_a_step(command: str) -> None:
 def test_every_loss_and_penalty_is_told() -> None:
     for name in LOSSES:
         assert f"`{name}`" in PAGE or f"--loss {name}" in PAGE
-    for name in PENALTIES.keys() - {"drift", "classification", "mutual-information", "reconstruction"}:
+    for name in PENALTIES:
         assert re.search(rf"[ ,`]{name}[ ,`]", PAGE), name
 
 

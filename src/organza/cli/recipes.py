@@ -123,10 +123,12 @@ def _row(name: str, config: Config) -> tuple[str, ...]:
 
 
 def _paper(name: str) -> tuple[str, str, str]:
-    """Title, year and arXiv number, from the first sentence of the recipe's docstring."""
+    """Title, year and arXiv number, from the first sentence of the recipe's docstring: of two papers, its own."""
     head = _docstring(name).split("\n\n")[0].replace("\n", " ")
-    title, year, arxiv = (re.search(p, head) for p in (r'"(.+?)"', r"\b((?:19|20)\d\d)\b(?=, )", r"arXiv:[\d.]*\d"))
-    return title[1] if title else head, year[1] if year else "", arxiv[0] if arxiv else ""
+    papers = re.findall(r'([\w-]+): "(.+?)".*?\b((?:19|20)\d\d), (arXiv:[\d.]*\d)', head)
+    own = [paper for whose, *paper in papers if whose.lower() == name] or [paper for _, *paper in papers]
+    title, year, arxiv = own[0] if own else (head, "", "")
+    return title, year, arxiv
 
 
 def _docstring(name: str) -> str:

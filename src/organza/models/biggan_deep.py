@@ -4,6 +4,10 @@ Twice as many blocks as BigGAN, each a bottleneck with a quarter of the channels
 multiplied: where channels change, the generator drops the last ones, the discriminator adds new ones. The whole noise
 and the class embedding go into every block. At 128x128 with 1000 classes they have 50.2 and 34.6 million parameters.
 
+The generators that the authors released are told to have 50.4, 55.9 and 56.2 million at 128, 256 and 512: these have
+144,125 fewer at each size. So many more has a last convolution that makes as many maps as it gets, 128, of which three
+are the picture and the others are thrown away; here it makes the picture alone.
+
 `widths` has one number for each feature map, in the order in which a picture passes: the generator's base first, the
 discriminator's image first. Shapes: B batch, C channels, h and w height and width of a feature map, F features.
 """
@@ -20,6 +24,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, Shape
 from organza.layers.attention import attention_after
 from organza.layers.geometry import image
+from organza.layers.minibatch import Minibatch, WithBatch
 from organza.layers.norm import ConditionalBatchNorm2d
 from organza.layers.upsample import UpsampleConv2d
 from organza.models.biggan import orthogonal
@@ -98,12 +103,14 @@ class Discriminator(nn.Module):
         widths: tuple[int, ...] = (128, 256, 512, 1024, 2048, 2048),
         depth: int = 2,
         attention: int = 64,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         channels, height, width = image(shape)
         maps = maps_of(height, width, len(widths) - 1)
         _check_order(widths, "the discriminator adds channels from map to map: its widths grow")
-        self.classes, self.feature_size = classes, widths[-1]
+        self.classes, self.batch = classes, WithBatch(widths[-1], minibatch)
+        self.feature_size = self.batch.outputs
         self.from_image = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList(
             nn.Sequential(*(DownBlock(after if i else before, after, halve=i == 0) for i in range(depth)))
@@ -119,7 +126,7 @@ class Discriminator(nn.Module):
         x = self.from_image(x)
         for stage, attention in zip(self.blocks, self.attention, strict=True):
             x = attention(stage(x))  # [B, C, h, w]
-        return F.relu(x).sum((2, 3))
+        return self.batch(F.relu(x).sum((2, 3)))
 
     def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Features [B, F] -> logits [B]: linear, and their product with the embedding of their class."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError, Shape
 from organza.layers.geometry import image, pyramid
+from organza.layers.minibatch import Minibatch, WithBatch
 from organza.layers.resample import downsample, upsample
 
 SLOPE = 0.2  # of the leaky ReLU
@@ -83,6 +84,7 @@ class Discriminator(nn.Module):
         blocks: int = 2,
         expansion: int = 2,
         channels_per_group: int = 16,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         channels, height, width = image(shape)
@@ -96,8 +98,9 @@ class Discriminator(nn.Module):
         self.joints = nn.ModuleList(_resize_channels(a, b) for a, b in pairwise(widths))
         top = widths[-1]
         self.gather = _initialised(nn.Conv2d(top, top, (base_h, base_w), groups=top, bias=False))
-        self.feature_size = top
-        self.head = _initialised(nn.Linear(top, top if classes else 1, bias=False))
+        self.batch = WithBatch(top, minibatch)
+        self.feature_size = self.batch.outputs
+        self.head = _initialised(nn.Linear(self.feature_size, top if classes else 1, bias=False))
         embed = nn.Linear(classes, top, bias=False) if classes else None
         self.embed = _initialised(embed, gain=1 / math.sqrt(top)) if embed is not None else None
 
@@ -110,7 +113,7 @@ class Discriminator(nn.Module):
         x = self.stages[0](self.from_image(x))  # [B, C, h, w]
         for joint, stage in zip(self.joints, self.stages[1:], strict=True):
             x = stage(joint(downsample(x)))
-        return self.gather(x).flatten(1)
+        return self.batch(self.gather(x).flatten(1))
 
     def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Features, and labels where there are any -> logits [B]."""

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from organza.config import Shape
 from organza.layers.geometry import image, pyramid
+from organza.layers.minibatch import Minibatch, WithBatch
 
 Norm = Literal["batch", "layer", "none"]
 Resample = Literal["up", "down", "none"]
@@ -69,8 +70,9 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self, shape: Shape, classes: int = 0, *, width: int = 128, norm: Literal["none", "layer"] = "none"
-    ) -> None:
+        self, shape: Shape, classes: int = 0, *, width: int = 128, norm: Literal["none", "layer"] = "none",
+        minibatch: Minibatch = "none",
+    ) -> None:  # fmt: skip
         super().__init__()
         channels, height, width_px = image(shape)
         base_h, base_w, doublings = pyramid(height, width_px)
@@ -81,9 +83,10 @@ class Discriminator(nn.Module):
             *(Block(width, "down", norm) for _ in range(downs - 1)),
             *(Block(width, "none", norm) for _ in range(2)),
         )
-        self.feature_size = width
-        self.head = _he(nn.Linear(width, 1), gain=1)
-        self.embed = nn.Embedding(classes, width) if classes else None
+        self.batch = WithBatch(width, minibatch)
+        self.feature_size = self.batch.outputs
+        self.head = _he(nn.Linear(self.feature_size, 1), gain=1)
+        self.embed = nn.Embedding(classes, self.feature_size) if classes else None
         if self.embed is not None:
             nn.init.normal_(self.embed.weight, std=1 / math.sqrt(width))
 
@@ -93,7 +96,7 @@ class Discriminator(nn.Module):
 
     def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """What the last layer judges, [B, feature_size]."""
-        return F.relu(self.blocks(x)).mean((2, 3))
+        return self.batch(F.relu(self.blocks(x)).mean((2, 3)))
 
     def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Features, and labels where there are any -> logits [B]."""

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, Shape
 from organza.layers.attention import attention_after
 from organza.layers.geometry import image, pyramid
+from organza.layers.minibatch import Minibatch, WithBatch
 from organza.layers.norm import ClassBatchNorm2d
 from organza.layers.upsample import UpsampleConv2d
 
@@ -76,10 +77,12 @@ class Discriminator(nn.Module):
         widths: tuple[int, ...] = (128, 128, 128, 128),
         downs: int = 2,
         attention: int = 0,
+        minibatch: Minibatch = "none",
     ) -> None:
         super().__init__()
         channels, height, width = image(shape)
-        self.classes, self.feature_size = classes, widths[-1]
+        self.classes, self.batch = classes, WithBatch(widths[-1], minibatch)
+        self.feature_size = self.batch.outputs
         self.blocks = down_blocks(channels, widths, downs)
         self.attention = attention_after(maps_after(height, width, widths, downs), widths, attention)
         self.linear = nn.Linear(self.feature_size, 1)
@@ -90,7 +93,7 @@ class Discriminator(nn.Module):
         """Images [B, C, H, W] -> what `logits` judges, [B, F]."""
         for block, attention in zip(self.blocks, self.attention, strict=True):
             x = attention(block(x))  # [B, C, h, w]
-        return F.relu(x).sum((2, 3))
+        return self.batch(F.relu(x).sum((2, 3)))
 
     def logits(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
         """Features [B, F] -> logits [B]: linear, and their product with the embedding of their class."""

@@ -45,7 +45,7 @@ def biggan(shape: Shape, size: Size = "laptop") -> Config:
         "z_dim": 20 * len(falling), "embed_dim": 128 if size == "paper" else 32, "widths": falling,
         "attention": _attention(shape, size),
     }  # fmt: skip
-    discriminator = {"widths": rising, "downs": downs, "attention": _attention(shape, size)}
+    discriminator = {"widths": rising, "downs": downs, "attention": _attention(shape, size), "minibatch": "none"}
     return _config("biggan", generator, discriminator, size)
 
 
@@ -56,7 +56,8 @@ def biggan_deep(shape: Shape, size: Size = "laptop") -> Config:
         "z_dim": 128 if size == "paper" else 64, "embed_dim": 128 if size == "paper" else 32, "widths": falling,
         "depth": 2, "attention": _attention(shape, size),
     }  # fmt: skip
-    return _config("biggan-deep", generator, {"widths": rising, "depth": 2, "attention": _attention(shape, size)}, size)
+    discriminator = {"widths": rising, "depth": 2, "attention": _attention(shape, size), "minibatch": "none"}
+    return _config("biggan-deep", generator, discriminator, size)
 
 
 def _config(name: str, generator: dict, discriminator: dict, size: Size) -> Config:

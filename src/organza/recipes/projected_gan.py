@@ -5,8 +5,8 @@
 
 D does not look at pixels but at features of a network that was trained on photographs and does not change, mixed by
 random convolutions (organza.models.projected). A few small networks tell real from fake by these, so that the paper
-counts up to 40 times fewer images to the same FID. The loss is the hinge, over all places of four depths; no gradient
-penalty holds D back, spectral norm does:
+counts up to 40 times fewer images to the same FID. The loss is summed over the discriminators of four depths (section
+3.1, eq. 2): here the hinge, over all their places. No gradient penalty holds D back, spectral norm does:
 
     D minimises  E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))
     G minimises  -E D(G(z))

@@ -94,7 +94,9 @@ def _config(column: Column, pixels: int, widths: tuple[int, ...], size: Size) ->
     return Config(
         recipe="r3gan",
         generator=Player(model=Model(name="r3gan", options={"z_dim": 64, **structure}), optimizer=adam),
-        discriminator=Player(model=Model(name="r3gan", options=structure), optimizer=adam, penalties=penalties),
+        discriminator=Player(
+            model=Model(name="r3gan", options={**structure, "minibatch": "none"}), optimizer=adam, penalties=penalties
+        ),
         loss="relativistic",
         share_fakes=False,
         data=Data(flip=column.flip),

@@ -5,7 +5,7 @@
 SNGAN with three changes. On one feature map of each player, every pixel draws from all the others (section 3), which a
 3x3 convolution cannot: parts that belong together need not be neighbours. Spectral norm bounds G as well (section 4.1).
 And D, whose bounded slope slows it, learns at four times G's rate instead of in five turns (section 4.2; Heusel et al.,
-arXiv:1706.08500):
+arXiv:1706.08500). The loss is the hinge (eq. 4):
 
     D minimises  E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))
     G minimises  -E D(G(z))

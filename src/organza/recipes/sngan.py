@@ -71,7 +71,7 @@ def networks(shape: Shape, size: Size, attention: int) -> tuple[Model, Model]:
     z_dim = 64 if size == "laptop" else 128
     return (
         Model(name="sngan", options={"z_dim": z_dim, "widths": widths, "attention": attention}),
-        Model(name="sngan", options={"widths": judging, "downs": downs, "attention": attention}),
+        Model(name="sngan", options={"widths": judging, "downs": downs, "attention": attention, "minibatch": "none"}),
     )
 
 

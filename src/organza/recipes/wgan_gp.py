@@ -51,7 +51,7 @@ def _paper() -> Config:
     images = 100_000 * CRITIC_TURNS * BATCH
     return _config(
         generator=Model(name="resnet", options={"z_dim": 128, "width": 128, "norm": "batch"}),
-        discriminator=Model(name="resnet", options={"width": 128, "norm": "none"}),
+        discriminator=Model(name="resnet", options={"width": 128, "norm": "none", "minibatch": "none"}),
         lr=Schedule(start=2e-4, end=0.0, images=images, shape="linear"),
         images=images,
         ema=EMA(half_life=0.0, ramp=None),

@@ -29,6 +29,7 @@ from organza.training.schedule import value_at
 from organza.training.scoring import check_score
 
 SEEN_FOR_DEVIATION = 10_000  # samples
+GROWTH = ("fade", "stable", "first")  # of networks that grow, and both players must
 
 
 def resolve(config: Config) -> Config:
@@ -41,14 +42,27 @@ def resolve(config: Config) -> Config:
             raise ConfigError(f"unknown penalty '{penalty.name}'{closest(penalty.name, PENALTIES)}")
     for problem in contradictions(config):
         raise ConfigError(problem)
-    generator = dataclasses.replace(config.generator, model=complete(config.generator.model, "generator"))
-    critic = dataclasses.replace(config.discriminator, model=complete(config.discriminator.model, "discriminator"))
-    _must_grow_together(generator.model, critic.model)
-    return dataclasses.replace(config, generator=generator, discriminator=critic)
+    maker, judge = config.generator.model, config.discriminator.model
+    whole = complete(judge, "discriminator")
+    asked = dataclasses.replace(whole, options={name: whole.options[name] for name in judge.options})
+    generator = _grown(complete(maker, "generator"), maker, asked)
+    discriminator = _grown(whole, judge, generator)
+    _must_grow_together(generator, discriminator)
+    return dataclasses.replace(
+        config,
+        generator=dataclasses.replace(config.generator, model=generator),
+        discriminator=dataclasses.replace(config.discriminator, model=discriminator),
+    )
+
+
+def _grown(network: configs.Model, asked: configs.Model, other: configs.Model) -> configs.Model:
+    """The network with the other player's way to grow, where what was asked for does not say."""
+    taken = (network.options.keys() & other.options.keys() & set(GROWTH)) - asked.options.keys()
+    return dataclasses.replace(network, options={**network.options, **{name: other.options[name] for name in taken}})
 
 
 def _must_grow_together(generator: configs.Model, discriminator: configs.Model) -> None:
-    for name in ("fade", "stable", "first"):
+    for name in GROWTH:
         mine, other = generator.options.get(name), discriminator.options.get(name)
         if None not in (mine, other) and mine != other:
             raise ConfigError(

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from organza.cli.fields import fields_of, meanings, typed
-from organza.cli.recipes import words_of
+from organza.cli.recipes import _paper, words_of
 from organza.cli.train import FIXED, FLAGS
 from organza.cli.words import split
 from organza.config import ConfigError, _flat, from_dict, override, to_dict
@@ -68,6 +68,13 @@ def test_the_table_has_a_column_of_results_when_there_are_some(organza, monkeypa
     monkeypatch.setattr("organza.cli.recipes.MEASURED", {"dcgan": "FD 9.87"})
     assert "FD 9.87" in organza("recipes").out
     assert set(MEASURED) <= set(RECIPES)
+
+
+def test_a_recipe_has_its_own_paper_where_two_share_a_file():
+    assert _paper("stylegan2")[1:] == ("2020", "arXiv:1912.04958")
+    assert _paper("stylegan2-ada") == ("Training Generative Adversarial Networks with Limited Data", "2020",
+                                       "arXiv:2006.06676")  # fmt: skip
+    assert all(all(_paper(name)) for name in RECIPES)
 
 
 def test_one_recipe(organza):

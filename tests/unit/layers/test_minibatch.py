@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from organza.config import ConfigError
+from organza.config import ConfigError, Model
 from organza.layers.minibatch import MinibatchDiscrimination, minibatch_deviation
+from organza.models import build
 
 
 @pytest.mark.parametrize(("batch", "group", "features"), [(8, 4, 1), (6, 3, 2), (4, 8, 1), (1, 4, 4), (6, 2, 4)])
@@ -60,3 +61,39 @@ def test_discrimination_counts_copies():
     torch.testing.assert_close(layer(torch.ones(6, 5))[:, 5:], torch.full((6, 100), 6.0))
     far = layer(1e4 * torch.eye(5))[:, 5:]
     torch.testing.assert_close(far, torch.ones(5, 100))
+
+
+SHAPE = (1, 16, 16)
+WIDTHS = {"sngan": (4, 8), "biggan": (4, 8), "biggan-deep": (8, 8), "r3gan": (8, 8, 8)}
+
+
+def judge(name: str, minibatch: str):
+    torch.manual_seed(0)
+    options = {"minibatch": minibatch} | ({"widths": WIDTHS[name]} if name in WIDTHS else {"width": 8})
+    options |= {"downs": 1} if name in ("sngan", "biggan") else {}
+    options |= {"blocks": 1, "channels_per_group": 8} if name == "r3gan" else {}
+    return build(Model(name=name, options=options), "discriminator", SHAPE, 3).eval()
+
+
+@pytest.mark.parametrize("name", ["mlp", "dcgan", "resnet", "r3gan", "sngan", "biggan", "biggan-deep"])
+def test_networks_with_features_may_see_the_batch(name):
+    one, many = torch.randn(1, *SHAPE).expand(4, -1, -1, -1), torch.randn(4, *SHAPE)
+    labels = torch.zeros(4, dtype=torch.long)
+    plain, deviation, closeness = (judge(name, how) for how in ("none", "stddev", "discrimination"))
+    for network in (deviation, closeness):  # whose heads are wider, and their starts other ones
+        shapes = {key: value.shape for key, value in network.state_dict().items()}
+        equal = {key: value for key, value in plain.state_dict().items() if value.shape == shapes[key]}
+        assert len(equal) >= 2
+        network.load_state_dict(equal, strict=False)
+    alone = plain.features(many, labels)
+    seen = deviation.features(many, labels)
+    assert deviation.feature_size == plain.feature_size + 1 == seen.shape[1]
+    torch.testing.assert_close(seen[:, :-1], alone)
+    expected = (alone.var(0, correction=0) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(seen[:, -1], expected.expand(4))
+    torch.testing.assert_close(deviation.features(one, labels)[:, -1], torch.full((4,), 1e-4), rtol=1e-2, atol=1e-5)
+    together, apart = (closeness.features(x, labels)[:, -32:] for x in (one, many))
+    torch.testing.assert_close(together, torch.full((4, 32), 4.0), rtol=1e-3, atol=0)
+    assert (apart > 1 - 1e-5).all()
+    assert apart.mean() < together.mean()
+    assert deviation(many, labels).shape == closeness(many, labels).shape == (4,)

@@ -7,6 +7,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from organza.config import ConfigError
 from organza.layers.spectral import add_spectral_norm
 from organza.models.biggan_deep import Discriminator, DownBlock, Generator, UpBlock
+from organza.recipes import RECIPES
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64), (4, 48, 32)]
 
@@ -25,6 +26,18 @@ def test_parameter_counts_are_those_that_the_paper_rounds():
     with torch.device("meta"):
         networks = Generator((3, 128, 128), 1000), Discriminator((3, 128, 128), 1000)
     assert [sum(p.numel() for p in network.parameters()) for network in networks] == [50_244_484, 34_590_210]
+
+
+@pytest.mark.parametrize(("side", "millions"), [(128, 50.4), (256, 55.9), (512, 56.2)])
+def test_the_released_generators_differ_by_maps_that_they_throw_away(side, millions):
+    """Their last convolution has 128 outputs for 3: all three figures are met with it, and none without."""
+    options = RECIPES["biggan-deep"]((3, side, side), "paper").generator.model.options
+    with torch.device("meta"):
+        generator = Generator((3, side, side), 1000, **options)
+        wide = nn.Conv2d(128, 128, 3, padding=1)
+    counts = [sum(p.numel() for p in network.parameters()) for network in (generator, generator.to_image, wide)]
+    assert round((counts[0] - counts[1] + counts[2]) / 1e6, 1) == millions
+    assert round(counts[0] / 1e6, 1) == round(millions - 0.2, 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from organza.config import ConfigError, override
+from organza.models import MODELS
 from organza.recipes import RECIPES
 from organza.training.assemble import resolve
 
@@ -33,3 +34,22 @@ def test_refused(message: str) -> None:
 def test_the_largest_seed_is_allowed() -> None:
     config = override(RECIPES["dcgan"]((1, 28, 28), "laptop"), {"seed": 2**32 - 1})
     assert resolve(config).seed == 2**32 - 1
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "projected"])
+def test_networks_that_are_named_alone_fit_each_other(name: str) -> None:
+    asked = {"generator.model": name, "discriminator.model": name}
+    config = resolve(override(RECIPES["dcgan"]((3, 32, 32), "laptop"), asked))
+    assert (config.generator.model.name, config.discriminator.model.name) == (name, name)
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+def test_who_grows_without_a_plan_grows_as_the_other(role: str) -> None:
+    asked = {"generator.model": "stylegan", "discriminator.model": "stylegan", f"{role}.model.fade": "77"}
+    config = resolve(override(RECIPES["dcgan"]((3, 32, 32), "laptop"), asked))
+    for player in (config.generator, config.discriminator):
+        assert {name: player.model.options[name] for name in ("fade", "stable", "first")} == {
+            "fade": 77, "stable": 600_000, "first": 1,
+        }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"add --discriminator.model.fade 77"):
+        resolve(override(config, {"generator.model.fade": 77, "discriminator.model.fade": 78}))

@@ -1,0 +1,57 @@
+"""The yardstick of the speed table computes what the engine computes: the same players, shown the same."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from engine_helpers import SHAPE, small_config, small_store
+from torch.nn import functional as F
+
+from organza.recipes import RECIPES
+from organza.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+RGB = (3, 16, 16)
+
+
+@pytest.fixture
+def plain_loop(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    monkeypatch.delitem(sys.modules, "plain_loop", raising=False)
+    import plain_loop
+
+    return plain_loop
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_both_show_d_the_same_at_the_end_of_a_run(recipe, plain_loop):
+    config, store = small_config(recipe), small_store()
+    trainer, loop = Trainer(config, store, CPU), plain_loop.PlainLoop(config, store)
+    trainer.images = config.images
+    for player in ("generator", "discriminator"):
+        ours, theirs = trainer._moment(player), loop._moment(player)
+        assert (theirs.noise, theirs.blur, theirs.top_k) == (ours.noise, ours.blur, ours.top_k)
+        assert float(theirs.augment) == (float(ours.augment) if config.augment.policy else 0.0)
+        assert [(p.name, p.weight) for p in theirs.due] == [(p.name, p.weight) for p in ours.due]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"blur": 2.0},
+        {"noise": 0.1},
+        {"discriminator.penalties": "lecam", "generator.penalties": "path-length", "share_fakes": False},
+    ],
+    ids=["blur", "noise", "what is remembered"],
+)
+def test_the_loop_takes_steps_with_what_recipes_may_ask(changes, plain_loop):
+    recipe = "stylegan2" if "generator.penalties" in changes else "dcgan"
+    shape = RGB if recipe == "stylegan2" else SHAPE
+    loop = plain_loop.PlainLoop(small_config(recipe, changes, shape), small_store(shape))
+    before = torch.cat([p.detach().flatten() for p in loop.game.discriminator.parameters()])
+    loop.step()
+    after = torch.cat([p.detach().flatten() for p in loop.game.discriminator.parameters()])
+    assert after.isfinite().all()
+    assert 0 < F.l1_loss(after, before) < 0.1
+    assert loop.taken == {"generator": 1, "discriminator": 1}
