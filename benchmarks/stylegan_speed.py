@@ -7,8 +7,8 @@
 The whole step is timed: batches from memory, both players with their lazy penalties, optimisers, the average. Each form
 runs in a process of its own, one after the other, so that the ratios are of one machine; `steps` is rounded up to whole
 cycles of the lazy penalties. Published, NVIDIA A100, one GPU, custom CUDA kernels: 12.53 s and 4.5 GB at 256x256, 41.06
-and 6.8 at 512, 90.39 and 7.2 at 1024. They split their batch; `--accumulate` does it here, and each form has its own row
-in results/stylegan_speed.csv.
+and 6.8 at 512, 90.39 and 7.2 at 1024. They split their batch, as `--accumulate` does; each form has its own row in
+results/stylegan_speed.csv.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def main() -> None:
         return
     published = PUBLISHED.get((options.recipe, options.side), ("", "")) if options.size == "paper" else ("", "")
     for form in FORMS:
-        told = subprocess.run([sys.executable, *sys.argv, "--form", form], stdout=subprocess.PIPE, text=True, check=True)
+        told = subprocess.run(
+            [sys.executable, *sys.argv, "--form", form], stdout=subprocess.PIPE, text=True, check=True
+        )
         row = json.loads(told.stdout.splitlines()[-1])
         row |= {"published_seconds": published[0], "published_gib": published[1]}
         print(row, flush=True)
