@@ -99,7 +99,8 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
         "kind": "data", "name": Path(store.name).name, "catalogue": store.catalogue, "samples": len(store),
         "fingerprint": store.fingerprint, "first_seed": None,
     }  # fmt: skip
-    return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
+    compressed = lossy(source) or lossy(store.name)  # a run brings the data themselves, whose name is their place
+    return Images(_as_bytes(store), store.labels, store.classes, origin, compressed)
 
 
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:

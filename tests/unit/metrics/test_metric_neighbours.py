@@ -12,6 +12,7 @@ from organza.metrics import (
     frechet_distance,
     kernel_distance,
     memorisation_distance,
+    memorisation_influence,
     nearest,
     neighbourhood,
     precision_recall,
@@ -154,3 +155,24 @@ def test_memorisation_distance():
     assert copied.value > copied.frechet
     empty = memorisation_distance(real=real, fake=np.zeros_like(fake))
     assert empty.value == empty.frechet
+
+
+def test_the_influence_of_memorisation_is_its_derivative():
+    """Twice a fake, twice its weight: against the score of weighted samples, near copies and strangers."""
+    real = some(80, 4, shift=2.0)
+    fake = real[:40] + 0.05 * some(40, 4, 1)
+    found, influence = memorisation_influence(real=real, fake=fake)
+    assert found == memorisation_distance(real=real, fake=fake)
+    assert found.value > found.frechet
+    times, slopes = 60, []
+    whole = np.repeat(fake, times, 0)
+    base = memorisation_distance(real=real, fake=whole).value
+    for i in range(4):
+        more = memorisation_distance(real=real, fake=np.concatenate([whole, fake[[i]]])).value
+        slopes.append((more - base) * len(whole))
+    np.testing.assert_allclose(influence.fake[:4].numpy(), slopes, rtol=0.1, atol=0.05 * np.abs(slopes).max())
+    assert float(influence.fake.mean()) == pytest.approx(0, abs=1e-9 * found.value)
+    far = memorisation_influence(real=real, fake=some(40, 4, 1))
+    assert far[1].value == far[0].frechet
+    same = memorisation_influence(real=real, fake=np.concatenate([real, real[:9]]))
+    assert same[0].value == same[1].value
