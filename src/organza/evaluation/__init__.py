@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,10 @@ from organza.evaluation.subjects import (
     Subject,
     draw,
     first,
+    lossy,
     open_real,
     open_subject,
+    place_of_data,
     shape_of,
     trained_on,
 )
@@ -73,6 +76,8 @@ def evaluate(
         opened = open_subject(fake, str(place), progress)
         source = trained_on(fake, split, progress) if real is None else real
         kept = _at_most(open_real(source, opened, split, progress), real_samples)
+        if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
+            kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
         asked = [parse(name, network) for name in _names(metrics, opened)]
         _must_have_a_model(asked, opened)
         foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)

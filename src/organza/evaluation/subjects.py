@@ -55,6 +55,12 @@ def is_model(subject: Subject) -> bool:
     return inside or path.name == "model.safetensors"
 
 
+def place_of_data(subject: Subject) -> str:
+    """Where a run found the data that it was trained on; "" for what is no run."""
+    is_run = isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir()
+    return Run(Path(subject).expanduser()).config.data.source if is_run else ""  # type: ignore[arg-type]
+
+
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
     if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
@@ -99,8 +105,7 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
         "kind": "data", "name": Path(store.name).name, "catalogue": store.catalogue, "samples": len(store),
         "fingerprint": store.fingerprint, "first_seed": None,
     }  # fmt: skip
-    compressed = lossy(source) or lossy(store.name)  # a run brings the data themselves, whose name is their place
-    return Images(_as_bytes(store), store.labels, store.classes, origin, compressed)
+    return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
 
 
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:

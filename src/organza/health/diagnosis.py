@@ -354,7 +354,8 @@ def _pixels(case: Case) -> Iterator[Finding]:
     if ratio > CHECKERED and "upsample" in case.config.generator.model.options:
         yield _finding(
             case, "checkerboard", "warning", f"samples have {ratio:.1f} times the power of reals at the finest stripes",
-            "the grid of samples", "possible", "transposed convolutions whose kernels overlap unevenly, or a young G",
+            "the right end of the picture of the spectrum", "possible",
+            "transposed convolutions whose kernels overlap unevenly, or a young G",
             {"generator.model.upsample": "nearest"},
         )  # fmt: skip
 

@@ -223,6 +223,8 @@ class Trainer:
         scalars = dict(zip(names, values, strict=True))
         for name, player in self.players.items():
             scalars[f"lr/{name}"] = player.optimizer.param_groups[0]["lr"]
+        if self.config.augment.policy or self.config.augment.fakes_for_reals:
+            scalars.setdefault("augment/probability", float(self.recent.probability(self.images)))
         scalars |= signals.scalars() | {"nonfinite": self.nonfinite}
         outputs.log(self, scalars | {"images_per_second": round(self.rate, 1)})
         reporter.tick(self.images, scalars)

@@ -136,7 +136,7 @@ def test_every_metric_tells_equal_sets_from_noise(digits, name):
 
 def test_subsets_and_modes_have_intervals_and_floors():
     digits = open_dataset("mnist").images[:3200]
-    found = organza.evaluate(digits[:1000], digits[1000:], "kd-subsets@digits")["kd-subsets"]
+    found = organza.evaluate(digits[:1000], digits[1000:], "kd-subsets@digits")["kd-subsets-digits"]
     assert (found.floor_n, found.n_real) == (1000, 2200)
     assert found.low < found.value < found.high
     assert abs(found.floor) < 1
@@ -206,6 +206,10 @@ def test_jpeg_is_worth_a_warning(tmp_path, digits):
     found = organza.evaluate(folder, digits, "kd")
     assert any("JPEG" in note for note in found.notes)
     assert not organza.evaluate(digits[:60], digits, "kd").notes
+    changes = shrunk("gan", (1, 28, 28))
+    run = organza.train("gan", data=str(folder), images=16, out=tmp_path / "run", changes=changes, device="cpu").path
+    for real in (None, open_dataset(folder)):  # a run brings its data, and at the end of a training they are here
+        assert any("real images are JPEG" in note for note in organza.evaluate(run, real, "kd", samples=20).notes)
 
 
 def test_an_interrupted_evaluation_goes_on(run, tmp_path, monkeypatch):
