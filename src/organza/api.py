@@ -98,8 +98,9 @@ def _judge(run: Run, config: Config, store: ImageStore, device: torch.device, re
     """
     from organza.evaluation import end_of_training
 
-    finished = shared_choice(str(run.summary.get("status") if rank() == 0 else "")) == "finished"
-    if not finished or not (samples := full_evaluation(config, store)):
+    seen = run.summary.get("images", 0) if rank() == 0 and run.summary.get("status") == "finished" else 0
+    images = int(shared_choice(str(seen)))
+    if not images or not (samples := full_evaluation(config, store, images)):
         return
     try:
         end_of_training(run.path, store, samples, device, reporter)

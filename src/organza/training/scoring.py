@@ -56,12 +56,12 @@ def check_score(config: Config, store: ImageStore) -> None:
         )
 
 
-def full_evaluation(config: Config, store: ImageStore) -> int:
-    """Samples of the evaluation at the end; 0 for none: not asked for, a short run, or data that nothing judges."""
+def full_evaluation(config: Config, store: ImageStore, images: int) -> int:
+    """Samples of the evaluation at the end, after `images` images; 0 for none: few images, or data nothing judges."""
     asked = config.output.evaluate
     if asked is not True:
         return int(asked)
-    return FULL if config.images >= LONG and quick_score(store) is not None else 0
+    return FULL if images >= LONG and quick_score(store) is not None else 0
 
 
 class Scoring:

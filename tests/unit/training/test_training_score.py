@@ -155,12 +155,11 @@ def test_the_full_evaluation_comes_at_the_end_and_once(tmp_path):
 
 def test_which_runs_are_evaluated_in_full():
     ring, config = open_dataset("ring"), small_config("gan", {"output.evaluate": True}, (2,))
-    long = dataclasses.replace(config, images=LONG)
-    assert [full_evaluation(c, ring) for c in (config, long)] == [0, FULL]
-    assert full_evaluation(long, small_store((2,))) == 0  # that nothing judges
+    assert [full_evaluation(config, ring, images) for images in (LONG - 1, LONG)] == [0, FULL]
+    assert full_evaluation(config, small_store((2,)), LONG) == 0  # that nothing judges
     for asked, expected in ((500, 500), (False, 0)):
         output = dataclasses.replace(config.output, evaluate=asked)
-        assert full_evaluation(dataclasses.replace(config, output=output), ring) == expected
+        assert full_evaluation(dataclasses.replace(config, output=output), ring, 64) == expected
 
 
 def test_what_cannot_be_scored_is_refused(tmp_path):
