@@ -47,7 +47,7 @@ def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
     if config.codes != Codes():
         changes |= {"codes.categorical": (3, 2), "codes.continuous": 1}
     often = {"output.log": 16, "output.samples": 10**9, "output.checkpoint": 48, "output.score": False,
-             "output.pictures": False}  # fmt: skip
+             "output.pictures": False, "output.evaluate": False}  # fmt: skip
     return changes | often | {"batch": 8, "precision": "float32", "data.flip": False}
 
 

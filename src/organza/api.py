@@ -27,7 +27,7 @@ from organza.training.outputs import Outputs
 from organza.training.plan import Plan, make_plan
 from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
-from organza.training.scoring import open_score
+from organza.training.scoring import full_evaluation, open_score
 from organza.training.trainer import Limits, Trainer
 from organza.training.transfer import start_from
 
@@ -84,9 +84,28 @@ def train(
         with memory_explained(config, store, place), _no_litter(run):
             work = _planned if dry_run else _run
             run, first = work(run, config, store, place, limits, resume, reporter), rank() == 0
+        if not dry_run:
+            _judge(run, config, store, place, reporter)
     if first and not dry_run and config.output.pictures and run.summary.get("status") == "finished":
         _draw(run, place, reporter)
     return run
+
+
+def _judge(run: Run, config: Config, store: ImageStore, device: torch.device, reporter: Reporter) -> None:
+    """The full evaluation of a finished run, into its folder, report and card; every process must ask.
+
+    The run is whole already: whatever goes wrong now costs nothing else.
+    """
+    from organza.evaluation import end_of_training
+
+    seen = run.summary.get("images", 0) if rank() == 0 and run.summary.get("status") == "finished" else 0
+    images = int(shared_choice(str(seen)))
+    if not images or not (samples := full_evaluation(config, store, images)):
+        return
+    try:
+        end_of_training(run.path, store, samples, device, reporter)
+    except (OSError, ValueError) as problem:
+        reporter.note(f"no evaluation at the end: {problem}; try: organza evaluate {run.path}")
 
 
 def _draw(run: Run, device: torch.device, reporter: Reporter) -> None:

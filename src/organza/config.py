@@ -147,6 +147,7 @@ class Output:
     checkpoint: int = 100_000  # and the model, and the report
     score: bool | int = True  # images from one cheap score to the next; true: with each checkpoint; 0: never
     pictures: bool = True  # at the end: neighbours, holes, spectrum and more, for the report
+    evaluate: bool | int = True  # samples of the full evaluation at the end; true: 10 000, in runs of 100 000 images
 
 
 @dataclass(frozen=True, kw_only=True)

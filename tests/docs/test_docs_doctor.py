@@ -53,6 +53,7 @@ def test_borders_are_those_of_the_rules():
         f"above {100 * found.HASTY:.0f} %, above {advice.FASTER:.0f} |", f"above {found.SWINGING:.0f} |",
         f"above {100 * found.SATURATED:.0f} points",
         f"above {found.CHECKERED:.0f} |", f"above {100 * found.IMPROVES:.0f} %, below {100 * found.SETTLED:.0f} %",
-        f"below {found.SETTLES} |",
+        f"below {found.SETTLES} |", f"below {found.LOW} |", f"above {found.UNEVEN:.0f} | as for",
+        f"within {found.UNDECIDED} of one half",
     ]  # fmt: skip
     assert [text for text in texts if text not in PAGE] == []

@@ -9,15 +9,17 @@ left of it; the mathematics is that of `organza.metrics`.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from organza.config import ConfigError
-from organza.data import SILENT, Progress
+from organza.data import SILENT, ImageStore, Progress
 from organza.evaluation.catalogue import ALIASES, DEFAULT, INFLUENCES, METRICS, OF_PAIRS, PIXELS, Asked, Part, parse
 from organza.evaluation.evidence import Evidence, Features
 from organza.evaluation.publish import NAME, publish
@@ -28,8 +30,10 @@ from organza.evaluation.subjects import (
     Subject,
     draw,
     first,
+    lossy,
     open_real,
     open_subject,
+    place_of_data,
     shape_of,
     trained_on,
 )
@@ -72,6 +76,8 @@ def evaluate(
         opened = open_subject(fake, str(place), progress)
         source = trained_on(fake, split, progress) if real is None else real
         kept = _at_most(open_real(source, opened, split, progress), real_samples)
+        if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
+            kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
         asked = [parse(name, network) for name in _names(metrics, opened)]
         _must_have_a_model(asked, opened)
         foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
@@ -98,6 +104,23 @@ def evaluate(
         for note in notes:
             progress.note(note)
         return receipt
+
+
+def end_of_training(
+    run: Path, store: ImageStore, samples: int, device: torch.device, progress: Progress
+) -> Receipt | None:  # fmt: skip
+    """The full evaluation of a run on its data, beside it; None where the same model was judged so before.
+
+    Raises as `evaluate` does.
+    """
+    out, images = run / NAME, json.loads((run / "model" / "config.json").read_text())["training"]["images"]
+    if out.is_file():
+        about = Receipt.load(out).fake
+        if (about.get("images_seen"), about.get("samples")) == (images, samples):
+            return None
+    known = store.catalogue == "stacked-mnist" or len(store.shape) == 1
+    metrics = (*(DEFAULT if len(store.shape) == 3 else ()), *(("modes",) if known else ()))
+    return evaluate(run, store, metrics, samples=samples, out=out, device=device.type, progress=progress)
 
 
 def is_better(
@@ -238,7 +261,7 @@ def _score(part: Part, asked: Asked, seen: Evidence, protocol: str, reals: int) 
     name = part.name if seen.network.name == PIXELS else f"{part.name}-{seen.network.name}"
     if trunk := METRICS[asked.metric].trunk:
         name = f"{part.name}-{trunk}"
-    floor, count = _floor(part.name, asked.metric, seen)
+    floor, count = _floor(part, asked.metric, seen)
     called = asked.name if asked.name in ALIASES or part.name == asked.metric else part.name
     return Score(
         name, part.value, protocol, part.better, reals, len(seen.fake), part.low, part.high, floor, count, called,
@@ -246,16 +269,27 @@ def _score(part: Part, asked: Asked, seen: Evidence, protocol: str, reals: int) 
     )  # fmt: skip
 
 
-def _floor(part: str, metric: str, seen: Evidence) -> tuple[float | None, int | None]:
-    """What reals get against other reals, and at which N; None for metrics without, and for too few reals."""
-    if len(seen.real) < 2 * METRICS[metric].least:
+def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int | None]:
+    """What reals get in the place of the fakes, and at which N; None for metrics of a model, and for too few reals."""
+    about = METRICS[metric]
+    if len(seen.real) < 2 * about.least or about.of_model:
         return None, None
+    if "of_real" in part.details:
+        return part.details["of_real"], len(seen.real)
     if metric == "fd":
         return seen.frechet_floor.value, min(seen.frechet_floor.real, seen.frechet_floor.fake)
-    if metric not in OF_PAIRS:
-        return None, None
-    values, count = seen.pair_floors
-    return values[INFLUENCES.get(part, part)], count
+    if metric in OF_PAIRS:
+        values, count = seen.pair_floors
+        return values[INFLUENCES.get(part.name, part.name)], count
+    found = seen.floors.get(metric)
+    if found is None:
+        alone = seen.of_reals(about.looks, about.of_pairs)
+        try:
+            found = {one.name: one.value for one in about.compute(alone)}, len(alone.fake)
+        except ConfigError:  # halves are too small for it
+            found = {}, 0
+        seen.floors[metric] = found
+    return (found[0][part.name], found[1]) if part.name in found[0] else (None, None)
 
 
 def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,18 +16,19 @@ from organza.evaluation.perceptual import lengths_of_paths, pair_distances
 from organza.metrics import (
     authenticity,
     bootstrap,
-    frechet_distance,
     frechet_infinity,
+    frechet_influence,
     inception_score,
     interval,
     kernel_distance,
-    memorisation_distance,
+    memorisation_influence,
     sliced_distance,
 )  # fmt: skip
 from organza.metrics.diversity import pair_similarities, random_pairs
 from organza.metrics.influence import Influence, centred
 from organza.metrics.lpips import Trunk
-from organza.metrics.modes import STACKED_MODES, mode_coverage, stacked_modes
+from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mode_shares, stacked_labels
+from organza.metrics.uncertainty import Score
 
 PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
 LEAST_PER_CLASS = 20
@@ -95,7 +96,10 @@ def _kd(seen: Evidence) -> list[Part]:
 
 def _kd_subsets(seen: Evidence) -> list[Part]:
     found = kernel_distance(real=seen.few_real_features, fake=seen.fake_features, subsets=100, progress=seen.progress)
-    return [Part("kd-subsets", found.mean, 1, details={"std_over_subsets": found.std})]
+    if seen.plain:
+        return [Part("kd-subsets", found.mean, 1)]
+    own = replace(seen.pairs["kernel_distance"], value=found.mean)  # whose mean over all subsets is that of all samples
+    return [replace(_of_influence("kd-subsets", own, 1, seen.seed), details={"std_over_subsets": found.std})]
 
 
 def _precision_recall(seen: Evidence) -> list[Part]:
@@ -117,7 +121,7 @@ def _fd_infinity(seen: Evidence) -> list[Part]:
 def _fd_per_class(seen: Evidence) -> list[Part]:
     if seen.real.labels is None or seen.fake.labels is None or not seen.fake.classes:
         raise ConfigError("fd-per-class needs labels on both sides: a conditional GAN and labelled data")
-    found: dict[str, float] = {}
+    found: dict[str, Influence] = {}
     for number, name in enumerate(seen.fake.classes):
         rows = [(side.labels == number).nonzero().flatten() for side in (seen.real, seen.fake)]  # type: ignore[arg-type]
         if min(len(row) for row in rows) < LEAST_PER_CLASS:
@@ -125,21 +129,32 @@ def _fd_per_class(seen: Evidence) -> list[Part]:
                 f"class '{name}' has {len(rows[0])} real and {len(rows[1])} fake samples; fd-per-class needs at least "
                 f"{LEAST_PER_CLASS} of each: --samples {LEAST_PER_CLASS * len(seen.fake.classes)}"
             )
-        found[name] = frechet_distance(real=seen.real_features[rows[0]], fake=seen.fake_features[rows[1]])
-    return [Part("fd-per-class", sum(found.values()) / len(found), 1, details=found)]
+        found[name] = frechet_influence(real=seen.real_features[rows[0]], fake=seen.fake_features[rows[1]])
+    details = {name: influence.value for name, influence in found.items()}
+    return [replace(_of_influence("fd-per-class", mean_influence(found.values()), 1, seen.seed), details=details)]
+
+
+def mean_influence(parts: Collection[Influence]) -> Influence:
+    """Of the mean of scores whose samples have nothing in common: each counts in its part alone."""
+    sides = []
+    for side in ("real", "fake"):
+        values = [getattr(part, side) for part in parts]
+        share = sum(map(len, values)) / len(values)
+        sides.append(torch.cat([value * (share / len(value)) for value in values]))
+    value = sum(part.value for part in parts) / len(parts)
+    return Influence(value, sides[0], sides[1], 0.0, samples=(len(sides[0]), len(sides[1])))
 
 
 def _sliced(seen: Evidence) -> list[Part]:
-    found = bootstrap(
-        sliced_distance, real=seen.real_features, fake=seen.fake_features, replicates=20, seed=seen.seed,
-        progress=seen.progress,
-    )  # fmt: skip
-    return [Part("sliced", found.value, 1, found.low, found.high)]
+    return [_redrawn("sliced", sliced_distance, seen.real_features, seen.fake_features, 1, seen, 20)]
 
 
 def _mifid(seen: Evidence) -> list[Part]:
-    found = memorisation_distance(real=seen.few_real_features, fake=seen.fake_features, progress=seen.progress)
-    return [Part("mifid", found.value, 1, details={"cosine_distance": found.cosine_distance})]
+    found, influence = memorisation_influence(
+        real=seen.few_real_features, fake=seen.fake_features, progress=seen.progress
+    )
+    part = Part("mifid", found.value, 1) if influence.fake is None else _of_influence("mifid", influence, 1, seen.seed)
+    return [replace(part, details={"cosine_distance": found.cosine_distance})]
 
 
 def _authenticity(seen: Evidence) -> list[Part]:
@@ -154,21 +169,27 @@ def _inception_score(seen: Evidence) -> list[Part]:
         """Only fakes count."""
         return inception_score(fake).mean
 
-    found = bootstrap(score, real=logits[:2], fake=logits, replicates=50, seed=seen.seed, progress=seen.progress)
-    return [Part("is", found.value, -1, found.low, found.high, {"std_over_splits": inception_score(logits).std})]
+    part = _redrawn("is", score, logits[:2], logits, -1, seen, 50)
+    return [replace(part, details={"std_over_splits": inception_score(logits).std})]
 
 
 def _labels(seen: Evidence) -> list[Part]:
     """Total variation between what the classifier calls reals and fakes: 0 equal, 1 disjoint."""
     count = seen.network.classes
-    shares = [
-        torch.bincount(logits.argmax(1), minlength=count).double() / len(logits)
-        for logits in (seen.real_logits, seen.fake_logits)
-    ]
+    real, fake = (logits.argmax(1)[:, None] for logits in (seen.real_logits, seen.fake_logits))
+
+    def shares(labels: Tensor) -> Tensor:
+        """Of each class."""
+        return torch.bincount(labels.flatten().long(), minlength=count).double() / len(labels)
+
+    def score(*, real: Tensor, fake: Tensor) -> float:
+        """The total variation."""
+        return float((shares(real) - shares(fake)).abs().sum() / 2)
+
     names = seen.real.classes if len(seen.real.classes) == count else tuple(str(i) for i in range(count))
-    details = {"fake": dict(zip(names, shares[1].tolist(), strict=True)),
-               "real": dict(zip(names, shares[0].tolist(), strict=True))}  # fmt: skip
-    return [Part("labels", float((shares[0] - shares[1]).abs().sum() / 2), 1, details=details)]
+    details = {"fake": dict(zip(names, shares(fake).tolist(), strict=True)),
+               "real": dict(zip(names, shares(real).tolist(), strict=True))}  # fmt: skip
+    return [replace(_redrawn("labels", score, real, fake, 1, seen, 200, 0.0, 1.0), details=details)]
 
 
 def _pairwise(seen: Evidence) -> list[Part]:
@@ -215,16 +236,48 @@ def _of_values(
     return _of_influence(name, influence, better, seen.seed)
 
 
+def _redrawn(
+    name: str, score: Score, real: Tensor, fake: Tensor, better: int, seen: Evidence, replicates: int,
+    least: float = -torch.inf, most: float = torch.inf,
+) -> Part:  # fmt: skip
+    """A score of rows without an influence: evaluated anew for each draw."""
+    if seen.plain:
+        return Part(name, score(real=real, fake=fake), better)
+    found = bootstrap(score, real=real, fake=fake, replicates=replicates, seed=seen.seed, progress=seen.progress)
+    return Part(name, found.value, better, max(found.low, least), min(found.high, most))
+
+
 def _modes(seen: Evidence) -> list[Part]:
     name = str(seen.real.origin["catalogue"])
     if name == "stacked-mnist":
-        found = stacked_modes(seen.fake.samples)
-        return [Part("modes", found.modes, -1, details={"of": STACKED_MODES}), Part("reverse-kl", found.reverse_kl, 1)]
+        return _stacked(stacked_labels(seen.fake.samples)[:, None], seen)
     if name not in MIXTURES:
         raise ConfigError(f"modes are counted on ring, grid and stacked-mnist, not on {seen.real.origin['name']}")
-    centres, deviation = MIXTURES[name]
-    modes, share = mode_coverage(seen.fake.samples, torch.from_numpy(centres()), deviation)
-    return [Part("modes", modes, -1, details={"of": len(centres())}), _of_share("high-quality", share, seen)]
+    centres, deviation = torch.from_numpy(MIXTURES[name][0]()), MIXTURES[name][1]
+
+    def score(*, real: Tensor, fake: Tensor) -> float:
+        """Only fakes count."""
+        return mode_coverage(fake, centres, deviation)[0]
+
+    samples = seen.fake.samples
+    part = _redrawn("modes", score, samples[:2], samples, -1, seen, 50, 0.0, len(centres))
+    shares = mode_shares(samples, centres, deviation)
+    details = {"of": len(centres), "shares": [round(share, 6) for share in shares.tolist()]}
+    return [replace(part, details=details), _of_share("high-quality", float(shares.sum()), seen)]
+
+
+def _stacked(labels: Tensor, seen: Evidence) -> list[Part]:
+    def modes(*, real: Tensor, fake: Tensor) -> float:
+        """Only fakes count."""
+        return count_modes(fake.flatten().long()).modes
+
+    def divergence(*, real: Tensor, fake: Tensor) -> float:
+        """The same."""
+        return count_modes(fake.flatten().long()).reverse_kl
+
+    part = _redrawn("modes", modes, labels[:2], labels, -1, seen, 50, 0.0, STACKED_MODES)
+    reverse = _redrawn("reverse-kl", divergence, labels[:2], labels, 1, seen, 50, 0.0)
+    return [replace(part, details={"of": STACKED_MODES}), reverse]
 
 
 METRICS: dict[str, Metric] = {

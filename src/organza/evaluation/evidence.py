@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from organza.config import ConfigError
-from organza.data import Progress
+from organza.data import SILENT, Progress
 from organza.evaluation.subjects import Images
 from organza.hub import GAN
 from organza.metrics import frechet_distance, frechet_influence, noise_floor, pair_influences
@@ -41,7 +42,7 @@ class Features:
 
     def of(self, network: Extractor, side: Images) -> tuple[Tensor, Tensor | None]:
         """float32 [N, D] and logits [N, K] or None. Raises ConfigError as the network does."""
-        key = (f"{network.name} {network.resizer} {network.sha256}", side.key)
+        key = self.key(network, side)
         if key not in self.known:
             if len(side) and side.samples.dim() != 4:
                 raise ConfigError("features are those of images; points take --metrics modes")
@@ -51,6 +52,11 @@ class Features:
             logits = [block[1] for block in blocks if block[1] is not None]
             self.known[key] = torch.cat([block[0] for block in blocks]), torch.cat(logits) if logits else None
         return self.known[key]
+
+    @staticmethod
+    def key(network: Extractor, side: Images) -> tuple[str, str]:
+        """Under which the features of a side are known."""
+        return f"{network.name} {network.resizer} {network.sha256}", side.key
 
     def forget(self) -> None:
         """Remove what was kept for an interruption."""
@@ -84,6 +90,7 @@ class Evidence:
     """What a metric is given: both sides, through one network."""
 
     seed = 0  # of every draw
+    plain = False  # values alone, without intervals
 
     def __init__(
         self, features: Features, network: Extractor, real: Images, fake: Images, most: int,
@@ -92,6 +99,7 @@ class Evidence:
         self.made, self.network, self.real, self.fake = features, network, real, fake
         self.most = most  # reals of the metrics that look at pairs, whose cost grows with the square
         self.progress = features.progress
+        self.floors: dict[str, tuple[dict[str, float], int]] = {}  # of a metric: its parts, and N of the smaller side
         self.gan, self.measures = gan, measures  # what made the fakes, and LPIPS by its trunk
 
     @property
@@ -145,6 +153,26 @@ class Evidence:
         real, fake = features[order[count:]], features[order[:count]]
         found = pair_influences(real=real, fake=fake, progress=self.progress)
         return {name: influence.value for name, influence in found.items()}, count
+
+    def of_reals(self, looks: bool, of_pairs: bool) -> Evidence:
+        """Reals in the place of both sides, parts that share none, for the floor of any metric.
+
+        The part in the place of the fakes has as many as there are, or half of the reals. Where the metric `looks`,
+        features stand for samples, which need not be read again.
+        """
+        rows = spread_over(torch.arange(len(self.real)), self.most if of_pairs else len(self.real))
+        rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed))]
+        count, made = min(len(rows) // 2, len(self.fake)), Features(self.made.device, self.made.batch, None, SILENT)
+        seen, logits = self.made.of(self.network, self.real) if looks else (self.real.samples, None)
+        sides = []
+        for part in (rows[count:], rows[:count]):
+            labels = None if self.real.labels is None else self.real.labels[part]
+            side = replace(self.real, samples=seen[part], labels=labels)
+            made.known[made.key(self.network, side)] = side.samples, None if logits is None else logits[part]
+            sides.append(side)
+        found = Evidence(made, self.network, sides[0], sides[1], self.most)
+        found.plain = True
+        return found
 
     def _logits(self, side: Images) -> Tensor:
         if not self.network.classes:

@@ -55,6 +55,12 @@ def is_model(subject: Subject) -> bool:
     return inside or path.name == "model.safetensors"
 
 
+def place_of_data(subject: Subject) -> str:
+    """Where a run found the data that it was trained on; "" for what is no run."""
+    is_run = isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir()
+    return Run(Path(subject).expanduser()).config.data.source if is_run else ""  # type: ignore[arg-type]
+
+
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
     if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():

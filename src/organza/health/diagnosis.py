@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from organza.config import Changes
 from organza.data.progress import SILENT, Progress
 from organza.health import advice
@@ -20,6 +22,7 @@ from organza.health.evidence import (
     Case,
     at_the_ends,
     config_in_force,
+    distinct_share,
     gather,
     high_frequencies,
     spread_of_values,
@@ -42,6 +45,8 @@ LOST_MODES = 0.9  # least share of the modes of a mixture
 CLASS_COLLAPSED = 0.25  # diversity of a class over the median class
 ALWAYS_RIGHT = 0.97  # accuracy of D on both sides
 LEAKING = 0.3  # loss of D's accuracy when reals and fakes share a batch
+LOW, UNEVEN = 0.1, 10.0  # D's loss over that of a D that cannot tell; the larger loss over the smaller
+UNDECIDED = 0.03  # distance of D(x) and D(G(z)) from one half
 IDLE, HASTY = 1e-5, 0.05  # step over weight
 EXPLODED = 1e4  # level of D's answers
 VANISHED = 0.02  # G's gradient over its median
@@ -50,6 +55,7 @@ SATURATED = 0.15  # more values at the ends of the range than reals have
 CHECKERED = 4.0  # power at half the sampling rate over that of reals
 SWINGING = 3.0  # amplitude of G's loss over its mean
 IMPROVES, SETTLED = 0.05, 0.02  # of the score in the last third
+CROSS_ENTROPIES = ("non-saturating", "relativistic", "relativistic-average")  # losses that are 0 at best
 SCORES = ("score/fd", "score/reverse", "score/high-quality", "score/modes")  # the beginnings of their names
 
 
@@ -203,6 +209,17 @@ def _collapse(case: Case) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _unique(case: Case) -> Iterator[Finding]:
+    if case.gan is None or case.run.status == "failed":
+        return
+    if (share := distinct_share(case.fake)) < REPEATED:
+        yield _finding(
+            case, "few unique samples", "problem",
+            f"of {len(case.fake)} samples only {round(share * len(case.fake))} are different, value by value",
+            "the grids of samples", "likely", "a G that no longer listens to its noise", advice.against_collapse(case),
+        )  # fmt: skip
+
+
 def _class_collapse(case: Case) -> Iterator[Finding]:
     if case.run.status == "failed":
         return
@@ -233,6 +250,34 @@ def _balance(case: Case) -> Iterator[Finding]:
             f"D is right about {real:.1%} of the reals and {fake:.1%} of the fakes", "the curves of D's accuracy",
             "likely", "a D that is larger or faster than G, or little data",
             advice.against_strength(case),
+        )  # fmt: skip
+
+
+def _classical(case: Case) -> Iterator[Finding]:
+    """The checks of the tutorials. Notes: what is much depends on the loss, and the rules above know more."""
+    loss = LOSSES[case.config.loss]
+    d, g = case.end("loss/discriminator"), case.end("loss/generator")
+    if loss.border is None or d is None or case.run.status == "failed":
+        return
+    unsure = torch.full((2,), loss.border)
+    if d < LOW * (even := float(loss.discriminator(unsure, unsure))):
+        yield _finding(
+            case, "low discriminator loss", "note", f"D's loss is {d:.2g}; of a D that cannot tell it is {even:.2g}",
+            "the curve loss/discriminator", "possible", "a D that is ahead of G, if its accuracy says so, too",
+            advice.against_strength(case),
+        )  # fmt: skip
+    if g is not None and case.config.loss in CROSS_ENTROPIES and max(d, g) > UNEVEN * min(d, g):
+        yield _finding(
+            case, "loss imbalance", "note", f"D's loss is {d:.2g} and G's is {g:.2g}", "the curves of the losses",
+            "possible", "one player is ahead, if D's accuracy says so, too",
+            advice.against_strength(case) if g > d else advice.against_weakness(case),
+        )  # fmt: skip
+    answers = [case.end(key) for key in ("D(x)", "D(G(z))")]
+    if not loss.relativistic and not loss.border and all(x is not None and abs(x - 0.5) < UNDECIDED for x in answers):
+        yield _finding(
+            case, "undecided discriminator", "note", f"D(x) is {answers[0]:.2f} and D(G(z)) is {answers[1]:.2f}",
+            "the curves of D's answers", "possible", "samples that look real to D, or a D that learns nothing",
+            advice.against_weakness(case),
         )  # fmt: skip
 
 
@@ -309,7 +354,8 @@ def _pixels(case: Case) -> Iterator[Finding]:
     if ratio > CHECKERED and "upsample" in case.config.generator.model.options:
         yield _finding(
             case, "checkerboard", "warning", f"samples have {ratio:.1f} times the power of reals at the finest stripes",
-            "the grid of samples", "possible", "transposed convolutions whose kernels overlap unevenly, or a young G",
+            "the right end of the picture of the spectrum", "possible",
+            "transposed convolutions whose kernels overlap unevenly, or a young G",
             {"generator.model.upsample": "nearest"},
         )  # fmt: skip
 
@@ -356,10 +402,10 @@ def _unseen(case: Case) -> Iterator[Finding]:
 
 
 OF_THE_LOG: tuple[Rule, ...] = (
-    _explosion, _memorising, _balance, _batch_leak, _vanishing, _rates, _oscillation
+    _explosion, _memorising, _balance, _classical, _batch_leak, _vanishing, _rates, _oscillation
 )  # fmt: skip
 AT_ONCE: tuple[Rule, ...] = (_divergence, _data, _early, _unseen)
-OF_SAMPLES: tuple[Rule, ...] = (_data, _collapse, _class_collapse, _pixels)
+OF_SAMPLES: tuple[Rule, ...] = (_data, _collapse, _unique, _class_collapse, _pixels)
 RULES: tuple[Rule, ...] = (_divergence, *OF_THE_LOG, *OF_SAMPLES, _progress, _unseen)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,8 +152,7 @@ class Case:
     def distinct(self) -> float:
         """Share of different samples in the data, among the first 20 000."""
         assert self.store is not None
-        images = self.store.images[:HASHED]
-        return len(Counter(row.numpy().tobytes() for row in images.cpu())) / len(images)
+        return distinct_share(self.store.images[:HASHED])
 
     def class_diversity(self) -> dict[str, float]:
         """`diversity` within each class over that of the median class; classes with few samples are left out."""
@@ -183,6 +181,11 @@ def high_frequencies(images: Tensor) -> float:
     middle, last = images.shape[2] // 2, found.shape[1] - 1
     edge = found[middle - 1 : middle + 2].sum() + found[:, last - 1 :].sum()
     return float(edge / found.sum().clamp(min=1e-12))
+
+
+def distinct_share(samples: Tensor) -> float:
+    """Share of different samples [N, ...], value by value."""
+    return len({row.numpy().tobytes() for row in samples.cpu()}) / len(samples)
 
 
 def at_the_ends(images: Tensor) -> float:

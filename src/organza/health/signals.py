@@ -7,6 +7,7 @@
 * `saturated`: share of the fakes' values at an end of the range, -1 or 1, less that of the reals.
 * `heldout_gap`: D's mean logit on reals that it trains on less that on others of the data's test split, over their
   deviation; it grows when D learns reals by heart.
+* `nonfinite`: turns of a player so far, lost ones too, whose gradient was not finite; each led to a rollback.
 * `memory`: bytes at the peak, of the process or of the graphics card.
 
 The networks see the same latents and reals at every tick, as they are in training; buffers and random numbers are put

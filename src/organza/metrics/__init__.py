@@ -12,7 +12,7 @@ from organza.metrics.frechet import frechet_distance, frechet_infinity, frechet_
 from organza.metrics.inception_score import inception_score
 from organza.metrics.influence import Influence
 from organza.metrics.kernel import kernel_distance, kernel_influence
-from organza.metrics.memory import authenticity, memorisation_distance, nearest
+from organza.metrics.memory import authenticity, memorisation_distance, memorisation_influence, nearest
 from organza.metrics.neighbours import density_coverage, neighbourhood, precision_recall, realism
 from organza.metrics.prd import precision_recall_curve
 from organza.metrics.scores import FeatureScores, feature_influences, feature_scores, pair_influences
@@ -42,6 +42,7 @@ __all__ = [
     "kernel_influence",
     "mean_pairwise_distance",
     "memorisation_distance",
+    "memorisation_influence",
     "ms_ssim",
     "ms_ssim_diversity",
     "nearest",

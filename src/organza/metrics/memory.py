@@ -8,14 +8,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_pair, must_be_from
-from organza.metrics.frechet import frechet_distance
+from organza.metrics.frechet import frechet_distance, frechet_influence
+from organza.metrics.influence import Influence, centred
 from organza.metrics.neighbours import NearestWithin
 from organza.metrics.pairs import Points, scan, seen_from_their_centre, squared_distances
 
@@ -88,16 +89,41 @@ def memorisation_distance(*, real: Features, fake: Features, progress: Progress 
     `frechet_distance` does.
     """
     reals, fakes = as_pair(real, fake, 2)
-    plain, cosine = frechet_distance(real=reals, fake=fakes), _cosine_distance(reals, fakes, progress)
+    return _penalised(frechet_distance(real=reals, fake=fakes), float(_cosine_distances(reals, fakes, progress).mean()))
+
+
+def memorisation_influence(
+    *, real: Features, fake: Features, progress: Progress = SILENT
+) -> tuple[MemorisationDistance, Influence]:
+    """The same, and what each sample adds to it; both parts of a quotient F / c move: dF / c - F dc / c^2.
+
+    Which real is the nearest is held fixed. Infinity has no contributions. Raises ConfigError as `frechet_distance`.
+    """
+    reals, fakes = as_pair(real, fake, 2)
+    plain, cosines = frechet_influence(real=reals, fake=fakes), _cosine_distances(reals, fakes, progress)
+    found = _penalised(plain.value, float(cosines.mean()))
+    if found.value in (plain.value, float("inf")):
+        kept = plain if found.value == plain.value else replace(plain, value=found.value, real=None, fake=None)
+        return found, kept
+    assert plain.real is not None
+    assert plain.fake is not None
+    cosine, of_fake = found.cosine_distance, plain.fake / found.cosine_distance
+    if len(cosines) == len(of_fake):
+        of_fake = of_fake - plain.value / cosine**2 * centred(cosines)
+    return found, replace(plain, value=found.value, real=plain.real / cosine, fake=of_fake)
+
+
+def _penalised(plain: float, cosine: float) -> MemorisationDistance:
     if cosine >= SUSPECT or plain == 0:
         return MemorisationDistance(plain, plain, cosine)
     return MemorisationDistance(plain / cosine if cosine else float("inf"), plain, cosine)
 
 
-def _cosine_distance(real: Tensor, fake: Tensor, progress: Progress) -> float:
+def _cosine_distances(real: Tensor, fake: Tensor, progress: Progress) -> Tensor:
+    """Of each fake with a direction to its nearest real, float64; a single 1 where there are none."""
     sides = [_directions(features) for features in (real, fake)]
     if not len(sides[0]) or not len(sides[1]):
-        return 1.0
+        return torch.ones(1, dtype=torch.float64)
     one, two = (Points(side, torch.zeros_like(real[0])) for side in sides)
     closest = torch.zeros(len(two), dtype=real.dtype, device=real.device)
 
@@ -106,7 +132,7 @@ def _cosine_distance(real: Tensor, fake: Tensor, progress: Progress) -> float:
         closest[rows] = torch.maximum(closest[rows], products.abs().amax(1))
 
     scan(two, one, [keep], "cosines of fake and real", progress)
-    return float((1 - closest.double()).clamp(min=0).mean())
+    return (1 - closest.double()).clamp(min=0)
 
 
 def _directions(features: Tensor) -> Tensor:

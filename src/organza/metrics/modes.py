@@ -28,6 +28,12 @@ def mode_coverage(samples: Tensor, centres: Tensor, sigma: float) -> tuple[int, 
     return int(nearest[good].unique().numel()), float(good.double().mean())
 
 
+def mode_shares(samples: Tensor, centres: Tensor, sigma: float) -> Tensor:
+    """The histogram of modes: of all points [N, D] the share that is of high quality, at each centre; float64 [M]."""
+    distance, nearest = torch.cdist(samples.double(), centres.double()).min(1)
+    return torch.bincount(nearest[distance <= 3 * sigma], minlength=len(centres)).double() / len(samples)
+
+
 @dataclass(frozen=True)
 class StackedModes:
     """How samples spread over the 1000 modes; both figures depend on N and are compared at equal N only."""

@@ -12,10 +12,12 @@ from organza.data.store import ImageStore
 from organza.data.synthetic import grid_modes, ring_modes
 from organza.metrics.digits import digit_features
 from organza.metrics.frechet import frechet_distance
-from organza.metrics.modes import mode_coverage, stacked_modes
+from organza.metrics.modes import mode_coverage, mode_shares, stacked_modes
 from organza.metrics.networks.extractor import full_precision
 from organza.metrics.networks.general import GeneralNetwork, compute, general_network
 from organza.training.batches import to_bytes, to_range
+
+HISTOGRAM = "mode/"  # how the names of shares of modes begin, which are no scores
 
 
 class QuickScore(Protocol):
@@ -26,7 +28,7 @@ class QuickScore(Protocol):
     headline: tuple[str, int]  # the score that chooses the best checkpoint, and 1 if less is better, -1 if more is
 
     def of(self, samples: Tensor) -> dict[str, float]:
-        """Scores by name."""
+        """Scores by name, and where the data have known modes the share of the samples in each, `mode/NAME`."""
         ...
 
 
@@ -46,11 +48,11 @@ class DigitScore:
         return digit_features(_some(self.store, 10_000))[0]
 
     def of(self, samples: Tensor) -> dict[str, float]:
-        """The distance, and how many of the ten digits have at least a fifth of their fair share."""
+        """The distance, how many of the ten digits have at least a fifth of their fair share, and all the shares."""
         features, digits = digit_features(samples)
         shares = torch.bincount(digits, minlength=10) / len(digits)
         distance = frechet_distance(real=self.real, fake=features)
-        return {"fd-digits-2k": distance, "digits-present": float((shares > 0.02).sum())}
+        return {"fd-digits-2k": distance, "digits-present": float((shares > 0.02).sum())} | named(shares)
 
 
 class GeneralScore:
@@ -97,7 +99,8 @@ class ModeScore:
     def of(self, samples: Tensor) -> dict[str, float]:
         """`modes` found, and `high-quality`: the share of samples within 3 sigma of a mode."""
         modes, share = mode_coverage(samples, self.centres, self.sigma)
-        return {"modes": float(modes), "high-quality": share}
+        shares = mode_shares(samples, self.centres, self.sigma)
+        return {"modes": float(modes), "high-quality": share} | named(shares)
 
 
 class StackedScore:
@@ -111,6 +114,11 @@ class StackedScore:
         """Both, under names with the number of samples: no figure of 26 000 samples compares with them."""
         found = stacked_modes(samples)
         return {"modes-5k": float(found.modes), "reverse-kl-5k": found.reverse_kl}
+
+
+def named(shares: Tensor) -> dict[str, float]:
+    """A histogram of modes by name."""
+    return {f"{HISTOGRAM}{number}": float(share) for number, share in enumerate(shares)}
 
 
 def quick_score(store: ImageStore) -> QuickScore | None:

@@ -21,6 +21,7 @@ SIGNS = {"running": "●", "finished": "✓", "stopped": "❚❚", "failed": "�
 # start of a logged key -> title of its chart, and whether its axis is logarithmic
 CHARTS = {
     "score/": ("", False),
+    "mode/": ("Share of the samples in each mode", False),
     "loss/": ("Loss of each player", False),
     "D(": ("Discriminator's answer", False),
     "logits/": ("Discriminator's logits", False),

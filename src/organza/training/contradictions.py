@@ -26,9 +26,11 @@ def _counts(config: Config) -> Iterator[str]:
     turns = {"generator.turns": config.generator.turns, "discriminator.turns": config.discriminator.turns}
     sizes = {"batch": config.batch, "accumulate": config.accumulate, "images": config.images, **turns}
     every = dataclasses.asdict(config.output)
-    intervals = {f"output.{k}": v for k, v in every.items() if k not in ("score", "pictures")}
+    intervals = {f"output.{k}": v for k, v in every.items() if k not in ("score", "pictures", "evaluate")}
     if config.output.score < 0:
         yield f"output.score is {config.output.score}; it takes 0 or more images from one score to the next, or true"
+    if config.output.evaluate < 0:
+        yield f"output.evaluate is {config.output.evaluate}; it takes a number of samples such as 10000, true or false"
     for field, value in {**sizes, **intervals, "augment.speed": config.augment.speed}.items():
         if value < 1:
             yield f"{field} is {value}; it takes 1 or more"

@@ -24,11 +24,13 @@ class Guard:
         self.first: dict[str, Tensor] = {}  # which parameters of a player, in its first bad turn
         self.since: dict[str, Tensor] = {}  # the number of that turn, among all turns
         self.turns = 0
+        self.broken: Tensor | int = 0  # turns with a gradient that was not finite
 
     def watch(self, player: str, norms: Tensor) -> None:
         """Look at the gradient norm of each parameter of a player, [P]."""
         bad = ~torch.isfinite(norms)
         self.turns += 1
+        self.broken = self.broken + bad.any()
         before = self.first.get(player, bad)
         since = self.since.get(player, torch.full_like(bad[0], self.turns, dtype=torch.long))
         self.first[player] = torch.where(before.any(), before, bad)

@@ -22,7 +22,7 @@ from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
 from organza.health.signals import untouched
 from organza.latent.sampling import every_class, generate, latents
-from organza.metrics.quick import QuickScore, quick_score
+from organza.metrics.quick import HISTOGRAM, QuickScore, quick_score
 from organza.training.batches import to_bytes
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ FOLDER = "best"
 FIRST_SEED = 1_000_000  # that of evaluations: none that a user looks at by default
 AT_ONCE = 256  # samples, at most
 PROBED = 128  # samples whose time tells that of all
+FULL, LONG = 10_000, 100_000  # samples of the full evaluation; images of a run that it takes a small part of
 KEPT = ("scores", "scored_at", "best", "best_at", "best_model", "autopilot")  # of the summary, in every checkpoint
 
 
@@ -55,6 +56,14 @@ def check_score(config: Config, store: ImageStore) -> None:
         )
 
 
+def full_evaluation(config: Config, store: ImageStore, images: int) -> int:
+    """Samples of the evaluation at the end, after `images` images; 0 for none: few images, or data nothing judges."""
+    asked = config.output.evaluate
+    if asked is not True:
+        return int(asked)
+    return FULL if images >= LONG and quick_score(store) is not None else 0
+
+
 class Scoring:
     """The scores of one run, and its best model; without a score, that of earlier sessions."""
 
@@ -68,6 +77,7 @@ class Scoring:
             return {}
         with untouched(trainer.average, device=trainer.device):
             values = self.score.of(samples(trainer, self.score.samples))
+        histogram = {key: values.pop(key) for key in list(values) if key.startswith(HISTOGRAM)}
         name, direction = self.score.headline
         value, before = values[name] * direction, self.summary.get("best")
         protocol = {"n": self.score.samples, "protocol": self.score.protocol}
@@ -78,7 +88,7 @@ class Scoring:
             about |= {"score": name, "value": short(values[name])}
             self.summary |= {"best": value, "best_at": trainer.images, "best_model": about | protocol}
             self.best = {key: t.detach().to("cpu", copy=True) for key, t in trainer.average.state_dict().items()}
-        return {f"score/{key}": found for key, found in values.items()}
+        return {f"score/{key}": found for key, found in values.items()} | histogram
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

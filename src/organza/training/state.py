@@ -25,7 +25,8 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
         generators["cuda"] = of_all_processes(torch.cuda.get_rng_state(device).to(device))
     return _copied({
         "counters": {"images": trainer.images, "steps": trainer.steps, "seconds": trainer.seconds,
-                     "rollbacks": trainer.rollbacks, "rate": trainer.rate, "device": device.type},
+                     "rollbacks": trainer.rollbacks, "rate": trainer.rate, "nonfinite": trainer.nonfinite,
+                     "device": device.type},
         "changes": json.dumps(to_dict(trainer.changes)),
         "turns": {name: player.turns_taken for name, player in players.items()},
         "networks": {name: player.network.state_dict() for name, player in players.items()},
@@ -81,6 +82,7 @@ def _fill(trainer: Trainer, state: dict[str, Any]) -> None:
     trainer.replay.restore(state["replay"])
     for name in ("images", "steps", "rollbacks", "seconds", "rate"):
         setattr(trainer, name, state["counters"][name])
+    trainer.nonfinite = state["counters"].get("nonfinite", 0)  # runs before 0.2 did not count
     for kind, rows in state["random"].items():
         if len(rows) == world():  # with another number of processes dropout starts anew
             row = rows[rank()].cpu().clone()  # torch misreads a view

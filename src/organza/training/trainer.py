@@ -50,7 +50,7 @@ class Trainer:
 
     def __init__(self, config: Config, store: ImageStore, device: torch.device) -> None:
         self.own, self.store, self.device = config, store, device
-        self.images = self.steps = self.rollbacks = 0
+        self.images = self.steps = self.rollbacks = self.nonfinite = 0
         self.seconds = self.rate = 0.0
         self.build({})
 
@@ -223,7 +223,9 @@ class Trainer:
         scalars = dict(zip(names, values, strict=True))
         for name, player in self.players.items():
             scalars[f"lr/{name}"] = player.optimizer.param_groups[0]["lr"]
-        scalars |= signals.scalars()
+        if self.config.augment.policy or self.config.augment.fakes_for_reals:
+            scalars.setdefault("augment/probability", float(self.recent.probability(self.images)))
+        scalars |= signals.scalars() | {"nonfinite": self.nonfinite}
         outputs.log(self, scalars | {"images_per_second": round(self.rate, 1)})
         reporter.tick(self.images, scalars)
 
@@ -232,14 +234,14 @@ class Trainer:
         problem = self.guard.verdict()
         if not any_process(problem is not None, self.device):
             return False
-        rollbacks = self.rollbacks + 1
+        rollbacks, nonfinite = self.rollbacks + 1, self.nonfinite + max(int(self.guard.broken), 1)
         where = f"at {self.images} images {problem or 'a number of another process is not finite'}"
         if rollbacks > ROLLBACKS:
             raise BrokenError(
                 f"{where}, after {ROLLBACKS} rollbacks; try a lower learning rate, or --precision float32"
             )
         self.restore(outputs.good_state())
-        self.rollbacks = rollbacks
+        self.rollbacks, self.nonfinite = rollbacks, nonfinite
         # The same noise would lead to the same end: draw other latents from here on.
         self.batches.noise.manual_seed(self.config.seed + 7919 * rollbacks)
         outputs.went_back(self)

@@ -13,8 +13,10 @@ import organza
 from organza.config import ConfigError
 from organza.data import open_dataset
 from organza.evaluation import ALIASES, METRICS, Receipt, is_better, must_compare
+from organza.evaluation.catalogue import mean_influence
 from organza.evaluation.evidence import Features
 from organza.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
+from organza.metrics.influence import Influence
 from organza.metrics.networks import NETWORKS, open_network
 
 
@@ -88,7 +90,11 @@ def test_per_class_needs_enough_of_each(run):
     found = organza.evaluate(run, metrics="fd-per-class", samples=400, real_samples=4000)
     details = found["fd-per-class"].details
     assert list(details) == [str(i) for i in range(10)]
-    assert found["fd-per-class"].value == pytest.approx(sum(details.values()) / 10)
+    score = found["fd-per-class"]
+    assert score.value == pytest.approx(sum(details.values()) / 10)
+    assert score.low < score.value < score.high
+    assert 0 < score.floor < score.value
+    assert score.floor_n == 400
     with pytest.raises(ConfigError, match="at least 20 of each: --samples 200"):
         organza.evaluate(run, metrics="fd-per-class", samples=50, real_samples=4000)
 
@@ -118,6 +124,46 @@ def test_every_metric_tells_equal_sets_from_noise(digits, name):
             two,
         )
         assert one.value != two.value
+        for score in (one, two):
+            assert score.low <= score.value <= score.high
+            assert score.low < score.high
+        if name != "kd-subsets":  # halves of the reals are too few for it here
+            assert 100 <= one.floor_n <= 1200
+            assert one.floor == two.floor
+        if one.better and name not in ("is", "authenticity", "kd", "kd-subsets"):
+            assert (two.value - one.floor) * one.better > 0 or one.better == -1
+
+
+def test_subsets_and_modes_have_intervals_and_floors():
+    digits = open_dataset("mnist").images[:3200]
+    found = organza.evaluate(digits[:1000], digits[1000:], "kd-subsets@digits")["kd-subsets-digits"]
+    assert (found.floor_n, found.n_real) == (1000, 2200)
+    assert found.low < found.value < found.high
+    assert abs(found.floor) < 1
+    points = open_dataset("grid", split="test").images[:2500].numpy()
+    half = organza.evaluate(points[np.abs(points[:, 0]).argsort()[:1200]], "grid")
+    modes = half["modes"]
+    assert 10 <= modes.value < 25
+    assert modes.floor == 25
+    assert modes.low <= modes.value <= modes.high <= 25
+    assert sum(modes.details["shares"]) == pytest.approx(half["high-quality"].value, abs=1e-4)
+    assert sum(share > 0 for share in modes.details["shares"]) == modes.value
+    assert 0.98 < half["high-quality"].floor < 1
+
+
+def test_the_mean_of_scores_of_classes_moves_as_their_samples_do():
+    """Classes of 30 and 90 samples: the standard error is that of the mean of two independent scores."""
+    parts = [
+        Influence(v, torch.randn(n).double(), torch.randn(m).double()) for v, n, m in ((2.0, 30, 50), (4.0, 90, 20))
+    ]
+    joint = mean_influence(parts)
+    assert joint.value == 3
+    assert joint.samples == (120, 70)
+    for side in ("real", "fake"):
+        values = [getattr(part, side) for part in parts]
+        expected = sum(value.square().mean() / len(value) for value in values) / 4
+        whole = getattr(joint, side)
+        assert float(whole.square().mean() / len(whole)) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_names_and_networks(digits):
@@ -160,6 +206,10 @@ def test_jpeg_is_worth_a_warning(tmp_path, digits):
     found = organza.evaluate(folder, digits, "kd")
     assert any("JPEG" in note for note in found.notes)
     assert not organza.evaluate(digits[:60], digits, "kd").notes
+    changes = shrunk("gan", (1, 28, 28))
+    run = organza.train("gan", data=str(folder), images=16, out=tmp_path / "run", changes=changes, device="cpu").path
+    for real in (None, open_dataset(folder)):  # a run brings its data, and at the end of a training they are here
+        assert any("real images are JPEG" in note for note in organza.evaluate(run, real, "kd", samples=20).notes)
 
 
 def test_an_interrupted_evaluation_goes_on(run, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from engine_helpers import shrunk
+from safetensors.torch import load_file, save_file
 
 import organza
 from organza.cli.train import main
@@ -18,6 +19,7 @@ from organza.health.evidence import at_the_ends, gather, high_frequencies, sprea
 from organza.recipes import RECIPES
 from organza.report.page import write_report
 from organza.reporter import Silent
+from organza.training.checkpoint import checksum
 
 ALARMS = ("problem", "warning")
 USUAL = {
@@ -89,6 +91,42 @@ def test_a_planted_curve_is_found_and_a_weaker_one_is_not(log, name):
     assert finding.shown
     assert finding.causes
     assert set(found(log(well))) == set()
+
+
+CLASSICAL = {
+    "low discriminator loss": ({"loss/discriminator": 0.1}, {"loss/discriminator": 0.2}),
+    "loss imbalance": (
+        {"loss/discriminator": 0.4, "loss/generator": 4.5}, {"loss/discriminator": 0.4, "loss/generator": 3.5},
+    ),
+    "undecided discriminator": ({"D(x)": 0.52, "D(G(z))": 0.48}, {"D(x)": 0.6, "D(G(z))": 0.48}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_classical_checks_are_notes(log, name):
+    for curves, expected in zip(CLASSICAL[name], (True, False), strict=True):
+        curves = {"loss/discriminator": 1.2} | curves
+        path = log({key: lambda t, value=value: value for key, value in curves.items()})
+        notes = {f.name: f for f in diagnose(path) if f.status == "note"}
+        assert (name in notes) == expected
+        assert not expected or notes[name].advice.startswith("organza train dcgan")
+        assert not set(CLASSICAL) & set(found(path))
+
+
+def test_samples_that_do_not_listen_to_the_noise_are_few(log):
+    path = log()
+    names = {f.name for f in diagnose(path)}
+    assert "few unique samples" not in names
+    model = path / "model" / "model.safetensors"
+    kept, weights = model.read_bytes(), load_file(model)
+    try:
+        deaf = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+        save_file(deaf, model, metadata={"format": "pt", "checksum": str(checksum(deaf))})
+        finding = next(f for f in diagnose(path) if f.name == "few unique samples")
+        assert finding.status == "problem"
+        assert "of 500 samples only 1 are different" in finding.told
+    finally:
+        model.write_bytes(kept)
 
 
 def test_a_healthy_log_raises_nothing(log):

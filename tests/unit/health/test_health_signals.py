@@ -135,14 +135,15 @@ def test_buffers_come_back_even_after_an_error():
 
 
 def test_every_line_of_the_log_has_them(tmp_path):
-    run = organza.train(
-        "gan", data="ring", images=48, out=tmp_path / "run", changes=shrunk("gan", POINTS), device="cpu"
-    )
+    changes = shrunk("gan", POINTS) | {"augment.fakes_for_reals": True, "augment.probability": 0.3}
+    run = organza.train("gan", data="ring", images=48, out=tmp_path / "run", changes=changes, device="cpu")
     lines = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
     ticks = [line for line in lines if "loss/generator" in line]
     assert len(ticks) == 3
     for line in ticks:
         assert {"diversity", "update/discriminator", "gradient/generator_most", "accuracy/real", "memory"} <= set(line)
+        assert line["augment/probability"] == pytest.approx(0.3)
+        assert line["nonfinite"] == 0
         assert "saturated" not in line  # points have no range
         assert line["memory"] > 10_000_000
 

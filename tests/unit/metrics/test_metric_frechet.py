@@ -12,6 +12,14 @@ from organza.metrics.frechet import _of_few, _of_moments
 GOLDEN = 1.11947212363836
 
 
+def test_published_values_of_other_libraries():
+    """What torch-fidelity 0.4.0 (its mean is float32) and torchmetrics 1.9.0 (its result is) say of these features."""
+    real, fake = golden()
+    found = frechet_distance(real=real, fake=fake)
+    assert found == pytest.approx(1.1194728820590214, rel=7e-7)
+    assert found == pytest.approx(1.1194721460342407, rel=6e-8)
+
+
 def by_scipy(real, fake) -> float:
     root = linalg.sqrtm(np.cov(real.T) @ np.cov(fake.T))
     gap = real.mean(0) - fake.mean(0)

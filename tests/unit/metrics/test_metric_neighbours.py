@@ -12,6 +12,7 @@ from organza.metrics import (
     frechet_distance,
     kernel_distance,
     memorisation_distance,
+    memorisation_influence,
     nearest,
     neighbourhood,
     precision_recall,
@@ -154,3 +155,32 @@ def test_memorisation_distance():
     assert copied.value > copied.frechet
     empty = memorisation_distance(real=real, fake=np.zeros_like(fake))
     assert empty.value == empty.frechet
+
+
+def penalised_by_hand(real, fake, weights) -> float:
+    """MiFID of near copies whose samples have weights, by the nuclear norm."""
+    shares = weights / weights.sum()
+    gap = shares @ fake - real.mean(0)
+    one = (real - real.mean(0)) / (len(real) - 1) ** 0.5
+    two = np.sqrt(shares * len(fake) / (len(fake) - 1))[:, None] * (fake - shares @ fake)
+    plain = gap @ gap + np.square(one).sum() + np.square(two).sum() - 2 * np.linalg.norm(one @ two.T, "nuc")
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (fake, real))
+    return plain / (shares @ (1 - np.abs(a @ b.T).max(1)))
+
+
+def test_the_influence_of_memorisation_is_its_derivative():
+    real = some(80, 4, shift=2.0)
+    fake = real[:40] + 0.05 * some(40, 4, 1)
+    found, influence = memorisation_influence(real=real, fake=fake)
+    assert found == memorisation_distance(real=real, fake=fake)
+    assert found.value > found.frechet
+    assert found.value == pytest.approx(penalised_by_hand(real, fake, np.ones(40)), rel=1e-5)
+    step = 1e-5
+    for i in range(4):
+        ends = [penalised_by_hand(real, fake, np.ones(40) + sign * 40 * step * np.eye(40)[i]) for sign in (1, -1)]
+        assert float(influence.fake[i]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3, abs=0.01)
+    assert float(influence.fake.mean()) == pytest.approx(0, abs=1e-9 * found.value)
+    far = memorisation_influence(real=real, fake=some(40, 4, 1))
+    assert far[1].value == far[0].frechet
+    same = memorisation_influence(real=real, fake=np.concatenate([real, real[:9]]))
+    assert same[0].value == same[1].value

@@ -71,7 +71,11 @@ def test_a_rollback_and_training_goes_on(tmp_path):
     assert "at 128 images" in note  # planted after step 15 = 120 images, seen at the next tick
     assert "back to the checkpoint at 96 images (1 of 3)" in note
     assert "is not finite" in note
-    images = [line["images"] for line in log_of(run.path)]
+    lines = log_of(run.path)
+    images = [line["images"] for line in lines]
+    assert 1 <= trainer.nonfinite <= 4  # turns between what was planted and the look for it
+    assert lines[0]["nonfinite"] == 0
+    assert lines[-1]["nonfinite"] == newest(run.path)["counters"]["nonfinite"] == trainer.nonfinite
     assert images == sorted(images)
     assert len(images) == len(set(images))
     assert all(finite(load(path)) for path in run.checkpoints())

@@ -1,20 +1,23 @@
 """The cheap score during training: it changes nothing, knows the best, and is as exact in resume as all else."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 import torch
-from engine_helpers import shrunk, small_store, write_data
+from engine_helpers import shrunk, small_config, small_store, write_data
 from safetensors.torch import load_file
 
 import organza
 from organza.config import ConfigError, from_dict, to_dict
 from organza.data import open_dataset
+from organza.evaluation import Receipt
 from organza.metrics.quick import GeneralScore, ModeScore, quick_score
 from organza.reporter import Silent
 from organza.training.checkpoint import load as load_checkpoint
 from organza.training.run import Run
+from organza.training.scoring import FULL, LONG, full_evaluation
 
 IMAGES = 160
 POINTS_SMALL = {
@@ -126,14 +129,44 @@ def test_points_have_their_own_score_and_others_none(tmp_path):
     assert list(found) == [256, 512]
     assert found[run.summary["best_at"]] == max(found.values())
     assert organza.load(run.path / "best").sample(4).shape == (4, 2)
+    shares = [logged(run, f"mode/{number}") for number in range(8)]
+    assert [sum(mode[images] for mode in shares) for images in found] == pytest.approx(list(found.values()), abs=1e-5)
+    assert set(run.summary["scores"]) == {"modes", "high-quality"}
     assert isinstance(quick_score(open_dataset("ring")), ModeScore)
     assert quick_score(small_store((2,))) is None
     assert quick_score(small_store((2, 16, 16))) is None
 
 
+def test_the_full_evaluation_comes_at_the_end_and_once(tmp_path):
+    changes = POINTS_SMALL | {"output.evaluate": 300, "output.score": False, "output.pictures": False}
+    run = organza.train("gan", data="ring", out=tmp_path / "run", images=256, changes=changes, device="cpu")
+    receipt = Receipt.load(run.path / "evaluation.json")
+    assert [score.name for score in receipt.scores] == ["modes", "high-quality"]
+    assert receipt.scores[0].n_fake == 300
+    assert receipt.fake["images_seen"] == run.summary["images"]
+    assert "<h2>Evaluation</h2>" in (run.path / "report.html").read_text()
+    assert "| high-quality |" in (run.path / "model" / "README.md").read_text()
+    before = (run.path / "evaluation.json").stat().st_mtime_ns
+    organza.train(out=run.path, resume=True, images=256, device="cpu")
+    assert (run.path / "evaluation.json").stat().st_mtime_ns == before
+    organza.train(out=run.path, resume=True, images=320, device="cpu")
+    assert Receipt.load(run.path / "evaluation.json").fake["images_seen"] == 320
+
+
+def test_which_runs_are_evaluated_in_full():
+    ring, config = open_dataset("ring"), small_config("gan", {"output.evaluate": True}, (2,))
+    assert [full_evaluation(config, ring, images) for images in (LONG - 1, LONG)] == [0, FULL]
+    assert full_evaluation(config, small_store((2,)), LONG) == 0  # that nothing judges
+    for asked, expected in ((500, 500), (False, 0)):
+        output = dataclasses.replace(config.output, evaluate=asked)
+        assert full_evaluation(dataclasses.replace(config, output=output), ring, 64) == expected
+
+
 def test_what_cannot_be_scored_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"output.score is -1; it takes 0 or more images"):
         trained(tmp_path, **{"output.score": -1})
+    with pytest.raises(ConfigError, match=r"output.evaluate is -5; it takes a number of samples such as 10000"):
+        trained(tmp_path, **{"output.evaluate": -5})
     with pytest.raises(ConfigError, match=r"nothing embedded judges 'spiral'.*--output.score false"):
         organza.train("gan", data="spiral", out=tmp_path / "spiral", changes={"output.score": 100}, device="cpu")
     assert trained(tmp_path, "off", images=32, **{"output.score": "0"}).config.output.score == 0
