@@ -201,7 +201,9 @@ def test_a_fresh_network_keeps_unit_variance_from_layer_to_layer():
     network = Generator((3, 32, 32), z_dim=16, w_dim=16, width=32, max_width=64, layers=6, margin=4, magnitude_decay=0)
     sizes = []
     for name in network.synthesis.names[:-1]:
-        network.synthesis.get_submodule(name).register_forward_hook(lambda _m, _i, y: sizes.append(float(y.detach().std())))
+        network.synthesis.get_submodule(name).register_forward_hook(
+            lambda _m, _i, y: sizes.append(float(y.detach().std()))
+        )
     made = network.train()(torch.randn(8, 16))
     assert all(0.3 < size < 3 for size in sizes)
     assert 0.05 < made.std() < 2
