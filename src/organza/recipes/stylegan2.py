@@ -108,7 +108,8 @@ def _config(recipe: str, setup: Setup, side: int, size: Size) -> Config:
     widths = {"width": max(setup.base // side, 1), "max_width": setup.most, "clamp": None}
     layers, noise = setup.mapping_layers, 128 if small else 512
     maker = {"z_dim": noise, "w_dim": noise, "mapping_layers": layers, **widths, "arch": "skip", "mixing": setup.mixing}
-    judge = {**widths, "arch": setup.judge, "group": setup.group, "mapping_layers": layers}
+    labels = layers if small else 8  # of the mapping of D's labels: as many in all published set-ups
+    judge = {**widths, "arch": setup.judge, "group": setup.group, "mapping_layers": labels}
     lengths = (Penalty(name="path-length", weight=setup.path_length, every=4),) if setup.path_length else ()
     return Config(
         recipe=recipe,

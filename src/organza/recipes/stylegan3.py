@@ -45,8 +45,8 @@ def _config(recipe: str, shape: Shape, size: Size, rotates: bool) -> Config:
     gamma = side**2 / 1024 if small else 2.0 * (side / 256) ** 2
     maker = _maker(side, small, rotates, batch)
     judge = {
-        "width": max((1024 if small else 32_768) // side, 1), "max_width": 128 if small else 512, "arch": "resnet",
-        "group": 4, "mapping_layers": 2, "clamp": None,
+        "width": max((1024 if small else _base(side)) // side, 1), "max_width": 128 if small else 512, "arch": "resnet",
+        "group": 4, "mapping_layers": 2 if small else 8, "clamp": None,
     }  # fmt: skip
     blurred = images // 5 if small else BLURRED * batch // 32
     start = side / 32 if small else BLUR
@@ -74,7 +74,7 @@ def _config(recipe: str, shape: Shape, size: Size, rotates: bool) -> Config:
 
 def _maker(side: int, small: bool, rotates: bool, batch: int) -> dict:
     """The options of the generator; R has twice the channels."""
-    base, most = (1024, 64) if small else (32_768 if side >= 512 else 16_384, 512)
+    base, most = (1024, 64) if small else (_base(side), 512)
     noise, more = (128 if small else 512), (2 if rotates else 1)
     return {
         "z_dim": noise, "w_dim": noise, "mapping_layers": 2, "width": max(base * more // side, 1),
@@ -83,3 +83,8 @@ def _maker(side: int, small: bool, rotates: bool, batch: int) -> dict:
         "margin": 4 if small else 10, "taps": 6, "output_scale": 0.25, "clamp": None if small else 256.0,
         "magnitude_decay": 0.5 ** (batch / 20_000),
     }  # fmt: skip
+
+
+def _base(side: int) -> int:
+    """Channels times resolution, of both players, as the published networks of this size have it."""
+    return 32_768 if side >= 512 else 16_384

@@ -26,7 +26,9 @@ def maker(shape=(3, 16, 16), classes=0, **changes) -> Generator:
 
 def conv(x, t, name, gain=1.0):
     weight = t[f"{name}.weight"]
-    return F.conv2d(x, weight * gain / math.sqrt(weight[0].numel()), t.get(f"{name}.bias"), padding=weight.shape[2] // 2)
+    return F.conv2d(
+        x, weight * gain / math.sqrt(weight[0].numel()), t.get(f"{name}.bias"), padding=weight.shape[2] // 2
+    )
 
 
 def styled(x, t, name, w, picture):

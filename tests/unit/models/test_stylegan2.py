@@ -182,7 +182,7 @@ def test_every_parameter_learns(arch):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ConfigError, match="mixing is 1.5"):
+    with pytest.raises(ConfigError, match=r"mixing is 1\.5"):
         maker(mixing=1.5)
     for network in (maker, judge):
         with pytest.raises(ConfigError, match="cannot be halved"):

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import scipy.signal
 import style_reference as reference
 import torch
 from style_reference import random, shaken
@@ -139,7 +140,7 @@ def test_a_transform_of_the_waves(given):
 
 
 def test_design_of_any_layers():
-    """Cutoffs grow geometrically to half the sampling rate; the last `critical` layers and colours sample critically."""
+    """Cutoffs grow geometrically; the last `critical` layers and the colours sample critically."""
     with torch.device("meta"):
         network = Generator((3, 1024, 1024))
     band = network.synthesis.input.band
@@ -201,7 +202,9 @@ def test_a_fresh_network_keeps_unit_variance_from_layer_to_layer():
     network = Generator((3, 32, 32), z_dim=16, w_dim=16, width=32, max_width=64, layers=6, margin=4, magnitude_decay=0)
     sizes = []
     for name in network.synthesis.names[:-1]:
-        network.synthesis.get_submodule(name).register_forward_hook(lambda _m, _i, y: sizes.append(float(y.detach().std())))
+        network.synthesis.get_submodule(name).register_forward_hook(
+            lambda _m, _i, y: sizes.append(float(y.detach().std()))
+        )
     made = network.train()(torch.randn(8, 16))
     assert all(0.3 < size < 3 for size in sizes)
     assert 0.05 < made.std() < 2
@@ -226,3 +229,25 @@ def test_every_parameter_learns():
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("options", [{}, R], ids=["T", "R"])
+def test_up_filters_have_the_design_of_the_input_and_down_filters_that_of_the_output(options):
+    network, design = maker((3, 64, 64), layers=8, **options), reference.bands(64, 8, 2, 4)
+    for number, name in enumerate(network.synthesis.names[:-1]):
+        layer = network.synthesis.get_submodule(name)
+        before, band = design[max(number - 1, 0)], design[number]
+        fine = 2 * max(before["rate"], band["rate"])
+        up, down = (
+            scipy.signal.firwin(6 * fine // b["rate"], cutoff=b["cutoff"], width=2 * b["half"], fs=fine)
+            for b in (before, band)
+        )
+        torch.testing.assert_close(layer.up_filter, torch.from_numpy(up), rtol=0, atol=1e-7)
+        if options and number < 6:  # round
+            assert layer.down_filter.shape == (len(down), len(down))
+            assert layer.down_filter.sum().item() == pytest.approx(1, abs=1e-6)
+            middle = len(down) // 2
+            nearest = layer.down_filter[middle] / layer.down_filter[middle].sum()  # close to the straight design
+            assert (nearest - torch.from_numpy(down)).abs().max() < 0.05
+        else:
+            torch.testing.assert_close(layer.down_filter, torch.from_numpy(down), rtol=0, atol=1e-7)
