@@ -44,10 +44,10 @@ def main(argv: list[str]) -> None:
     kind = _kind(options)
     with Console() as console:
         console.wait("loading torch")
-        from organza.cli.sample import _load
+        from organza.cli.sample import load_named
         from organza.hub.export import export
 
-        gan = _load(options.model, "cpu")
+        gan = load_named(options.model, "cpu", "export")
         path = Path(options.out).expanduser() if options.out else _place(options.model, gan, kind)
         replaced = path.exists()
         console.wait(f"exporting {gan.recipe or gan.model.name}")

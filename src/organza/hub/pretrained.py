@@ -13,6 +13,7 @@ comes with a model, and no pickle is opened.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -44,18 +45,16 @@ def save_pretrained(
     `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have. Raises
     ValueError for what a published card still lacks, before anything is written, and OSError.
     """
-    folder = Path(folder)
+    folder, has_grid = Path(folder), len(gan.shape) == 1 or gan.shape[0] <= 4
     about = _stated(gan, licence, facts or {}, receipts)
-    card = model_card(about | ({"repository": repository} if repository else {}) | {"grid": _has_grid(gan)})
-    kept = {name: value for name, value in about.items() if name not in ("recipe", "organza", "conditional")}
-    save(dataclasses.replace(gan, training=kept), folder, card)
+    here = {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)}
+    card = model_card(about | here | {"repository": repository, "grid": has_grid})
+    save(dataclasses.replace(gan, training=about), folder, card)
     for number, receipt in enumerate(receipts):
         (folder / "metrics").mkdir(exist_ok=True)
         receipt.save(folder / "metrics" / f"evaluation{f'-{number + 1}' if number else ''}.json")
-    if _has_grid(gan):
-        (folder / "samples").mkdir(exist_ok=True)
-        mark = provenance(re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name, load(folder).sha256, 0)
-        save_png(picture(gan.sample(GRID)), folder / "samples" / "grid.png", mark)
+    if has_grid:
+        _save_grid(gan, folder)
     return folder
 
 
@@ -129,18 +128,22 @@ def push_to_hub(
 
 
 def _stated(gan: GAN, licence: str, facts: Mapping[str, Any], receipts: Sequence[Receipt]) -> dict[str, Any]:
-    """All that the card states: what the GAN knows of itself, what is added, and the scores of the receipts."""
+    """What config.json and the card state: what the GAN knows, what is added, and the scores of the receipts."""
     own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **gan.training}
     data = {**(own.get("data") or {}), **(facts.get("data") or {})}
+    if not str(data.get("name", "")).startswith(PREFIX):
+        data["name"] = re.split(r"[/\\]", str(data.get("name") or ""))[-1]  # no path of a machine
     scores = {**(own.get("scores") or {}), **(facts.get("scores") or {})}
     for receipt in receipts:
         scores |= receipt.for_card()
-    about = own | dict(facts) | {"data": data, "scores": scores, "licence": licence}
-    return {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)} | about
+    return own | dict(facts) | {"data": data, "scores": scores, "licence": licence}
 
 
-def _has_grid(gan: GAN) -> bool:
-    return len(gan.shape) == 1 or gan.shape[0] <= 4
+def _save_grid(gan: GAN, folder: Path) -> None:
+    (folder / "samples").mkdir(exist_ok=True)
+    digest = hashlib.sha256((folder / FILES[0]).read_bytes()).hexdigest()
+    mark = provenance(re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name, digest, 0)
+    save_png(picture(gan.sample(GRID)), folder / "samples" / "grid.png", mark)
 
 
 def _line(problem: BaseException) -> str:

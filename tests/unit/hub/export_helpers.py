@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from organza.config import Codes, Model
+from organza.config import Model
 from organza.hub import GAN
-from organza.models import MODELS, _options, build, complete
+from organza.models import MODELS, NO_CODES, _options, build, complete
 
 SMALL = {
     "width": 4, "max_width": 8, "z_dim": 6, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 4,
@@ -21,7 +21,7 @@ VARIANTS = {
 }
 
 
-def tiny(variant="dcgan", classes=3, shape=(1, 16, 16), codes=Codes(), training=None, **more) -> GAN:
+def tiny(variant="dcgan", classes=3, shape=(1, 16, 16), codes=NO_CODES, training=None, **more) -> GAN:
     """A generator whose zeros are made to count: strengths of noise, last layers of blocks, mean w."""
     name, options = VARIANTS[variant]
     known = _options(name, "generator")
