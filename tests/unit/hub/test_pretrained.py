@@ -31,9 +31,9 @@ def gan() -> GAN:
 @pytest.fixture
 def cache(tmp_path, monkeypatch, gan):
     """A hub's cache that holds ann/cats, and no network."""
-    hub = pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the extra hub is not installed")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     repository = tmp_path / "hub" / "models--ann--cats"
     gan.save_pretrained(tmp_path / "cats", licence="MIT", facts=FACTS)
     for name in ("README.md", "config.json", "model.safetensors"):
