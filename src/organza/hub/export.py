@@ -20,9 +20,9 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -147,7 +147,7 @@ def expected(gan: GAN, feeds: Feeds) -> Tensor:
     space = LatentSpace(gan.generator)
     codes = space.codes(z, label, psi=float(feeds["truncation"]))
     pictures = [value for name, value in feeds.items() if name.startswith("noise_")]
-    turned = {name: value for name, value in feeds.items() if name == "transform"}
+    turned: dict[str, Any] = {name: value for name, value in feeds.items() if name == "transform"}
     return space.draw(codes, noise=pictures or "const", **turned)
 
 
@@ -155,8 +155,7 @@ def _prepared(gan: GAN) -> GAN:
     """A copy on the CPU, folded, in evaluation mode, that has read how far it has grown."""
     generator = copy.deepcopy(without_spectral_norm(gan.generator)).cpu().float().eval().requires_grad_(False)
     noise_of(generator)
-    fields = {name: getattr(gan, name) for name in GAN.__dataclass_fields__}
-    return GAN(**fields | {"generator": generator})
+    return replace(gan, generator=generator)
 
 
 def _must_be_installed(format: Format) -> None:

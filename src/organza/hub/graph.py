@@ -88,8 +88,7 @@ def flat(arguments: Mapping[str, Any]) -> Feeds:
     """Arguments of `Graph.forward` -> inputs of a file by name: a tuple `noise` becomes `noise_0`, `noise_1`, …"""
     feeds: Feeds = {}
     for name, value in arguments.items():
-        many = value if isinstance(value, tuple) else None
-        feeds |= {name: value} if many is None else {f"{name}_{i}": part for i, part in enumerate(many)}
+        feeds |= {f"{name}_{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
     return feeds
 
 
