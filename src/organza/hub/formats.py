@@ -55,6 +55,7 @@ def write_onnx(graph: Graph, arguments: dict[str, Any], path: Path, about: dict[
     for name, value in defaults.items():  # an input that has a value may be left out
         model.graph.initializer.append(numpy_helper.from_array(value.numpy(), name))
     _name_batches(model, defaults)
+    _forget_source(model)
     onnx.helper.set_model_props(model, about)
     model.producer_name, model.producer_version = "organza", organza.__version__
     onnx.checker.check_model(model)
@@ -80,7 +81,10 @@ def _traced(graph: Graph, arguments: dict[str, Any]) -> torch.export.ExportedPro
 
     shapes = {name: shape(value) for name, value in arguments.items()}
     others = {name: value for name, value in arguments.items() if name != "z"}
-    return torch.export.export(graph, (arguments["z"],), others, dynamic_shapes=shapes, strict=False)
+    program = torch.export.export(graph, (arguments["z"],), others, dynamic_shapes=shapes, strict=False)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
 
 
 def _defaults(generator: nn.Module, inputs: list[str]) -> Feeds:
@@ -99,3 +103,12 @@ def _name_batches(model: Any, defaults: Feeds) -> None:
         dims = value.type.tensor_type.shape.dim
         if dims:
             dims[0].dim_param = f"{value.name}_batch" if value.name in defaults else "batch"
+
+
+def _forget_source(model: Any) -> None:
+    """Without the paths and lines of this machine that the exporter notes on every node."""
+    for part in (model.graph, *model.functions):
+        values = [*part.node] if part in model.functions else [*part.node, *part.input, *part.output, *part.initializer]
+        for value in (part, *values):
+            del value.metadata_props[:]
+            value.doc_string = ""

@@ -85,10 +85,10 @@ def test_truncation_noise_and_transform_are_inputs(variant, tmp_path):
     }  # fmt: skip
     for psi in (0.0, 0.4, 1.3):
         codes = space.codes(torch.from_numpy(z), psi=psi)
-        found = run.run(None, {"z": z, "truncation": np.float32(psi)})[0]
+        found = run.run(None, {"z": z, "truncation": np.array(psi, np.float32)})[0]
         assert np.abs(found - space.draw(codes).numpy()).max() < 1e-4
         assert (np.abs(found[1:] - found[:1]).max() > 1e-3) == (psi > 0)
-    changed = run.run(None, {"z": z, "truncation": np.float32(1.3), **given})[0]
+    changed = run.run(None, {"z": z, "truncation": np.array(1.3, np.float32), **given})[0]
     assert np.abs(changed - found).max() > 1e-3
     more = {name: torch.from_numpy(value) for name, value in given.items()}
     more = {"noise": [picture.expand(4, -1, -1, -1) for picture in more.values()]} if variant == "stylegan2" else more
@@ -133,7 +133,7 @@ def test_the_file_says_what_it_is_and_no_path(tmp_path):
 
 def test_a_file_that_differs_is_not_kept(tmp_path):
     (tmp_path / "gan.onnx").write_text("the old file")
-    with pytest.raises(ParityError, match=r"differs from PyTorch by .*at a batch of 1 \(allowed: 1e-12\)"):
+    with pytest.raises(ParityError, match=r"differs from PyTorch by .*at a batch of \d \(allowed: "):
         export(tiny("stylegan2", classes=0, max_width=4), tmp_path / "gan.onnx", tolerance=1e-12)
     assert [file.name for file in tmp_path.iterdir()] == ["gan.onnx"]
     assert (tmp_path / "gan.onnx").read_text() == "the old file"

@@ -1,12 +1,14 @@
 import json
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from export_helpers import noise, tiny
 
+import organza
 from organza.config import Codes, ConfigError
 from organza.hub.export import export
 from organza.hub.graph import noise_of
@@ -33,6 +35,8 @@ def test_the_program_holds_no_pickle_and_says_what_it_is(tmp_path):
     export(tiny("mlp", codes=Codes(categorical=(3,))), tmp_path / "gan.pt2", "torch", licence="MIT")
     with zipfile.ZipFile(tmp_path / "gan.pt2") as archive:
         starts = {name: archive.read(name)[:4] for name in archive.namelist()}
+        whole = b"".join(archive.read(name) for name in archive.namelist())
+    assert str(Path(organza.__file__).parent).encode() not in whole
     assert not [name for name, start in starts.items() if start[:1] == b"\x80" or start == b"PK\x03\x04"]
     about = {"organza.json": ""}
     torch.export.load(tmp_path / "gan.pt2", extra_files=about)
