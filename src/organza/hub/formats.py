@@ -107,8 +107,8 @@ def _name_batches(model: Any, defaults: Feeds) -> None:
 
 def _forget_source(model: Any) -> None:
     """Without the paths and lines of this machine that the exporter notes on every node."""
-    for part in (model.graph, *model.functions):
-        values = [*part.node] if part in model.functions else [*part.node, *part.input, *part.output, *part.initializer]
-        for value in (part, *values):
-            del value.metadata_props[:]
-            value.doc_string = ""
+    graph, functions = model.graph, model.functions
+    inner = (node for function in functions for node in function.node)
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *functions, *inner):
+        del part.metadata_props[:]
+        part.doc_string = ""
