@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("organza.cli.train", "train a GAN on your data"),
     "sample": ("organza.cli.sample", "draw samples from a trained GAN"),
     "evaluate": ("organza.cli.evaluate", "scores with intervals, beside real images"),
+    "export": ("organza.cli.export", "one file for ONNX or torch.export"),
     "recipes": ("organza.cli.recipes", "list the GANs, or show every field of one"),
     "data": ("organza.cli.data", "check, preview or convert data"),
     "report": ("organza.cli.report", "write the page of a run anew"),

@@ -31,7 +31,9 @@ class Options:
     (images or points, seeds, labels); else it is a folder, with one picture for each seed.
     """
 
-    model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
+    model: Annotated[
+        str, Positional, arg(metavar="MODEL", help="a run, a folder with model.safetensors, or hf:ORG/NAME")
+    ]
     n: Annotated[
         str, told(aliases=("-n",), metavar="N", help="how many (default 64)")
     ] = ""  # fmt: skip
@@ -63,7 +65,7 @@ def main(argv: list[str]) -> None:
         from organza.cli.writing import Writer, target
         from organza.training.precision import pick_device
 
-        gan = _load(options.model, str(pick_device(options.device)))
+        gan = load_named(options.model, str(pick_device(options.device)))
         labels = _labels(options.labels, gan, len(seeds))
         kind, path = target(options.out, gan, seeds, LARGEST_GRID)
         writer = Writer(gan, kind, path, seeds, labels, marked=not options.no_provenance)
@@ -110,16 +112,18 @@ def _labels(text: str, gan: GAN, how_many: int) -> list[int] | None:
     return None if found is None else [int(found[i % len(found)]) for i in range(how_many)]
 
 
-def _load(model: str, device: str) -> GAN:
+def load_named(model: str, device: str, verb: str = "sample") -> GAN:
+    """`organza.load`, whose FileNotFoundError also says what to type."""
     import organza
 
     try:
         return organza.load(model, device)
     except FileNotFoundError as problem:
-        raise FileNotFoundError(f"{problem}{_advice(Path(model))}") from None
+        advice = "" if model.startswith("hf:") else _advice(Path(model), verb)
+        raise FileNotFoundError(f"{problem}{advice}") from None
 
 
-def _advice(given: Path) -> str:
+def _advice(given: Path, verb: str) -> str:
     """What to type: a run that was probably meant, else how to make one."""
     above = [str(place) for place in given.parents if (place / "model" / "model.safetensors").is_file()]
     places = (given.parent, Path("runs"))
@@ -128,4 +132,4 @@ def _advice(given: Path) -> str:
     if not runs:
         return "; train one with: organza train dcgan --out runs/first"
     rest = f" (or {', '.join(runs[1:6])})" if runs[1:] else ""
-    return f"; type: organza sample {runs[0]}{rest}"
+    return f"; type: organza {verb} {runs[0]}{rest}"

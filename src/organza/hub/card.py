@@ -61,7 +61,8 @@ def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
     `info` has `recipe`, `licence` (of the weights), `images`, `seconds`, `hardware`, `parameters` ({player: count}),
     `data` ({name, source, licence, people, count, shape, classes, fingerprint}; source and people are known for the
     embedded data) and `scores` ({name: {value, n, protocol, low, high}}, the last two optional); `organza` (the version
-    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them. Raises
+    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `repository`
+    is its name on the hub, and `grid` says that samples/grid.png lies beside the card. Raises
     ValueError for a required part that is empty, for a score without N and protocol, and for a path of a machine. A
     `draft`, which a training writes by itself, says in those places what must be filled in, and still needs `recipe`,
     `data.name` and no paths.
@@ -133,8 +134,33 @@ def _front_matter(facts: _Facts) -> str:
         f"tags: [gan, {json.dumps(facts.get('recipe'))}]",
         "pipeline_tag: unconditional-image-generation",
         f"datasets: [{json.dumps(data[3:] if data.startswith('hf:') else facts.data_name)}]",
+        *_results(facts),
     ]
     return "---\n" + "\n".join(fields) + "\n---\n"
+
+
+def _results(facts: _Facts) -> list[str]:
+    """The scores as the hub reads them; each is named with its N and protocol, without which it says nothing."""
+    rows = [_result(str(name), score) for name, score in (facts.value("scores") or {}).items() if _is_told(score)]
+    data, title = json.dumps(facts.data_name), json.dumps(f"{facts.get('recipe')} on {facts.data_name}")
+    head = [
+        "model-index:",
+        f"  - name: {title}",
+        "    results:",
+        "      - task: {type: unconditional-image-generation}",
+        f"        dataset: {{type: {data}, name: {data}}}",
+        "        metrics:",
+    ]
+    return head + rows if rows else []
+
+
+def _result(name: str, score: Mapping[str, Any]) -> str:
+    title = json.dumps(_inline(f"{name}, N {score['n']:,}, {score['protocol']}"))
+    return f"          - {{type: {json.dumps(name)}, value: {float(score['value'])!r}, name: {title}}}"
+
+
+def _is_told(score: Any) -> bool:
+    return isinstance(score, Mapping) and bool(score.get("n")) and bool(str(score.get("protocol") or "").strip())
 
 
 def _what(facts: _Facts) -> str:
@@ -152,11 +178,14 @@ def _what(facts: _Facts) -> str:
 
 
 def _use(facts: _Facts) -> str:
+    name = facts.value("repository")
+    place, remark = (f"hf:{name}", "add @COMMIT to pin it") if name else ("FOLDER", "where this README lies")
+    grid = "\n\n![Samples of the seeds 0 to 63](samples/grid.png)" if facts.value("grid") else ""
     return (
-        '```python\nimport organza\n\ngan = organza.load("FOLDER")  # where this README lies\n'
+        f'```python\nimport organza\n\ngan = organza.load("{place}")  # {remark}\n'
         "images = gan.sample(64, seed=0)  # uint8 [64, C, H, W]; image i comes from seed 0 + i\n```\n\n"
-        "```\norganza sample FOLDER -n 64 --seed 0 --out samples.png\n```\n\n"
-        "The weights are safetensors; loading them executes no code."
+        f"```\norganza sample {place} -n 64 --seed 0 --out samples.png\n```\n\n"
+        f"The weights are safetensors; loading them executes no code.{grid}"
     )
 
 

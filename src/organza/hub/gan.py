@@ -68,6 +68,25 @@ class GAN:
         made = generate(self.generator, latents(seeds, self.z_dim, truncation), chosen, batch)
         return to_bytes(made) if made.dim() == 4 else made
 
+    def save_pretrained(self, folder: str | Path, *, licence: str, **more: Any) -> Path:
+        """Write a folder to publish: weights, description and a complete card; see `organza.hub.pretrained`."""
+        from organza.hub.pretrained import save_pretrained
+
+        return save_pretrained(self, folder, licence=licence, **more)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "cpu") -> GAN:
+        """The GAN in a folder, or in the repository `org/name` of the hub; see `organza.hub.pretrained`."""
+        from organza.hub.pretrained import from_pretrained
+
+        return from_pretrained(name, revision=revision, device=device)
+
+    def push_to_hub(self, name: str, *, licence: str, **more: Any) -> str:
+        """Publish as `org/name` on the hub, private unless `private=False`; see `organza.hub.pretrained`."""
+        from organza.hub.pretrained import push_to_hub
+
+        return push_to_hub(self, name, licence=licence, **more)
+
     def label_numbers(self, labels: Labels, count: int) -> Tensor | None:
         """Labels by number or name -> int64 [count]. Raises ValueError as `sample` does."""
         if labels is None:
@@ -120,12 +139,17 @@ def save(gan: GAN, folder: Path, card: str) -> None:
 
 
 def load(path: str | Path, device: str = "cpu") -> GAN:
-    """The GAN in a run folder or an exported folder; nothing else of either is needed, no data and no code.
+    """The GAN in a run folder, an exported folder or a repository of the hub; no data is needed, and no code is run.
 
-    Raises FileNotFoundError where there is none, ValueError for a refused file (a pickle) or a damaged one, and
-    ConfigError for a device that is not there.
+    `hf:ORG/NAME`, or `hf:ORG/NAME@REVISION`, is the hub's. Raises FileNotFoundError where there is none, ValueError
+    for a refused file (a pickle) or a damaged one, and ConfigError for a device that is not there.
     """
-    given, place = Path(path), pick_device(device)
+    place = pick_device(device)
+    if str(path).startswith("hf:"):
+        from organza.hub.pretrained import fetched  # which needs this file
+
+        path = fetched(str(path).removeprefix("hf:"))
+    given = Path(path)
     if given.is_file():
         refuse_pickle(given)
         if given.name not in FILES:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from organza.training.precision import without_autocast
+
 TAPS = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
 """The filter in two dimensions, [4, 4]; its sum is 1."""
 
@@ -41,7 +43,7 @@ def smooth(x: Tensor, filter: Tensor, *, up: int = 1, down: int = 1, padding: in
         dtype = torch.get_autocast_dtype("cpu")  # what comes out is as wide as behind any other convolution
     wide = x.float() if slow and x.dtype == torch.bfloat16 else x
     kernel = (gain * filter.to(x.device, wide.dtype)).expand(x.shape[1], 1, *filter.shape)
-    with torch.autocast("cpu", enabled=False) if slow else nullcontext():
+    with without_autocast("cpu") if slow else nullcontext():
         if up > 1:
             found = F.conv_transpose2d(wide, kernel, stride=up, padding=padding, groups=x.shape[1])
         else:

@@ -19,6 +19,7 @@ from organza.draws import Draws, keys_of
 from organza.layers.equalized import EqualizedLinear, pixel_norm, precise
 from organza.layers.resample import TAPS, smooth
 from organza.training.distributed import mean
+from organza.training.precision import without_autocast
 
 Noise = Literal["const", "random", "none"]
 """The pictures of the noise: the network's own, of each sample anew, or nothing."""
@@ -100,7 +101,7 @@ def training_codes(mapping: Mapping, z: Tensor, labels: Tensor | None, layers: i
 
 def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
     """[B, O]: one over the norm of each sample's modulated kernels (1912.04958, eq. 3); weight [O, I, k, k]."""
-    with torch.autocast(styles.device.type, enabled=False):
+    with without_autocast(styles.device.type):
         energy = precise(weight).square().sum((2, 3))
         return torch.rsqrt(precise(styles).square() @ energy.T + 1e-8)
 

@@ -96,7 +96,7 @@ class Synthesis(nn.Module):
         ws = ws[:, None].expand(-1, self.num_ws, -1) if ws.dim() == 2 else ws
         pictures = [noise] * self.num_ws if isinstance(noise, str) else list(noise)
         level, share = self.growth.stage()
-        below = x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        below = x = self.const.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
         for number in range(level + 1):
             own, part = slice(2 * number, 2 * number + 2), draws and draws.other(f"level {number}")
             below, x = x, self.blocks[number](x, ws[:, own], pictures[own], part)

@@ -27,6 +27,7 @@ from organza.layers.geometry import image, pyramid
 from organza.layers.minibatch import minibatch_deviation
 from organza.layers.resample import TAPS, smooth
 from organza.layers.style import ROOT2, Conv, Mapping, Noise, StyledConv, ToImage, training_codes
+from organza.training.precision import without_autocast
 
 Arch = Literal["skip", "resnet", "orig"]
 HALF = math.sqrt(0.5)  # of each branch of a residual block, so that the sum is no larger than either
@@ -133,7 +134,7 @@ class SynthesisBlock(nn.Module):
         """Draw a resolution."""
         parts = [draws and draws.other(name) for name in ("conv0", "conv1")]
         if x is None:
-            constant = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            constant = self.const.expand(ws.shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
             x = self.conv1(constant, ws[:, 0], noise[0], parts[1])
         elif self.skip is None:
             x = self.conv1(self.conv0(x, ws[:, 0], noise[0], parts[0]), ws[:, 1], noise[1], parts[1])
@@ -141,7 +142,7 @@ class SynthesisBlock(nn.Module):
             after = self.conv0(x, ws[:, 0], noise[0], parts[0])
             x = self.skip(x, HALF) + self.conv1(after, ws[:, 1], noise[1], parts[1], HALF)
         assert x is not None
-        with torch.autocast(x.device.type, enabled=False):  # the picture is kept in float32
+        with without_autocast(x.device.type):  # the picture is kept in float32
             if picture is not None:
                 picture = smooth(picture, self.resample_filter, up=2, padding=1, gain=4.0)
         if self.torgb is not None:

@@ -29,6 +29,7 @@ from organza.layers.geometry import image
 from organza.layers.style import ROOT2, Mapping, Noise, training_codes
 from organza.models.stylegan2 import Discriminator as Discriminator
 from organza.training.distributed import mean
+from organza.training.precision import without_autocast
 
 Pair = tuple[int, int]
 LRELU_RATE = 2  # of the grid of the nonlinearity over that of its layer
@@ -169,7 +170,7 @@ class Waves(nn.Module):
 
     def forward(self, w: Tensor, transform: Tensor | None = None) -> Tensor:
         """Draw the waves."""
-        with torch.autocast(w.device.type, enabled=False):
+        with without_autocast(w.device.type):
             return self._drawn(precise(w), self.transform if transform is None else transform)
 
     def _drawn(self, w: Tensor, transform: Tensor) -> Tensor:
@@ -238,7 +239,7 @@ class Layer(nn.Module):
         if self.training:
             self._follow(x)
         x = self._convolved(x, self.affine(w)) * self.magnitude_ema.rsqrt()
-        with torch.autocast(x.device.type, enabled=False):  # short filters suffer from short numbers
+        with without_autocast(x.device.type):  # short filters suffer from short numbers
             slope, gain = (1.0, 1.0) if self.is_last else (0.2, ROOT2)
             return filtered_leaky_relu(
                 x, self.bias, self.up_filter, self.down_filter, self.up, self.down, (self.pads[0], self.pads[1]),
@@ -250,7 +251,7 @@ class Layer(nn.Module):
         pad = self.weight.shape[2] - 1
         if self.is_last:
             return F.conv2d(x * (styles / math.sqrt(x.shape[1]))[:, :, None, None], self.weight, padding=pad)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device.type):
             weight = self.weight * self.weight.square().mean((1, 2, 3), keepdim=True).rsqrt()
             styles = precise(styles)
             styles = styles * (styles.square().mean(1, keepdim=True) + EPS).rsqrt()  # cancelled by the next line

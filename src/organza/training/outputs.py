@@ -197,8 +197,9 @@ class Outputs:
             replace_folder(folder, lambda path: self._model(trainer, generator, path, facts))
 
     def _model(self, trainer: Trainer, generator: torch.nn.Module, folder: Path, facts: dict[str, Any]) -> None:
-        about = facts | {"data": self.summary["data"]}
-        here = {"recipe": trainer.config.recipe, "organza": organza.__version__, "hardware": hardware(trainer.device)}
+        about = facts | {name: self.summary[name] for name in ("data", "parameters")}
+        about["hardware"] = hardware(trainer.device)
+        here = {"recipe": trainer.config.recipe, "organza": organza.__version__}
         card = model_card(self.summary | about | here, draft=True)
         save(self._gan(trainer, generator, about), folder, card)
 

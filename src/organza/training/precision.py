@@ -46,3 +46,11 @@ def pick_precision(name: str, device: torch.device) -> tuple[torch.dtype, str]:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """The context of a forward pass in `dtype`."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def without_autocast(kind: str) -> AbstractContextManager:
+    """The context of what must be computed in its own precision, on devices of this kind (cpu, cuda).
+
+    Where no autocast is on there is nothing to turn off, and nothing that `torch.export` would have to keep.
+    """
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

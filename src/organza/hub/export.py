@@ -1,0 +1,180 @@
+"""A generator as one file that other programs run: ONNX for onnxruntime and browsers, or torch's own `.pt2`.
+
+Inputs are `z` [B, z_dim] and, where the GAN has classes, `label` int64 [B]. A generator with w also takes `truncation`
+[], the share psi of the way from the mean w to w; that of other generators is a cut of the noise, which the caller
+makes (docs/export.md), because ONNX has no quantile function. In ONNX `truncation`, the noise pictures `noise_i`
+[B or 1, 1, h, w] and StyleGAN3's `transform` [B or 1, 3, 3] may be left out: they then have the values of
+`GAN.sample`. A `.pt2` file needs its `truncation` and holds its noise pictures. Any batch size fits.
+
+A growing network is exported at the stage that it has reached. No file is left that does not compute what PyTorch does.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+import organza
+from organza.config import ConfigError, closest
+from organza.hub.formats import run_onnx, run_torch, write_onnx, write_torch
+from organza.hub.gan import GAN
+from organza.hub.graph import Feeds, Graph, example, flat, has_psi, noise_of
+from organza.latent.sampling import generate
+from organza.latent.space import LatentSpace
+from organza.layers.spectral import without_spectral_norm
+from organza.training.batches import to_bytes
+
+Format = Literal["onnx", "torch"]
+SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch": ".pt2"}
+TOLERANCE = 1e-4  # of the numbers of a sample, which are about 1
+TRACED, CHECKED = 3, (1, 3, 5)  # batch sizes
+SEEDS = "sample i of seed s: z[i] = numpy.random.RandomState(s).randn(1, z_dim)[0] as float32"
+BYTES = "clamp(127.5 x + 128, 0, 255), truncated"
+
+
+class ParityError(ValueError):
+    """An exported file computes something else than the GAN that it was made of."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file that was written, what it takes, and how far it is from PyTorch at most."""
+
+    path: Path
+    format: Format
+    inputs: tuple[str, ...]
+    optional: tuple[str, ...]  # of the inputs: those that may be left out
+    difference: float
+
+
+def export(
+    gan: GAN, path: str | Path, format: Format = "onnx", *, pixels: bool = False, licence: str | None = None,
+    tolerance: float = TOLERANCE,
+) -> Exported:  # fmt: skip
+    """Write `gan` to `path` as `onnx` or `torch`, and compare it with PyTorch at batches of 1, 3 and 5.
+
+    Its output is float32 [B, *shape], about [-1, 1]; with `pixels` uint8 [B, C, H, W] as of `GAN.sample`. `licence` is
+    that of the weights. Raises ConfigError for another format, without the extra and for a file that cannot be
+    written, and ParityError, leaving nothing, when a number differs by more than `tolerance` (times the largest number,
+    where that is above 1).
+    """
+    if format not in get_args(Format):
+        raise ConfigError(f"format is '{format}'{closest(str(format), get_args(Format))}")
+    if pixels and len(gan.shape) != 3:
+        raise ConfigError("points have no pixels; leave pixels out")
+    _must_be_installed(format)
+    gan, path = _prepared(gan), Path(path)
+    graph, about = Graph(gan.generator, pixels), metadata(gan, pixels, licence)
+    write, runner = (write_onnx, run_onnx) if format == "onnx" else (write_torch, run_torch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _quiet():
+            inputs, optional = write(graph, example(gan, TRACED, format == "onnx"), partial, about)
+            difference = parity(gan, runner(partial), inputs, optional, pixels, tolerance)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Exported(path, format, inputs, optional, difference)
+
+
+def metadata(gan: GAN, pixels: bool = False, licence: str | None = None) -> dict[str, str]:
+    """What a file says of itself; no path and no user name."""
+    data = gan.training.get("data") or {}
+    return {
+        "organza": organza.__version__,
+        "recipe": gan.recipe,
+        "weights_sha256": gan.sha256 or "in memory",
+        "licence": licence or str(gan.training.get("licence") or "not stated"),
+        "data": re.split(r"[/\\]", str(data.get("name") or "not stated"))[-1],
+        "data_licence": str(data.get("licence") or "not stated"),
+        "shape": json.dumps(list(gan.shape)),
+        "classes": json.dumps(list(gan.classes)),
+        "z_dim": str(gan.z_dim),
+        "range": "[0, 255]" if pixels else "[-1, 1]" if len(gan.shape) == 3 else "none: points",
+        "seeds": SEEDS,
+        "pixels": BYTES,
+        "truncation": "the input, psi" if has_psi(gan.generator) else "of the noise, before it comes in",
+        "digital_source_type": "trainedAlgorithmicMedia",
+    }
+
+
+def parity(
+    gan: GAN, run: Callable[[Feeds], Tensor], inputs: tuple[str, ...], optional: tuple[str, ...], pixels: bool,
+    tolerance: float = TOLERANCE,
+) -> float:  # fmt: skip
+    """The largest difference between the file that `run` runs and the GAN, at every batch of `CHECKED`.
+
+    What is optional is left out of the first batch, and given to the others. Raises ParityError.
+    """
+    worst = 0.0
+    for batch in CHECKED:
+        feeds = {name: value for name, value in flat(example(gan, batch, True)).items() if name in inputs}
+        if batch == CHECKED[0]:
+            feeds = {name: value for name, value in feeds.items() if name not in optional}
+        wanted, found = expected(gan, feeds), run(feeds)
+        limit = tolerance * max(1.0, float(wanted.abs().max()))
+        if pixels:
+            wanted, limit = to_bytes(wanted), 1.0  # a rounding may fall to either side
+        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            raise ParityError(f"the exported file makes {list(found.shape)} {found.dtype} for a batch of {batch}, and "
+                              f"PyTorch {list(wanted.shape)} {wanted.dtype}; nothing was written")  # fmt: skip
+        difference = float((found.double() - wanted.double()).abs().max())
+        if not difference <= limit:  # nor is NaN
+            raise ParityError(f"the exported file differs from PyTorch by {difference:.3g} at a batch of {batch} "
+                              f"(allowed: {limit:.3g}); nothing was written")  # fmt: skip
+        worst = max(worst, difference)
+    return worst
+
+
+def expected(gan: GAN, feeds: Feeds) -> Tensor:
+    """What the GAN itself makes of the inputs of a file, float32."""
+    z, label = feeds["z"], feeds.get("label")
+    if feeds.keys() <= {"z", "label"}:
+        return generate(gan.generator, z, label)
+    space = LatentSpace(gan.generator)
+    codes = space.codes(z, label, psi=float(feeds["truncation"]))
+    pictures = [value for name, value in feeds.items() if name.startswith("noise_")]
+    turned: dict[str, Any] = {name: value for name, value in feeds.items() if name == "transform"}
+    return space.draw(codes, noise=pictures or "const", **turned)
+
+
+def _prepared(gan: GAN) -> GAN:
+    """A copy on the CPU, folded, in evaluation mode, that has read how far it has grown."""
+    generator = copy.deepcopy(without_spectral_norm(gan.generator)).cpu().float().eval().requires_grad_(False)
+    noise_of(generator)
+    return replace(gan, generator=generator)
+
+
+def _must_be_installed(format: Format) -> None:
+    for name in ("onnx", "onnxscript", "onnxruntime") if format == "onnx" else ():
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            raise ConfigError(f'ONNX needs {name}, of the extra export; type: pip install "organza[export]"') from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporters' remarks on themselves."""
+    log = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)

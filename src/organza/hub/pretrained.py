@@ -1,0 +1,151 @@
+"""GANs in the layout of the Hugging Face hub: a folder to publish, the way back, and the hub itself (the extra `hub`).
+
+    README.md            the card, complete: nothing that a published model must state is left out
+    config.json          the network and what it was trained on
+    model.safetensors    the averaged generator
+    metrics/*.json       receipts of `organza evaluate`
+    samples/grid.png     samples of the seeds 0 to 63
+
+Weights are safetensors with the names and shapes of the network that config.json names, or they are refused; no code
+comes with a model, and no pickle is opened.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import organza
+from organza.config import ConfigError
+from organza.hub.card import model_card
+from organza.hub.gan import FILES, GAN, load, save
+from organza.report.grid import picture, save_png
+from organza.report.provenance import provenance
+
+if TYPE_CHECKING:
+    from organza.evaluation.receipt import Receipt
+
+GRID = 64  # samples of samples/grid.png, seeds from 0
+PARTS = ["README.md", *FILES, "metrics/*.json"]  # what is fetched of a repository
+PREFIX = "hf:"
+
+
+def save_pretrained(
+    gan: GAN, folder: str | Path, *, licence: str, facts: Mapping[str, Any] | None = None,
+    receipts: Sequence[Receipt] = (), repository: str = "",
+) -> Path:  # fmt: skip
+    """Write a GAN to publish into `folder`, and return it.
+
+    `licence` is that of the weights. `facts` complete or replace what the card says (`organza.hub.card`), such as
+    `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have. Raises
+    ValueError for what a published card still lacks, before anything is written, and OSError.
+    """
+    folder, has_grid = Path(folder), len(gan.shape) == 1 or gan.shape[0] <= 4
+    about = _stated(gan, licence, facts or {}, receipts)
+    here = {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)}
+    card = model_card(about | here | {"repository": repository, "grid": has_grid})
+    save(dataclasses.replace(gan, training=about), folder, card)
+    for number, receipt in enumerate(receipts):
+        (folder / "metrics").mkdir(exist_ok=True)
+        receipt.save(folder / "metrics" / f"evaluation{f'-{number + 1}' if number else ''}.json")
+    if has_grid:
+        _save_grid(gan, folder)
+    return folder
+
+
+def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> GAN:
+    """The GAN in a folder, or that of a repository `org/name` of the hub at a `revision` (a commit, tag or branch).
+
+    Raises FileNotFoundError for what is not there or cannot be reached, ConfigError without the extra `hub` and for a
+    revision of a folder, and else as `organza.load` does.
+    """
+    if Path(name).exists():
+        if revision is not None:
+            raise ConfigError(f"{name} is a folder, which has no revisions; leave revision out")
+        return load(name, device)
+    return load(fetched(str(name).removeprefix(PREFIX), revision), device)
+
+
+def fetched(name: str, revision: str | None = None) -> Path:
+    """The folder of a repository in the hub's cache, brought up to date where the hub can be reached.
+
+    `name` may end in `@REVISION`; a whole commit that is in the cache is taken from there. Raises as `from_pretrained`.
+    """
+    name, _, pinned = name.partition("@")
+    revision = revision or pinned or None
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise ConfigError(f'hf:{name} needs the extra hub; type: pip install "organza[hub]"') from None
+    if re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+        try:
+            return Path(snapshot_download(name, revision=revision, allow_patterns=PARTS, local_files_only=True))
+        except OSError:
+            pass  # not there yet
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=PARTS))
+    except ValueError as problem:  # of the name
+        raise ConfigError(f"'{name}' is no name on the hub ({_line(problem)}); type hf:ORG/NAME") from None
+    except OSError as problem:  # not there, not allowed, not reached
+        at = f" at {revision}" if revision else ""
+        raise FileNotFoundError(
+            f"hf:{name}{at} is not in the hub's cache and could not be fetched ({_line(problem)}); check the name, the "
+            "connection and HF_HUB_OFFLINE, or copy the repository here and give its folder"
+        ) from None
+
+
+def push_to_hub(
+    gan: GAN, name: str, *, licence: str, facts: Mapping[str, Any] | None = None, receipts: Sequence[Receipt] = (),
+    private: bool = True, revision: str | None = None,
+) -> str:  # fmt: skip
+    """Publish a GAN as `org/name` on the hub, `private` unless you say otherwise; the address of the commit.
+
+    You must be logged in (`hf auth login`). Raises as `save_pretrained`, ConfigError without the extra `hub`, and
+    OSError where the hub refuses or is not reached.
+    """
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise ConfigError('the hub needs the extra hub; type: pip install "organza[hub]"') from None
+    with tempfile.TemporaryDirectory() as folder:
+        save_pretrained(gan, folder, licence=licence, facts=facts, receipts=receipts, repository=name)
+        api = HfApi(library_name="organza", library_version=organza.__version__)
+        try:
+            api.create_repo(name, private=private, exist_ok=True)
+            done = api.upload_folder(
+                repo_id=name, folder_path=folder, revision=revision, commit_message=f"{gan.recipe} GAN"
+            )
+        except OSError as problem:
+            raise OSError(f"hf:{name} was not published: {_line(problem)}") from None
+        except ValueError as problem:
+            raise ConfigError(f"'{name}' cannot be published: {_line(problem)}; type ORG/NAME") from None
+    return str(done.commit_url)
+
+
+def _stated(gan: GAN, licence: str, facts: Mapping[str, Any], receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """What config.json and the card state: what the GAN knows, what is added, and the scores of the receipts."""
+    own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **gan.training}
+    data = {**(own.get("data") or {}), **(facts.get("data") or {})}
+    if not str(data.get("name", "")).startswith(PREFIX):
+        data["name"] = re.split(r"[/\\]", str(data.get("name") or ""))[-1]  # no path of a machine
+    scores = {**(own.get("scores") or {}), **(facts.get("scores") or {})}
+    for receipt in receipts:
+        scores |= receipt.for_card()
+    return own | dict(facts) | {"data": data, "scores": scores, "licence": licence}
+
+
+def _save_grid(gan: GAN, folder: Path) -> None:
+    (folder / "samples").mkdir(exist_ok=True)
+    digest = hashlib.sha256((folder / FILES[0]).read_bytes()).hexdigest()
+    mark = provenance(re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name, digest, 0)
+    save_png(picture(gan.sample(GRID)), folder / "samples" / "grid.png", mark)
+
+
+def _line(problem: BaseException) -> str:
+    """The first line of what a library says."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip().rstrip(".")[:200]

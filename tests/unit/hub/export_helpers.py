@@ -1,0 +1,43 @@
+"""Tiny generators of the whole catalogue, none of whose parameters is without effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from organza.config import Model
+from organza.hub import GAN
+from organza.models import MODELS, NO_CODES, _options, build, complete
+
+SMALL = {
+    "width": 4, "max_width": 8, "z_dim": 6, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 4,
+    "w_dim": 4, "mapping_layers": 1, "layers": 3, "critical": 1, "attention": 8,
+}  # fmt: skip
+VARIANTS = {
+    **{name: (name, {}) for name in MODELS},
+    "stylegan3-r": ("stylegan3", {"kernel": 1, "radial": True}),
+    "dcgan-resize": ("dcgan", {"upsample": "resize"}),
+    "biggan": ("biggan", {"z_dim": 7}),  # in three parts
+}
+
+
+def tiny(variant="dcgan", classes=3, shape=(1, 16, 16), codes=NO_CODES, training=None, **more) -> GAN:
+    """A generator whose zeros are made to count: strengths of noise, last layers of blocks, mean w."""
+    name, options = VARIANTS[variant]
+    known = _options(name, "generator")
+    small = {key: value for key, value in SMALL.items() if key in known}
+    if "widths" in known:
+        small["widths"] = (8, 8, 4)
+    torch.manual_seed(0)
+    model = complete(Model(name=name, options=small | options | more), "generator")
+    network = build(model, "generator", shape, classes, codes).eval().requires_grad_(False)
+    for parameter in network.parameters():
+        parameter.add_(0.3 * torch.randn_like(parameter) * (parameter.numel() == 1 or not parameter.any()))
+    if hasattr(network, "mapping"):
+        network.mapping.w_avg.normal_()
+    return GAN(network, model, shape, tuple("abc"[:classes]), variant, training or {}, codes=codes)
+
+
+def noise(gan: GAN, seeds) -> np.ndarray:
+    """The seed contract, of numpy alone."""
+    return np.stack([np.random.RandomState(seed).randn(1, gan.z_dim)[0] for seed in seeds]).astype(np.float32)

@@ -1,0 +1,155 @@
+"""Folders to publish, and repositories of the hub in the cache's layout; no test asks the network."""
+
+import json
+import shutil
+import sys
+
+import pytest
+import torch
+from export_helpers import tiny
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import organza
+from organza.config import ConfigError
+from organza.evaluation.receipt import Receipt, Score
+from organza.hub import GAN
+from organza.report.provenance import read_provenance
+from organza.training.checkpoint import DamagedError, checksum
+
+DATA = {"name": "/home/ann/cats", "count": 90, "licence": "CC BY 4.0", "fingerprint": "51311e2a", "shape": [1, 16, 16]}
+TRAINING = {"images": 7000, "seconds": 61.0, "hardware": "a laptop", "data": DATA}
+FACTS = {"data": {"source": "my camera", "people": "none"}, "limits": "Cats only."}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def gan() -> GAN:
+    return tiny("dcgan", training=TRAINING)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch, gan):
+    """A hub's cache that holds ann/cats, and no network."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the extra hub is not installed")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repository = tmp_path / "hub" / "models--ann--cats"
+    gan.save_pretrained(tmp_path / "cats", licence="MIT", facts=FACTS)
+    for name in ("README.md", "config.json", "model.safetensors"):
+        (repository / "blobs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cats" / name).rename(repository / "blobs" / name)
+        (repository / "snapshots" / COMMIT).mkdir(parents=True, exist_ok=True)
+        (repository / "snapshots" / COMMIT / name).symlink_to(f"../../blobs/{name}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    return repository
+
+
+def receipt() -> Receipt:
+    score = Score("fd-digits", 3.4, "digits-1, EMA", 1, 60_000, 10_000, 3.3, 3.5)
+    return Receipt((score,), {"kind": "gan"}, {"kind": "data"}, {}, {}, 1.0)
+
+
+def test_a_folder_to_publish_is_whole_and_comes_back(gan, tmp_path):
+    folder = gan.save_pretrained(tmp_path / "out", licence="MIT", facts=FACTS, receipts=[receipt()])
+    assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()) == [
+        "README.md", "config.json", "metrics/evaluation.json", "model.safetensors", "samples/grid.png",
+    ]  # fmt: skip
+    back = GAN.from_pretrained(folder)
+    assert torch.equal(back.sample(5), gan.sample(5))
+    assert back.classes == gan.classes
+    assert (back.training["licence"], back.training["data"]["name"]) == ("MIT", "cats")
+    assert Receipt.load(folder / "metrics" / "evaluation.json")["fd-digits"].value == 3.4
+    mark = read_provenance(folder / "samples" / "grid.png")
+    assert mark is not None
+    assert mark["sha256"] == back.sha256
+    with Image.open(folder / "samples" / "grid.png") as grid:
+        assert min(grid.size) >= 8 * 16
+    assert not [file for file in folder.rglob("*") if file.is_file() and b"/home" in file.read_bytes()]
+
+
+def test_the_card_states_what_a_published_model_must(gan, tmp_path):
+    card = (gan.save_pretrained(tmp_path, licence="MIT", facts=FACTS, receipts=[receipt()]) / "README.md").read_text()
+    for words in (
+        "license: mit", "**Source**: my camera", "**Licence**: CC BY 4.0", "## Intended use", "non-consensual likeness",
+        "| fd-digits | 3.4 | 3.3 to 3.5 | 10,000 | digits-1, EMA |", "Cats only.", "Not to be used for",
+        '{type: "fd-digits", value: 3.4, name: "fd-digits, N 10,000, digits-1, EMA"}', "samples/grid.png",
+        "may be asked for by class", "generator 1,",
+    ):  # fmt: skip
+        assert words in card, words
+    assert "Not stated" not in card
+
+
+@pytest.mark.parametrize(("facts", "lacks"), [({}, "data.source"), ({"data": {"source": "x"}}, "data.people")])
+def test_an_incomplete_card_is_not_published(gan, tmp_path, facts, lacks):
+    with pytest.raises(ValueError, match=lacks):
+        gan.save_pretrained(tmp_path / "out", licence="MIT", facts=facts)
+    with pytest.raises(ValueError, match="licence"):
+        gan.save_pretrained(tmp_path / "out", licence=" ", facts=FACTS)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["fewer", "more"])
+def test_unknown_and_missing_weights_are_refused(gan, tmp_path, change):
+    file = gan.save_pretrained(tmp_path, licence="MIT", facts=FACTS) / "model.safetensors"
+    tensors = load_file(file)
+    value = tensors["last.bias"].clone() if change == "more" else tensors.pop("last.bias")
+    tensors |= {"another": value} if change == "more" else {}
+    save_file(tensors, file, metadata={"checksum": str(checksum(tensors))})
+    with pytest.raises(DamagedError, match=r"another|last\.bias"):
+        GAN.from_pretrained(tmp_path)
+
+
+def test_a_repository_of_the_hub(cache, gan):
+    wanted = gan.sample(3)
+    for made in (
+        GAN.from_pretrained("ann/cats"), GAN.from_pretrained("hf:ann/cats"), organza.load("hf:ann/cats"),
+        GAN.from_pretrained("ann/cats", revision=COMMIT), organza.load(f"hf:ann/cats@{COMMIT}"),
+        organza.load("hf:ann/cats@main"),
+    ):  # fmt: skip
+        assert torch.equal(made.sample(3), wanted)
+
+
+def test_what_the_cache_does_not_hold(cache, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"hf:ann/dogs is not in the hub's cache .* HF_HUB_OFFLINE"):
+        organza.load("hf:ann/dogs")
+    with pytest.raises(FileNotFoundError, match="hf:ann/cats at v2"):
+        GAN.from_pretrained("ann/cats", revision="v2")
+    with pytest.raises(ConfigError, match="no name on the hub"):
+        organza.load("hf:ann/cats/dogs")
+    with pytest.raises(ConfigError, match="no revisions"):
+        GAN.from_pretrained(tmp_path, revision="v2")
+
+
+def test_a_pickle_of_the_hub_is_not_opened(cache):
+    (cache / "blobs" / "model.safetensors").rename(cache / "snapshots" / COMMIT / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match="holds no GAN"):
+        organza.load("hf:ann/cats")
+
+
+def test_publishing_without_a_network_or_the_extra(cache, gan, monkeypatch, tmp_path):
+    with pytest.raises(OSError, match="hf:ann/new was not published"):
+        gan.push_to_hub("ann/new", licence="MIT", facts=FACTS)
+    with pytest.raises(ValueError, match=r"data\.source"):
+        gan.push_to_hub("ann/new", licence="MIT")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as if it were not installed
+    for call in (lambda: organza.load("hf:ann/cats"), lambda: gan.push_to_hub("ann/new", licence="MIT", facts=FACTS)):
+        with pytest.raises(ConfigError, match=r'pip install "organza\[hub\]"'):
+            call()
+
+
+def test_a_trained_run_can_be_published_with_its_licence_alone(tmp_path, monkeypatch):
+    """All that the card needs of embedded data and of the training is in the model folder."""
+    monkeypatch.chdir(tmp_path)
+    changes = {"output.log": 64, "output.score": False, "output.pictures": False, "generator.model.width": 4,
+               "discriminator.model.width": 4, "batch": 32}  # fmt: skip
+    run = organza.train("dcgan", data="mnist", images=64, changes=changes)
+    shutil.rmtree(run.path / "checkpoints")
+    folder = organza.load(run.path).save_pretrained(tmp_path / "out", licence="Apache-2.0")
+    card = (folder / "README.md").read_text()
+    assert "Not stated" not in card
+    assert "CC BY-SA 3.0" in card
+    assert json.loads((folder / "config.json").read_text())["training"]["parameters"].keys() == {
+        "generator", "discriminator",
+    }  # fmt: skip
