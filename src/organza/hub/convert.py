@@ -11,11 +11,12 @@ from typing import Any
 import organza
 from organza.config import ConfigError, to_dict
 from organza.hub.card import model_card
-from organza.hub.contents import Contents, is_tensor, opened, shape_of
+from organza.hub.contents import Contents, opened
 from organza.hub.foreign import Foreign, Network, read
 from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
 from organza.hub.gan import FORMAT, made_of, save, write_weights
-from organza.hub.unpickle import Record, hostile, printable
+from organza.hub.records import Record, hostile, printable
+from organza.hub.tensors import is_tensor, shape_of
 from organza.reporter import Reporter, Silent
 from organza.training.checkpoint import DamagedError
 from organza.training.run import write_json
@@ -33,12 +34,12 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
     path, out, reporter = Path(path), Path(out), reporter or Silent()
     if (out / "config.json").exists() or out.is_file():
         raise ConfigError(f"{out} is there already and is not overwritten; choose another folder")
-    reporter.step(f"reading {path.name}", 0, 0)
+    reporter.step(f"converting {path.name}, step", 1, 3)
     found = read(path)
     found = replace(found, licence=licence or found.licence)
     if found.generator is None:
         raise DamagedError(f"{path} holds a discriminator and no generator; type: organza train --start {path}")
-    reporter.step(f"writing {out}", 0, 0)
+    reporter.step(f"converting {path.name}, step", 2, 3)
     save(made_of(found), out, _card(found, path))
     if found.discriminator is not None:
         _save_judge(found, found.discriminator, out / "discriminator")

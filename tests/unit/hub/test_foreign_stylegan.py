@@ -11,6 +11,7 @@ import organza
 from organza.hub.foreign import read
 from organza.latent.sampling import latents
 from organza.latent.space import LatentSpace
+from organza.layers.style import Mapping
 from organza.training.checkpoint import DamagedError
 
 NESTED = {"mapping_kwargs": {"num_layers": 2}, "synthesis_kwargs": {"channel_base": 64, "conv_clamp": None}}
@@ -221,3 +222,14 @@ def test_a_missing_weight_and_a_wrong_shape_are_named(tmp_path):
         g = {name: t for name, t in g.items() if t is not None}
         with pytest.raises(DamagedError, match=told):
             organza.load(files.snapshot(tmp_path / "g.pkl", ("Generator", g, NESTED)))
+
+
+def test_the_means_of_classes_follow_their_own():
+    """Each mean w moves towards that of its class, and stays where no sample of the class is."""
+    mapping = Mapping(4, 3, 5, 1, decay=0.9, embed_dim=2, by_class=True)
+    w, labels = torch.randn(6, 5), torch.tensor([0, 0, 2, 2, 2, 2])
+    mapping.follow(w, labels)
+    assert torch.allclose(mapping.w_avg[0], 0.1 * w[:2].mean(0))
+    assert torch.equal(mapping.w_avg[1], torch.zeros(5))
+    assert torch.allclose(mapping.w_avg[2], 0.1 * w[2:].mean(0))
+    assert mapping(torch.randn(2, 4), torch.tensor([0, 1])).shape == (2, 5)

@@ -6,11 +6,11 @@ import json
 import os
 import pickle
 import random
+import resource
 import struct
 import subprocess
 import sys
 import time
-import tracemalloc
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -21,10 +21,12 @@ import pytest
 import torch
 
 import organza
-from organza.hub.contents import opened, tensor_of
+from organza.hub.contents import opened
 from organza.hub.convert import listing
 from organza.hub.foreign import read
-from organza.hub.unpickle import Budget, Name, Record, hostile, unpickled
+from organza.hub.records import Budget, Name, Record, hostile
+from organza.hub.tensors import tensor_of
+from organza.hub.unpickle import unpickled
 from organza.training.checkpoint import DamagedError
 
 
@@ -181,10 +183,10 @@ def edited(path, change, **more):
 
 
 BOMBS = {
-    "nested lists": b"]" * 3_000_000 + b".",
-    "nested tuples": b")" + b"\x85" * 1_500_000 + b".",
+    "nested lists": b"]" * 900_000 + b".",
+    "nested tuples": b")" + b"\x85" * 900_000 + b".",
     "nested and closed": b"]" * 40_000 + b"a" * 39_999 + b".",
-    "memo": b"]" + b"".join(b"r" + struct.pack("<I", i * 1000) for i in range(400_000)) + b".",
+    "memo": b"]" + b"".join(b"r" + struct.pack("<I", i * 1000) for i in range(300_000)) + b"]" * 200_000 + b".",
     "far memo": b"]r\xff\xff\xff\xff.",
     "laughs": b"]" + b"(" + b"2" * 9 + b"e" + b"".join(b"](" + b"h\x00" * 9 + b"e" for _ in range(40)) + b".",
     "tuples that hash forever": b")" + b"2\x86" * 60 + b"}q\x00" + b"0" + b"}" + b")" + b"2\x86" * 60 + b"K\x01s.",
@@ -212,18 +214,16 @@ BOMBS = {
 def test_bombs_take_neither_memory_nor_time(tmp_path, name):
     path = tmp_path / "g.pkl"
     path.write_bytes(BOMBS[name])
-    tracemalloc.start()
-    began = time.process_time()
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DamagedError):
         read(path)
-    used = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert time.process_time() - began < 20
-    assert used < 400e6
+    assert time.process_time() - began < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KB
 
 
 def test_tensors_that_declare_too_much(tmp_path):
-    storage = torch.zeros(4)
+    numbers = torch.zeros(4)
+    storage = torch.storage.TypedStorage(wrap_storage=numbers.untyped_storage(), dtype=numbers.dtype, _internal=True)
     made = torch._utils._rebuild_tensor_v2
     shapes = {
         "large": (0, (2**20, 2**20), (2**20, 1)), "expanded": (0, (10**6, 10**6), (0, 0)), "negative": (0, (-1,), (1,)),
@@ -231,14 +231,14 @@ def test_tensors_that_declare_too_much(tmp_path):
         "true": (0, (True,), (1,)), "many": (0, (1,) * 40, (1,) * 40),
     }  # fmt: skip
     for name, (offset, size, stride) in shapes.items():
-        told = Calls(made, storage.untyped_storage() and storage.storage(), offset, size, stride, False, {})
+        told = Calls(made, storage, offset, size, stride, False, {})
         path = tmp_path / "g.pkl"
         path.write_bytes(pickle.dumps({"a": told}))
         contents = opened(path)
         with pytest.raises(DamagedError):
             tensor_of(contents.value["a"], contents.budget)
         assert name
-    path.write_bytes(pickle.dumps({"a": Calls(made, storage.storage(), 1, (3, 1), (1, 7), False, {})}))
+    path.write_bytes(pickle.dumps({"a": Calls(made, storage, 1, (3, 1), (1, 7), False, {})}))
     contents = opened(path)
     assert tensor_of(contents.value["a"], contents.budget).shape == (3, 1)
 
@@ -313,7 +313,7 @@ def honest(tmp_path) -> dict[str, Path]:
 def test_truncated_files(tmp_path, form):
     path = honest(tmp_path)[form]
     whole = path.read_bytes()
-    for length in range(0, len(whole), max(1, len(whole) // 60)):
+    for length in range(0, len(whole), max(1, len(whole) // 40)):
         path.write_bytes(whole[:length])
         with pytest.raises(DamagedError, match=path.name):
             read(path)
@@ -326,7 +326,7 @@ def test_changed_bits_and_garbage(tmp_path, form):
     """A flipped number cannot be seen in a format without checksums; whatever else comes is a DamagedError."""
     path, chance, flipped = honest(tmp_path)[form], random.Random(0), 0
     whole = path.read_bytes()
-    for _ in range(60):
+    for _ in range(40):
         content = bytearray(whole)
         for _ in range(chance.choice((1, 1, 5, 50))):
             content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
@@ -425,3 +425,9 @@ def test_which_names_are_hostile():
            "builtins.object.__reduce__", "a.__globals__", "nt.system", "__builtin__.eval", ".x"]  # fmt: skip
     assert hostile(harmless) == []
     assert hostile(bad) == sorted(bad)
+
+
+def test_a_file_larger_than_the_memory(tmp_path, monkeypatch):
+    path = honest(tmp_path)["pickle"]
+    monkeypatch.setattr("organza.hub.contents.available_memory", lambda: path.stat().st_size * 2)
+    refused(path, "three times as much memory")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from organza.config import Shape
-from organza.hub.contents import Contents, number_of, opened, tensor_of
+from organza.hub.contents import Contents, opened
 from organza.hub.foreign import biggan, rosinality, stylegan, tensorflow
 from organza.hub.foreign.parts import (
     OFFICIAL,
@@ -30,7 +30,8 @@ from organza.hub.foreign.parts import (
     state_dict,
 )
 from organza.hub.foreign.parts import opened as opened_module
-from organza.hub.unpickle import Record, printable
+from organza.hub.records import Record, printable
+from organza.hub.tensors import number_of, tensor_of
 from organza.training.checkpoint import DamagedError
 
 __all__ = ["Foreign", "Network", "read"]
@@ -108,8 +109,8 @@ def _official(contents: Contents, notes: list[str]) -> _Found:
     value = contents.value
     if "cur_nimg" in value or "G_opt_state" in value:
         raise DamagedError(
-            "an R3GAN snapshot; the names of its tensors are not published as facts, so that it cannot be mapped to "
-            "Organza's r3gan; --list shows what it holds"
+            "an R3GAN snapshot; Organza does not know which of its tensors is which in its own r3gan, and does not "
+            "guess; organza convert FILE --list shows what it holds"
         )
     made = stylegan.generator(module(value["G_ema"], contents.tensor), notes)
     judge = _optional(lambda: _official_judge(contents), notes)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from organza.config import ConfigError, Model, Shape
-from organza.hub.contents import is_tensor, number_of, tensor_of
-from organza.hub.unpickle import Budget, Name, Record
+from organza.hub.records import Budget, Name, Record
+from organza.hub.tensors import is_tensor, number_of, tensor_of
 from organza.models import Role, build, complete
 from organza.training.checkpoint import DamagedError
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from organza.hub.contents import is_tensor, tensor_of
 from organza.hub.foreign.parts import Part, Tensors, plain
-from organza.hub.unpickle import Budget, Record
+from organza.hub.records import Budget, Record
+from organza.hub.tensors import is_tensor, tensor_of
 from organza.training.checkpoint import DamagedError
 
 NETWORK = "dnnlib.tflib.network.Network"
