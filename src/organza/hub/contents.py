@@ -8,6 +8,7 @@ behind them; its new form, a zip of a pickle and one member for each storage.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ DTYPES = {
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
+BROKEN = (
+    zipfile.BadZipFile, struct.error, EOFError, LookupError, OSError, OverflowError, RuntimeError, ValueError,
+)  # fmt: skip
+"""What `zipfile` raises for broken and for unusual files."""
 BLOBS_DEEP = 2  # a storage in a pickle in a pickle
 
 
@@ -136,13 +141,7 @@ def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
     """Torch's new form. Members are stored as they are; compressed ones are refused, of which bombs are made."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
-        members = {member.filename: member for member in archive.infolist()}
-        if len(members) != len(archive.infolist()):
-            raise DamagedError("a zip with two members of one name")
-        if any(member.compress_type or member.compress_size != member.file_size for member in members.values()):
-            raise DamagedError("a zip with compressed members; torch makes none")
-        if sum(member.file_size for member in members.values()) > len(content):
-            raise DamagedError("a zip whose members are larger than the file")
+        members = _members(archive, len(content))
         root = _root(members)
         if members.get(f"{root}byteorder") and archive.read(f"{root}byteorder").strip() != b"little":
             raise DamagedError("numbers with the high byte first are not read")
@@ -157,13 +156,27 @@ def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
 
         records: list[Record] = []
         value = unpickled(io.BytesIO(archive.read(f"{root}data.pkl")), budget, names, storage, records)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as problem:
+    except DamagedError:
+        raise
+    except BROKEN as problem:
         raise DamagedError(f"damaged zip ({problem})") from None
     _open_blobs(records, budget, names, depth)
     return value
 
 
-def _root(members: dict[str, Any]) -> str:
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """By name. Raises DamagedError for what torch does not write, and for members that share their bytes."""
+    members = {member.filename: member for member in archive.infolist()}
+    if len(members) != len(archive.infolist()):
+        raise DamagedError("a zip with two members of one name")
+    if any(member.compress_type or member.compress_size != member.file_size for member in members.values()):
+        raise DamagedError("a zip with compressed members; torch makes none")
+    if sum(member.file_size for member in members.values()) > size:
+        raise DamagedError("a zip whose members are larger than the file")
+    return members
+
+
+def _root(members: dict[str, zipfile.ZipInfo]) -> str:
     found = [name[: -len("data.pkl")] for name in members if name.rpartition("/")[2] == "data.pkl"]
     if any(name.rpartition("/")[2] == "constants.pkl" for name in members):
         raise DamagedError("a TorchScript program and no file of weights")
@@ -175,7 +188,7 @@ def _root(members: dict[str, Any]) -> str:
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError) as problem:
+    except BROKEN as problem:
         raise DamagedError(f"damaged zip ({problem})") from None
 
 
