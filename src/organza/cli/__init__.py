@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("organza.cli.export", "one file for ONNX or torch.export"),
     "recipes": ("organza.cli.recipes", "list the GANs, or show every field of one"),
     "data": ("organza.cli.data", "check, preview or convert data"),
+    "convert": ("organza.cli.convert", "turn weights of other projects into a model"),
     "report": ("organza.cli.report", "write the page of a run anew"),
     "doctor": ("organza.cli.doctor", "is this machine ready?"),
 }

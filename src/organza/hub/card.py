@@ -61,11 +61,11 @@ def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
     `info` has `recipe`, `licence` (of the weights), `images`, `seconds`, `hardware`, `parameters` ({player: count}),
     `data` ({name, source, licence, people, count, shape, classes, fingerprint}; source and people are known for the
     embedded data) and `scores` ({name: {value, n, protocol, low, high}}, the last two optional); `organza` (the version
-    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `repository`
-    is its name on the hub, and `grid` says that samples/grid.png lies beside the card. Raises
-    ValueError for a required part that is empty, for a score without N and protocol, and for a path of a machine. A
-    `draft`, which a training writes by itself, says in those places what must be filled in, and still needs `recipe`,
-    `data.name` and no paths.
+    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `origin` tells
+    where weights come from that Organza did not train, `repository` is its name on the hub, and `grid` says that
+    samples/grid.png lies beside the card. Raises ValueError for a required part that is empty, for a score without N
+    and protocol, and for a path of a machine. A `draft`, which a training writes by itself, says in those places what
+    must be filled in, and still needs `recipe`, `data.name` and no paths.
     """
     facts = _Facts(info, draft)
     sections = {
@@ -169,6 +169,8 @@ def _what(facts: _Facts) -> str:
     count = len(classes) if isinstance(classes, (list, tuple)) else int(classes or 0)
     kind = f" that makes samples of {size} (channels, height, width)" if size.count("×") == 2 else ""
     labels = f" Samples may be asked for by class ({count} classes)." if facts.value("conditional") else ""
+    if origin := facts.value("origin"):
+        return f"The generator of a generative adversarial network{kind}. {_inline(origin)}{labels}"
     return (
         f"The generator of a generative adversarial network{kind}, trained with the recipe `{facts.get('recipe')}` of "
         f"Organza {facts.get('organza', organza.__version__)} on {facts.data_name}. The weights are the average (EMA) "
@@ -207,7 +209,7 @@ def _procedure(facts: _Facts) -> str:
     counts = parameters.items() if isinstance(parameters, Mapping) else ()
     sizes = ", ".join(f"{_inline(player)} {count:,}" for player, count in counts if isinstance(count, int))
     rows = {
-        "Recipe": f"`{facts.get('recipe')}`",
+        "Recipe": "that of whoever trained it" if facts.value("origin") else f"`{facts.get('recipe')}`",
         "Images seen by the discriminator": f"{images:,}" if isinstance(images, int) else facts.get("images"),
         "Time": duration(seconds) if isinstance(seconds, (int, float)) else facts.get("seconds"),
         "Hardware": facts.get("hardware"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,9 +22,12 @@ from organza.latent.sampling import every_class, generate, latents
 from organza.layers.spectral import without_spectral_norm
 from organza.models import NO_CODES, build
 from organza.training.batches import to_bytes
-from organza.training.checkpoint import DamagedError, checksum, refuse_pickle
+from organza.training.checkpoint import DamagedError, checksum, is_pickle, refuse_pickle
 from organza.training.precision import pick_device
 from organza.training.run import write_json, write_text
+
+if TYPE_CHECKING:
+    from organza.hub.foreign import Foreign
 
 FORMAT = 1
 FILES = ("model.safetensors", "config.json")
@@ -46,6 +49,7 @@ class GAN:
     training: Mapping[str, Any] = field(default_factory=dict)  # images seen, data, scores
     sha256: str = ""  # of the weights file
     codes: Codes = NO_CODES  # of an InfoGAN
+    licence: str = ""  # of the weights, where they come from elsewhere
 
     @property
     def z_dim(self) -> int:
@@ -116,13 +120,7 @@ def save(gan: GAN, folder: Path, card: str) -> None:
     """Write model.safetensors, config.json and README.md, each replaced in one step."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / "model.partial"
-    weights = without_spectral_norm(gan.generator).state_dict()
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    try:
-        save_file(tensors, partial, metadata={"format": "pt", "checksum": str(checksum(tensors))})
-    except SafetensorError as problem:  # how safetensors reports a full disk
-        partial.unlink(missing_ok=True)
-        raise OSError(str(problem)) from problem
+    write_weights(partial, without_spectral_norm(gan.generator).state_dict())
     about = {
         "format": FORMAT,
         "recipe": gan.recipe,
@@ -132,17 +130,28 @@ def save(gan: GAN, folder: Path, card: str) -> None:
         "codes": to_dict(gan.codes),
         "range": [-1, 1] if len(gan.shape) == 3 else None,
         "training": dict(gan.training),
-    }
+    } | ({"licence": gan.licence} if gan.licence else {})
     write_json(folder / "config.json", about)
     partial.replace(folder / "model.safetensors")
     write_text(folder / "README.md", card)
 
 
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Tensors as safetensors with their checksum. Raises OSError and leaves nothing when the disk is full."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    try:
+        save_file(tensors, path, metadata={"format": "pt", "checksum": str(checksum(tensors))})
+    except SafetensorError as problem:  # how safetensors reports a full disk
+        path.unlink(missing_ok=True)
+        raise OSError(str(problem)) from problem
+
+
 def load(path: str | Path, device: str = "cpu") -> GAN:
     """The GAN in a run folder, an exported folder or a repository of the hub; no data is needed, and no code is run.
 
-    `hf:ORG/NAME`, or `hf:ORG/NAME@REVISION`, is the hub's. Raises FileNotFoundError where there is none, ValueError
-    for a refused file (a pickle) or a damaged one, and ConfigError for a device that is not there.
+    `hf:ORG/NAME`, or `hf:ORG/NAME@REVISION`, is the hub's. A file of another project is read as
+    `organza.hub.foreign.read` does, without running anything of it. Raises FileNotFoundError where there is none,
+    ValueError for a refused file or a damaged one, and ConfigError for a device that is not there.
     """
     place = pick_device(device)
     if str(path).startswith("hf:"):
@@ -151,6 +160,8 @@ def load(path: str | Path, device: str = "cpu") -> GAN:
         path = fetched(str(path).removeprefix("hf:"))
     given = Path(path)
     if given.is_file():
+        if given.name not in FILES and is_pickle(given):
+            return from_foreign(given, place)
         refuse_pickle(given)
         if given.name not in FILES:
             raise DamagedError(f"{given} alone is no GAN; give a run folder, or a folder with {' and '.join(FILES)}")
@@ -165,6 +176,29 @@ def load(path: str | Path, device: str = "cpu") -> GAN:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise DamagedError(f"{folder / 'config.json'} does not describe a GAN of Organza: {problem!r}") from None
+
+
+def from_foreign(path: Path, device: torch.device | None = None) -> GAN:
+    """The averaged generator in a file of another project. Raises DamagedError for a file without one."""
+    from organza.hub.foreign import read
+
+    found = read(path)
+    if found.generator is None:
+        raise DamagedError(
+            f"{path} holds a discriminator and no generator; training may start from it: organza train --start {path}"
+        )
+    return made_of(found, device)
+
+
+def made_of(found: Foreign, device: torch.device | None = None) -> GAN:
+    """The GAN of a foreign file's generator."""
+    assert found.generator is not None
+    model, classes = found.generator.model, tuple(str(number) for number in range(found.classes))
+    with torch.random.fork_rng(devices=[]):
+        generator = build(model, "generator", found.shape, found.classes)
+    generator.load_state_dict(found.generator.tensors)
+    generator.eval().requires_grad_(False).to(device or "cpu")
+    return GAN(generator, model, found.shape, classes, found.name, found.training, found.sha256, licence=found.licence)
 
 
 def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
@@ -200,6 +234,7 @@ def _open(about: dict[str, Any], weights: Path, device: torch.device) -> GAN:
         about["training"],
         hashlib.sha256(weights.read_bytes()).hexdigest(),
         codes,
+        str(about.get("licence", "")),
     )
 
 

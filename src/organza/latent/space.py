@@ -56,7 +56,7 @@ class LatentSpace:
             return z.float().cpu().view(len(z), self.layers, self.width)
         made: Any = self.generator.mapping
         return self._batched(
-            lambda z, labels: made.truncated(self.generator.broadcast(made(z, labels)), psi, cutoff),  # type: ignore[operator]
+            lambda z, labels: made.truncated(self.generator.broadcast(made(z, labels)), psi, cutoff, labels),  # type: ignore[operator]
             batch, z, labels,
         )  # fmt: skip
 

@@ -31,32 +31,33 @@ class Mapping(nn.Module):
     """Noise [B, z_dim], labels [B] (or weights of the classes [B, classes]) when `classes` > 0 -> w [B, w_dim].
 
     Layers of `w_dim` units with a leaky ReLU, whose learning rate is `rate` times that of all others; noise and the
-    embedding of the labels are normalised first. With a `z_dim` of 0 the labels alone are mapped. Where there is a
-    `decay`, `w_avg` [w_dim] follows the mean of w by `follow`, and `truncated` pulls to it.
+    embedding of the labels, of `embed_dim` (w_dim) numbers, are normalised first. With a `z_dim` of 0 the labels alone
+    are mapped. Where there is a `decay`, `w_avg` [w_dim] follows the mean of w by `follow`, and `truncated` pulls to
+    it; `by_class` there is one for each class, [classes, w_dim], as in StyleGAN-XL (Sauer et al., arXiv:2202.00273).
     """
 
     w_avg: Tensor
 
     def __init__(
-        self, z_dim: int, classes: int, w_dim: int, layers: int, *, rate: float = 0.01, decay: float | None = 0.998
-    ) -> None:
+        self, z_dim: int, classes: int, w_dim: int, layers: int, *, rate: float = 0.01, decay: float | None = 0.998,
+        embed_dim: int | None = None, by_class: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.layers, self.decay, self.classes = layers, decay, classes
         if classes:
-            self.embed = EqualizedLinear(classes, w_dim)
-        sizes = [z_dim + (w_dim if classes else 0), *[w_dim] * layers]
+            self.embed = EqualizedLinear(classes, embed_dim or w_dim)
+        sizes = [z_dim + (embed_dim or w_dim) * bool(classes), *[w_dim] * layers]
         for number in range(layers):
             setattr(self, f"fc{number}", EqualizedLinear(sizes[number], sizes[number + 1], gain=ROOT2, rate=rate))
         if decay is not None:
-            self.register_buffer("w_avg", torch.zeros(w_dim))
+            self.register_buffer("w_avg", torch.zeros((classes, w_dim) if classes and by_class else w_dim))
 
     def forward(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
         """Map noise to w."""
         parts = [] if z is None else [pixel_norm(precise(z))]
         if self.classes:
             assert labels is not None
-            told = labels if labels.is_floating_point() else F.one_hot(labels, self.classes)
-            parts.append(pixel_norm(self.embed(told.to(self.embed.weight.dtype))))
+            parts.append(pixel_norm(self.embed(self.told(labels))))
         x = torch.cat(parts, 1)
         for number in range(self.layers):
             layer = getattr(self, f"fc{number}")
@@ -64,15 +65,35 @@ class Mapping(nn.Module):
             x = F.leaky_relu(F.linear(x, layer.weight * layer.scale, layer.bias * (layer.rate * ROOT2)), 0.2)
         return x
 
-    @torch.no_grad()
-    def follow(self, w: Tensor) -> None:
-        """Move `w_avg` towards the mean of w [B, w_dim] over all processes."""
-        assert self.decay is not None
-        self.w_avg.lerp_(mean(precise(w.detach()).mean(0)), 1 - self.decay)
+    def told(self, labels: Tensor) -> Tensor:
+        """Labels [B], or weights of the classes [B, classes], as the latter in the weights' type."""
+        told = labels if labels.is_floating_point() else F.one_hot(labels, self.classes)
+        return told.to(self.embed.weight.dtype)
 
-    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None) -> Tensor:
-        """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from `w_avg`."""
-        pulled = torch.lerp(self.w_avg.to(ws.dtype), ws, psi)
+    @torch.no_grad()
+    def follow(self, w: Tensor, labels: Tensor | None = None) -> None:
+        """Move `w_avg` towards the mean of w [B, w_dim] over all processes, that of each class which is there."""
+        assert self.decay is not None
+        w = precise(w.detach())
+        if self.w_avg.dim() == 1:
+            self.w_avg.lerp_(mean(w.mean(0)), 1 - self.decay)
+            return
+        assert labels is not None
+        told = self.told(labels)
+        shares = mean(told.mean(0))[:, None]  # of the classes in the batch
+        means = mean(told.T @ w / len(w)) / shares.clamp(min=1e-12)
+        self.w_avg.copy_(torch.where(shares > 0, self.w_avg.lerp(means, 1 - self.decay), self.w_avg))
+
+    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None, labels: Tensor | None = None) -> Tensor:
+        """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from `w_avg`.
+
+        Where each class has its own mean, labels are needed.
+        """
+        centre = self.w_avg
+        if centre.dim() == 2:
+            assert labels is not None, "each class has its own mean w"
+            centre = (self.told(labels) @ centre)[:, None]
+        pulled = torch.lerp(centre.to(ws.dtype), ws, psi)
         return pulled if cutoff is None else torch.cat([pulled[:, :cutoff], ws[:, cutoff:]], 1)
 
 
@@ -90,7 +111,7 @@ def training_codes(mapping: Mapping, z: Tensor, labels: Tensor | None, layers: i
     The other w of a mixture is a function of the bits of z, so that a sample's picture is.
     """
     w = mapping(z, labels)
-    mapping.follow(w)
+    mapping.follow(w, labels)
     ws = w[:, None].expand(-1, layers, -1)
     if not share:
         return ws

@@ -52,6 +52,8 @@ class Generator(nn.Module):
 
     `width` counts the channels at full size, which grow as the frequencies fall, up to `max_width`. `magnitude_decay`
     is that of the running means of each layer's input, by whose root it is divided; they move in training mode alone.
+    With an `embed_dim` of their own for labels and `class_averages`, a mean w for each class, it holds StyleGAN-XL's
+    first stage as well (Sauer et al., 2022, arXiv:2202.00273).
     Raises ConfigError for sizes below 16 and for those that do not divide by a 16th of the next power of two.
     """
 
@@ -62,7 +64,8 @@ class Generator(nn.Module):
         width: int = 32, max_width: int = 512, kernel: Literal[1, 3] = 3, radial: bool = False, layers: int = 14,
         critical: int = 2, first_cutoff: float = 2.0, first_stopband: float = 2.0**2.1,
         last_stopband: float = 2.0**0.3, margin: int = 10, taps: int = 6, output_scale: float = 0.25,
-        clamp: float | None = 256.0, magnitude_decay: float = 0.999,
+        clamp: float | None = 256.0, magnitude_decay: float = 0.999, embed_dim: int | None = None,
+        class_averages: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         channels, height, width_px = image(shape)
@@ -71,7 +74,7 @@ class Generator(nn.Module):
             last_stopband, margin,
         )  # fmt: skip
         self.z_dim, self.w_dim = z_dim, w_dim
-        self.mapping = Mapping(z_dim, classes, w_dim, mapping_layers)
+        self.mapping = Mapping(z_dim, classes, w_dim, mapping_layers, embed_dim=embed_dim, by_class=class_averages)
         self.synthesis = Synthesis(bands, w_dim, kernel, radial, critical, taps, output_scale, clamp, magnitude_decay)
         self.num_ws = self.synthesis.num_ws
 

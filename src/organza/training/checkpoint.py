@@ -57,13 +57,18 @@ def load(path: Path) -> dict[str, Any]:
     return _unflatten(tensors, found[2])
 
 
-def refuse_pickle(path: Path) -> None:
-    """Raise DamagedError when a file is a pickle or torch's zip of pickles: those run code when they are opened."""
+def is_pickle(path: Path) -> bool:
+    """Whether a file is, or calls itself, a pickle or torch's zip of pickles: those run code when they are opened."""
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{":  # the header of safetensors, behind its length
-        return
-    if path.suffix in PICKLES or start[:1] == b"\x80" or start[:4] == b"PK\x03\x04":
+        return False
+    return path.suffix in PICKLES or start[:1] == b"\x80" or start[:4] == b"PK\x03\x04"
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise DamagedError when a file is a pickle."""
+    if is_pickle(path):
         raise DamagedError(f"{path} is a pickle, which can run code when it is opened; Organza reads safetensors only")
 
 

@@ -61,7 +61,8 @@ def start_from(trainer: Trainer, source: str) -> list[str]:
                 "recipe that made it, or leave start out"
             )
         lines.append(f"{name} from {source}: {kept}")
-    fill(trainer.average, found.get("average", found["generator"]))
+    if average := found.get("average", found.get("generator")):
+        fill(trainer.average, average)
     return lines
 
 

@@ -1,0 +1,151 @@
+"""From a file of another project to a model folder: safetensors, config.json, an honest card, the discriminator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import organza
+from organza.config import ConfigError, to_dict
+from organza.hub.card import model_card
+from organza.hub.contents import Contents, opened
+from organza.hub.foreign import Foreign, Network, read
+from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
+from organza.hub.gan import FORMAT, made_of, save, write_weights
+from organza.hub.records import Record, hostile, printable
+from organza.hub.tensors import is_tensor, shape_of
+from organza.reporter import Reporter, Silent
+from organza.training.checkpoint import DamagedError
+from organza.training.run import write_json
+
+DEEP, LONG = 2, 24  # of a listing: dicts in each other, entries of one
+Lines = list[tuple[str, str]]
+
+
+def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Reporter | None = None) -> Foreign:
+    """Write the networks of a foreign file as a folder that `organza.load` and `--start` take; what was found.
+
+    The folder gets the generator with its card, and `discriminator/` where the file has one that fits. `licence` is
+    that of the weights. Raises as `organza.hub.foreign.read`, ConfigError when `out` holds a GAN already, and OSError.
+    """
+    path, out, reporter = Path(path), Path(out), reporter or Silent()
+    if (out / "config.json").exists() or out.is_file():
+        raise ConfigError(f"{out} is there already and is not overwritten; choose another folder")
+    reporter.step(f"converting {path.name}, step", 1, 3)
+    found = read(path)
+    found = replace(found, licence=licence or found.licence)
+    if found.generator is None:
+        raise DamagedError(f"{path} holds a discriminator and no generator; type: organza train --start {path}")
+    reporter.step(f"converting {path.name}, step", 2, 3)
+    save(made_of(found), out, _card(found, path))
+    if found.discriminator is not None:
+        _save_judge(found, found.discriminator, out / "discriminator")
+    return found
+
+
+def listing(path: str | Path) -> Lines:
+    """What a file holds, whatever it is: its form, what it would call, and its networks. Nothing is executed.
+
+    Raises FileNotFoundError, and DamagedError for a file that cannot be read as a pickle at all.
+    """
+    contents = opened(Path(path))
+    lines = [("file", f"{path} ({contents.size:,} bytes, {contents.form})")]
+    bad = hostile(contents.names)
+    for name, count in sorted(contents.names.items()):
+        lines.append(("calls" if name not in bad else "HOSTILE", f"{name} ({count:,} times)"))
+    lines += _entries(contents, contents.value, "", 0)
+    return [(printable(key), printable(words)) for key, words in lines]
+
+
+def report(found: Foreign) -> Lines:
+    """What became of a file: the networks, what it lacks and what is left over."""
+    size = "x".join(str(side) for side in found.shape)
+    labels = f", {found.classes} classes" if found.classes else ""
+    lines = [("found", f"{found.kind}: {size}{labels}")]
+    for name, network in (("generator", found.generator), ("discriminator", found.discriminator)):
+        if network is not None:
+            total = sum(tensor.numel() for tensor in network.tensors.values())
+            lines.append((name, f"{network.model.name}, {len(network.tensors)} tensors, {total:,} numbers"))
+            lines += [("missing", f"{_some(network.missing)}: as built")] if network.missing else []
+            lines += [("unused", _some(network.unknown))] if network.unknown else []
+    lines += [("note", note) for note in found.notes]
+    return [(key, printable(words)) for key, words in [*lines, ("licence", found.licence)]]
+
+
+def _card(found: Foreign, path: Path) -> str:
+    counts = {
+        name: sum(t.numel() for t in network.tensors.values())
+        for name, network in (("generator", found.generator), ("discriminator", found.discriminator))
+        if network is not None
+    }
+    data = {"name": "unknown data", "catalogue": "", "shape": list(found.shape), "classes": found.classes}
+    told = found.training.get("data")
+    data |= {"name": told["name"]} if isinstance(told, dict) else {}
+    origin = (
+        f"Organza did not train it: version {organza.__version__} converted it from {path.name} ({found.kind}, sha256 "
+        f"{found.sha256}). What is said here of data and training is what that file tells."
+    )
+    info = {
+        "recipe": found.name, "licence": found.licence, "origin": origin, "parameters": counts, "data": data,
+        "images": found.training.get("images"), "conditional": bool(found.classes),
+    }  # fmt: skip
+    return model_card(info, draft=True)
+
+
+def _save_judge(found: Foreign, network: Network, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"format": FORMAT, "discriminator": to_dict(network.model), "shape": list(found.shape),
+             "classes": found.classes, "licence": found.licence}  # fmt: skip
+    write_json(folder / "config.json", about)
+    write_weights(folder / "model.partial", network.tensors)
+    (folder / "model.partial").replace(folder / "model.safetensors")
+
+
+def _entries(contents: Contents, value: Any, place: str, depth: int) -> Lines:
+    """A line for each network, state dict and plain value in dicts and tuples."""
+    if isinstance(value, Record) and not is_tensor(value):
+        return [_network(value, place)]
+    if isinstance(value, Mapping) and value and all(map(is_tensor, value.values())):
+        shapes = [shape_of(tensor) for tensor in value.values()]
+        return [(place or "value", f"{len(shapes)} tensors, {sum(map(math.prod, shapes)):,} numbers")]
+    pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, Mapping) else []
+    pairs = list(enumerate(value)) if isinstance(value, (tuple, list)) else pairs
+    if depth < DEEP and pairs:
+        lines = [line for key, inner in pairs[:LONG] for line in _entries(contents, inner, _at(place, key), depth + 1)]
+        return lines + ([(place or "value", f"and {len(pairs) - LONG} more")] if len(pairs) > LONG else [])
+    if isinstance(value, Record):
+        return [(place, f"tensor {list(shape_of(value))}")]
+    return [(place or "value", f"{plain(value)!r:.80}" if is_plain(value) else f"a {type(value).__name__}")]
+
+
+def _network(record: Record, place: str) -> tuple[str, str]:
+    try:
+        part = module(record, shape_of)
+    except DamagedError:
+        return place or "value", f"an object {record.name}" if record.name else "the result of a call"
+    total = sum(math.prod(shape) for shape in part.tensors.values())
+    told = {name: value for name, value in part.arguments.items() if is_plain(value) or isinstance(value, dict)}
+    arguments = f", made with {_shown(told)}" if told else ""
+    kept = " (its code is in the file and was not run)" if record.is_of(PERSISTENT) else ""
+    return place, f"{part.name}{kept}: {len(part.tensors)} tensors, {total:,} numbers{arguments}"
+
+
+def _shown(told: Mapping[Any, Any], depth: int = 0) -> str:
+    parts = []
+    for name, value in list(told.items())[:LONG]:
+        if isinstance(value, dict) and depth < DEEP:
+            parts.append(f"{name}({_shown(value, depth + 1)})")
+        elif is_plain(value):
+            parts.append(f"{name}={plain(value)!r:.60}")
+    return ", ".join(parts)
+
+
+def _at(place: str, key: Any) -> str:
+    return f"{place}.{key}".strip(".")[:80]
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

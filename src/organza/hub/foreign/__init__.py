@@ -1,0 +1,235 @@
+"""GANs of other projects, from their files to networks of the catalogue, without running anything of the files.
+
+Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
+stage of StyleGAN-XL, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep. See `organza.hub.unpickle` for how.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from organza.config import Shape
+from organza.hub.contents import Contents, opened
+from organza.hub.foreign import biggan, rosinality, stylegan, tensorflow
+from organza.hub.foreign.parts import (
+    OFFICIAL,
+    UNKNOWN,
+    Described,
+    Network,
+    Part,
+    fitted,
+    is_plain,
+    is_state_dict,
+    module,
+    plain,
+    state_dict,
+)
+from organza.hub.foreign.parts import opened as opened_module
+from organza.hub.records import Record, printable
+from organza.hub.tensors import number_of, tensor_of
+from organza.training.checkpoint import DamagedError
+
+__all__ = ["Foreign", "Network", "read"]
+
+Result = TypeVar("Result")
+READ = "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality's StyleGAN2, BigGAN and BigGAN-deep"
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A GAN of another project. `generator` is the averaged one; one of the two networks may be absent."""
+
+    kind: str  # of the file, in words
+    name: str  # of the GAN, as a recipe is called
+    shape: Shape
+    classes: int
+    generator: Network | None
+    discriminator: Network | None
+    licence: str
+    training: Mapping[str, Any] = field(default_factory=dict)  # what the file tells of it
+    notes: tuple[str, ...] = ()
+    sha256: str = ""  # of the file
+
+
+@dataclass
+class _Found:
+    """The networks of a file before they are built."""
+
+    kind: str
+    name: str
+    generator: Described | None
+    discriminator: Described | None
+    licence: str
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: str | Path) -> Foreign:
+    """The networks in a file of another project.
+
+    Raises FileNotFoundError, and DamagedError (a ValueError) for a file that is hostile, damaged or of another kind,
+    and for networks that the catalogue has not. Nothing of the file is executed or imported.
+    """
+    path = Path(path)
+    contents = opened(path)
+    contents.must_be_harmless()
+    notes: list[str] = []
+    found = _guarded(path, lambda: _recognised(contents, notes))
+    generator = _guarded(path, lambda: found.generator and fitted(found.generator, "generator", notes))
+    judge = _optional(lambda: found.discriminator and fitted(found.discriminator, "discriminator", notes), notes)
+    main = found.generator or found.discriminator
+    if main is None or (generator is None and judge is None):
+        raise DamagedError(f"{path} holds no network that can be used: {'; '.join(notes)}")
+    training = {"source": path.name} | found.training
+    return Foreign(
+        found.kind, found.name, main.shape, main.classes, generator, judge, found.licence, training, tuple(notes),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+    )  # fmt: skip
+
+
+def _recognised(contents: Contents, notes: list[str]) -> _Found:
+    value = contents.value
+    if tensorflow.is_tuple(value):
+        return _tensorflow(contents, notes)
+    if isinstance(value, dict) and isinstance(value.get("G_ema"), Record):
+        return _official(contents, notes)
+    if isinstance(value, dict) and is_state_dict(value.get("g_ema")):
+        return _rosinality(contents, notes)
+    if is_state_dict(value):
+        return _plain(contents, notes)
+    raise DamagedError(f"none of the GANs that are read ({READ}); it holds {_what(value)}")
+
+
+def _official(contents: Contents, notes: list[str]) -> _Found:
+    """A snapshot of NVIDIA's PyTorch code: {G, D, G_ema, augment_pipe, training_set_kwargs}."""
+    value = contents.value
+    if "cur_nimg" in value or "G_opt_state" in value:
+        raise DamagedError(
+            "an R3GAN snapshot; Organza does not know which of its tensors is which in its own r3gan, and does not "
+            "guess; organza convert FILE --list shows what it holds"
+        )
+    made = stylegan.generator(module(value["G_ema"], contents.tensor), notes)
+    judge = _optional(lambda: _official_judge(contents), notes)
+    about = _data_of(value.get("training_set_kwargs"))
+    progress = value.get("progress")
+    if isinstance(progress, dict) and isinstance(images := number_of(progress.get("cur_nimg")), int):
+        about["images"] = images
+    return _Found(f"{_generation(made)} of NVIDIA's PyTorch code", _name(made), made, judge, OFFICIAL, about)
+
+
+def _official_judge(contents: Contents) -> Described | None:
+    record = contents.value.get("D")
+    if record is None:
+        return None
+    if (name := opened_module(record)[0]) != "Discriminator":
+        raise DamagedError(f"its discriminator of the class {name} is none of StyleGAN2's")
+    return stylegan.discriminator(module(record, contents.tensor))
+
+
+def _tensorflow(contents: Contents, notes: list[str]) -> _Found:
+    """(G, D, Gs) of StyleGAN2's TensorFlow code."""
+    _, judge, averaged = contents.value
+    made = stylegan.generator(tensorflow.generator(averaged, contents.budget), notes)
+    other = _optional(lambda: stylegan.discriminator(tensorflow.discriminator(judge, contents.budget)), notes)
+    return _Found("StyleGAN2 of NVIDIA's TensorFlow code", _name(made), made, other, OFFICIAL)
+
+
+def _rosinality(contents: Contents, notes: list[str]) -> _Found:
+    """{g_ema, latent_avg, g, d, …} of rosinality's code."""
+    value, budget = contents.value, contents.budget
+    tensors = state_dict(value["g_ema"], budget)
+    if not rosinality.is_generator(tensors):
+        raise DamagedError("its g_ema is no StyleGAN2 of rosinality's code")
+    average = None if value.get("latent_avg") is None else tensor_of(value["latent_avg"], budget)
+    made = stylegan.generator(rosinality.generator(tensors, average), notes)
+    judge = _optional(lambda: _rosinality_judge(value, contents), notes)
+    return _Found("StyleGAN2 of rosinality's code", "stylegan2", made, judge, UNKNOWN)
+
+
+def _rosinality_judge(value: dict[str, Any], contents: Contents) -> Described | None:
+    if not is_state_dict(value.get("d")):
+        return None
+    return stylegan.discriminator(rosinality.discriminator(state_dict(value["d"], contents.budget)))
+
+
+def _plain(contents: Contents, notes: list[str]) -> _Found:
+    """Tensors by name alone."""
+    tensors = state_dict(contents.value, contents.budget)
+    if biggan.is_generator(tensors):
+        made = biggan.generator(tensors, notes)
+        return _Found(f"{_big(made)}, Brock's PyTorch code", made.model.name, made, None, UNKNOWN)
+    if biggan.is_discriminator(tensors):
+        judge = biggan.discriminator(tensors)
+        return _Found(f"{_big(judge)}'s discriminator, Brock's PyTorch code", judge.model.name, None, judge, UNKNOWN)
+    if rosinality.is_generator(tensors):
+        made = stylegan.generator(rosinality.generator(tensors, None), notes)
+        return _Found("StyleGAN2 of rosinality's code", "stylegan2", made, None, UNKNOWN)
+    if {"mapping.fc0.weight", "mapping.w_avg"} <= tensors.keys():
+        made = stylegan.generator(Part("Generator", tensors), notes)
+        return _Found(f"{_generation(made)}'s state dict", _name(made), made, None, OFFICIAL)
+    raise DamagedError(f"none of the GANs that are read ({READ}); it holds {_what(contents.value)}")
+
+
+def _data_of(told: Any) -> dict[str, Any]:
+    """The name of the data, without its path, and what else is told of it."""
+    if not isinstance(told, dict):
+        return {}
+    place = re.split(r"[/\\]", str(told.get("path") or ""))[-1]
+    about = {
+        key: plain(told[key])
+        for key in ("resolution", "use_labels", "max_size", "xflip")
+        if is_plain(number_of(told.get(key, [[]])))
+    }
+    return {"data": {"name": re.sub(r"\.\w+$", "", place) or "unknown"} | about}
+
+
+def _generation(made: Described) -> str:
+    if made.model.options.get("class_averages"):
+        return "StyleGAN-XL (its first stage)"
+    return "StyleGAN3" if made.model.name == "stylegan3" else "StyleGAN2"
+
+
+def _name(made: Described) -> str:
+    if made.model.name != "stylegan3":
+        return made.model.name
+    return "stylegan3-r" if made.model.options["kernel"] == 1 else "stylegan3-t"
+
+
+def _big(made: Described) -> str:
+    return "BigGAN-deep" if made.model.name == "biggan-deep" else "BigGAN"
+
+
+def _what(value: Any) -> str:
+    """A few words on what a file holds."""
+    if isinstance(value, Record):
+        return f"an object {value.name}" if value.name else "the result of a call"
+    if not isinstance(value, dict):
+        return f"a {type(value).__name__}"
+    keys = [str(key) for key in list(value)[:4]]
+    return f"{len(value)} entries ({', '.join(keys)}{', …' if len(value) > len(keys) else ''})"
+
+
+def _optional(make: Callable[[], Result], notes: list[str]) -> Result | None:
+    """A discriminator that cannot be used is left out, and a note says so."""
+    try:
+        return _guarded(None, make)
+    except DamagedError as problem:
+        notes.append(f"no discriminator: {problem}")
+        return None
+
+
+def _guarded(path: Path | None, make: Callable[[], Result]) -> Result:
+    """What a file of another form than expected raises becomes one error that names the file."""
+    place = f"{path}: " if path else ""
+    try:
+        return make()
+    except DamagedError as problem:
+        raise DamagedError(f"{place}{printable(str(problem))}") from None
+    except KeyError as problem:
+        raise DamagedError(f"{place}it lacks {printable(str(problem))}") from None
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as problem:
+        raise DamagedError(f"{place}it has another form than such files have ({problem!r:.200})") from None
