@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from organza.hub import GAN
     from organza.latent.drawing import Look
 
-BATCH = 256
+BATCH = 256  # samples at once, fewer of large pictures
 LARGEST_GRID = 10_000  # samples in one picture
 
 
@@ -78,11 +78,14 @@ def _drawn(
     gan: GAN, writer: Writer, seeds: Sequence[int], labels: Sequence[int] | None, settings: Look
 ) -> Iterator[int]:
     """Draw and hand over one batch after another; how many are done."""
-    for start in range(0, len(seeds), BATCH):
-        part = slice(start, start + BATCH)
+    from organza.latent.drawing import at_once
+
+    batch = at_once(gan.shape, BATCH)
+    for start in range(0, len(seeds), batch):
+        part = slice(start, start + batch)
         chosen = None if labels is None else labels[part]
-        writer.take(gan.sample(seeds=seeds[part], labels=chosen, batch=BATCH, **settings))
-        yield min(start + BATCH, len(seeds))
+        writer.take(gan.sample(seeds=seeds[part], labels=chosen, batch=batch, **settings))
+        yield min(start + batch, len(seeds))
 
 
 def _seeds(options: Options) -> list[int]:

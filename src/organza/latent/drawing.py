@@ -18,6 +18,8 @@ from organza.training.batches import to_bytes
 PSI = (-1.0, 2.0)
 """Of truncation in w: 0 is the mean sample, 1 the sample itself, -1 its opposite; above 1 it is exaggerated."""
 
+PIXELS = 2**22  # of the samples of one batch: 4 of 1024x1024, which fit a laptop
+
 
 class Look(TypedDict, total=False):
     """The settings of a `Drawing`, by name; every tool of `organza.latent` takes them."""
@@ -95,6 +97,11 @@ class Drawing:
             more["transform"] = transform(self.shape, self.translate or (0, 0), self.rotate or 0).to(device)
         made = self.space.draw(codes, labels, self.noise or "const", max(len(codes), 1), **more)
         return to_bytes(made) if made.dim() == 4 else made
+
+
+def at_once(shape: Shape, most: int = 64) -> int:
+    """How many samples of this shape one batch has, `most` at most."""
+    return max(1, min(most, PIXELS // max(math.prod(shape[1:]), 1)))
 
 
 def transform(shape: Shape, translate: tuple[float, float] = (0, 0), rotate: float = 0) -> Tensor:

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from organza.draws import keys
-from organza.latent.drawing import Drawing
-
-AT_ONCE = 64  # samples in one batch
+from organza.latent.drawing import Drawing, at_once
 
 
 @dataclass(frozen=True)
@@ -27,11 +25,11 @@ class Film:
     drawing: Drawing
     codes_at: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     seed: int = 0  # of random noise of the pixels
-    batch: int = AT_ONCE
+    batch: int | None = None  # samples drawn at once
 
     def __iter__(self) -> Iterator[Tensor]:
         """The frames, in order."""
-        step = max(1, self.batch // max(self.tracks, 1))
+        step = max(1, (self.batch or at_once(self.drawing.shape)) // max(self.tracks, 1))
         for first in range(0, self.count, step):
             yield self.frames(range(first, min(first + step, self.count)))
 

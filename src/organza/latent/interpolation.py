@@ -10,7 +10,7 @@ from torch import Tensor
 
 from organza.latent.curves import Curve, Way, curve
 from organza.latent.drawing import Drawing, Look
-from organza.latent.film import AT_ONCE, Film
+from organza.latent.film import Film
 from organza.latent.sampling import latents, must_be_seeds
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Space = Literal["z", "w"]
 
 def interpolate(
     gan: GAN, seeds: Sequence[int] | Sequence[Sequence[int]], *, frames: int = 30, space: Space | None = None,
-    way: Way = "cubic", loop: bool = True, labels: Labels = None, batch: int = AT_ONCE, **look: Unpack[Look],
+    way: Way = "cubic", loop: bool = True, labels: Labels = None, batch: int | None = None, **look: Unpack[Look],
 ) -> Film:  # fmt: skip
     """A film through the samples of `seeds` [K], `frames` from one to the next; of seeds [T, K]: T films side by side.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from organza.data.progress import SILENT, Progress
 from organza.draws import keys_of
-from organza.latent.drawing import Drawing, Look
+from organza.latent.drawing import Drawing, Look, at_once
 from organza.latent.sampling import latents, must_be_seeds
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 NAMED = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, 1000)}
 """First layer and the one behind the last: pose and shape, features, colours; 4x4-8x8, 16x16-32x32 and above there."""
-
-AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Mixture:
 
 
 def mix(
-    gan: GAN, rows: Sequence[int], columns: Sequence[int], layers: str | Sequence[int] = "0-6", *,
-    labels: Labels = None, batch: int = AT_ONCE, progress: Progress = SILENT, **look: Unpack[Look],
+    gan: GAN, rows: Sequence[int], columns: Sequence[int], layers: str | Sequence[int] = "coarse", *,
+    labels: Labels = None, batch: int | None = None, progress: Progress = SILENT, **look: Unpack[Look],
 ) -> Mixture:  # fmt: skip
     """The samples of the seeds `rows`, each with `layers` of those of the seeds `columns`.
 
@@ -64,7 +62,8 @@ def mix(
     mixed = kept[:, None].repeat(1, len(columns), 1, 1)
     mixed[:, :, list(chosen)] = given[None, :, list(chosen)]
     whose = torch.cat([torch.arange(len(seeds)), torch.arange(len(rows)).repeat_interleave(len(columns))])
-    drawn = _drawn(drawing, torch.cat([codes, mixed.flatten(0, 1)]), told, whose, keys_of(z), batch, progress)
+    every, size = torch.cat([codes, mixed.flatten(0, 1)]), batch or at_once(gan.shape)
+    drawn = _drawn(drawing, every, told, whose, keys_of(z), size, progress)
     a, b, rest = drawn.split([len(rows), len(columns), len(rows) * len(columns)])
     return Mixture(a, b, rest.unflatten(0, (len(rows), len(columns))), chosen)
 

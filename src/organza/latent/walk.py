@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from organza.latent.drawing import Look
-from organza.latent.film import AT_ONCE, Film
+from organza.latent.film import Film
 from organza.latent.sampling import must_be_seeds, truncated_normal
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ REACH = 2  # a drawn noise is heard so many paces before and after its turn
 
 def walk(
     gan: GAN, frames: int, seed: int | Sequence[int] = 0, *, pace: int = 60, labels: Labels = None,
-    batch: int = AT_ONCE, **look: Unpack[Look],
+    batch: int | None = None, **look: Unpack[Look],
 ) -> Film:  # fmt: skip
     """A film of `frames` of a random walk; of several seeds: as many walks side by side.
 

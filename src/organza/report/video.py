@@ -67,7 +67,6 @@ class FilmWriter:
         self.enlarges = suffix in (".gif", ".mp4") and self.path == path
         self.sink: Sink
         if self.enlarges:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             self.sink = Gif(path, rate, mark) if suffix == ".gif" else Mp4(path, rate, mark)
         else:
             self.sink = Frames(self.path, mark)
@@ -122,6 +121,7 @@ class Gif:
         if rate > FASTEST_GIF:
             raise ConfigError(f"a GIF shows at most {FASTEST_GIF} frames a second, not {rate:g}; type --fps "
                               f"{FASTEST_GIF} or --out {path.with_suffix('.mp4')}")  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.rate, self.mark, self.part = path, rate, mark, partial(path)
         self.spill = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 (closed by close and abandon)
         self.shape, self.count = (0, 0, 0), 0
@@ -160,6 +160,7 @@ class Mp4:
     """H.264 that every player shows: yuv420p, which takes even sizes alone; an edge is repeated where it must be."""
 
     def __init__(self, path: Path, rate: float, mark: str | None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.rate, self.mark, self.part = path, rate, mark, partial(path)
         self.process: subprocess.Popen[bytes] | None = None
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close and abandon)

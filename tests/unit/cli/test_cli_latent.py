@@ -49,12 +49,10 @@ def test_a_still_has_a_row_for_each_film(organza, styled):
     said = organza("interpolate", styled, *words, "--out", "a.png", "--no-provenance")
     assert said.out == "written   a.png (4 frames in a row)\n"
     assert read_provenance(Path("a.png")) is None
-    strip = pixels("a.png")[::3, ::3]  # enlarged thrice
-    wanted = package.load("s").sample(4)
-    for number, (row, column) in enumerate([(0, 0), (0, 3), (1, 0), (1, 3)]):
-        top, left = round(row * 50 / 3), round(column * 50 / 3)
-        cell = torch.from_numpy(strip[top : top + 16, left : left + 16].copy()).permute(2, 0, 1)
-        assert distance(cell[:, 2:-2, 2:-2], wanted[number][:, 2:-2, 2:-2]) <= 200
+    strip, wanted = pixels("a.png"), package.load("s").sample(4).permute(0, 2, 3, 1).numpy()
+    for number, (row, column) in enumerate([(0, 0), (0, 3), (1, 0), (1, 3)]):  # the ends, enlarged thrice
+        cell = strip[50 * row : 50 * row + 48 : 3, 50 * column : 50 * column + 48 : 3]
+        assert np.abs(cell.astype(int) - wanted[number]).max() <= 1
     assert organza("interpolate", styled, *words, "--out", "a.png").out.startswith("replaced  a.png")
 
 

@@ -3,7 +3,7 @@ import torch
 from latent_helpers import distance, tiny
 
 from organza.hub import GAN
-from organza.latent.drawing import transform
+from organza.latent.drawing import at_once, transform
 from organza.latent.sampling import latents
 
 
@@ -97,6 +97,11 @@ def test_the_transform_is_the_inverse_of_the_motion():
     torch.testing.assert_close(moved, torch.tensor([0.25, -0.6, 1.0]), atol=1e-6, rtol=0)  # right turns up, y is down
     narrow = torch.linalg.inv(transform((3, 64, 32), (1.0, 0.0)))[0]
     assert narrow[0, 2] == pytest.approx(0.5)  # a picture width is half the square that the waves fill
+
+
+def test_large_pictures_are_drawn_in_small_batches():
+    assert [at_once((3, side, side)) for side in (16, 256, 512, 1024, 4096)] == [64, 64, 16, 4, 1]
+    assert at_once((2,), 256) == 256
 
 
 def test_truncation_without_w_is_that_of_the_noise(plain):
