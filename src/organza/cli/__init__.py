@@ -17,6 +17,9 @@ import organza
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("organza.cli.train", "train a GAN on your data"),
     "sample": ("organza.cli.sample", "draw samples from a trained GAN"),
+    "interpolate": ("organza.cli.interpolate", "a film from one sample to the next"),
+    "mix": ("organza.cli.mix", "some layers of one sample in another"),
+    "walk": ("organza.cli.walk", "a film of a random walk through the samples"),
     "evaluate": ("organza.cli.evaluate", "scores with intervals, beside real images"),
     "export": ("organza.cli.export", "one file for ONNX or torch.export"),
     "recipes": ("organza.cli.recipes", "list the GANs, or show every field of one"),

@@ -66,6 +66,11 @@ class Console:
         else:
             self._print(told)
 
+    def paced(self, what: str, done: int, total: int, started: float) -> None:
+        """As `step`, with the speed and the time left of work that began at `started` (`time.monotonic()`)."""
+        rate = done / max(time.monotonic() - started, 1e-9)
+        self.step(f"{what} ({rate:,.3g} a second, {_left((total - done) / max(rate, 1e-9))})", done, total)
+
     def plan(self, lines: Sequence[str]) -> None:
         """Before the first step."""
         self._rest()

@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from organza.cli.console import Console
+from organza.cli.options import Device, Truncation
 from organza.cli.words import number, told
 from organza.config import ConfigError
 
@@ -43,13 +44,13 @@ class Options:
     ] = ""
     seed: Annotated[str, told(metavar="S", help="of the first sample (default 1000000)")] = ""
     split: Annotated[str, told(metavar="train|test", help="of the reals (default train)")] = "train"
-    truncation: Annotated[str, told(metavar="T", help="cut the noise off at -T and T")] = ""
+    truncation: Truncation = ""
     network: Annotated[str, told(metavar="NAME", help="through which to look")] = ""
     weights: Annotated[str, told(metavar="PATH", help="the file of its weights")] = ""
     download: Annotated[bool, FlagCreatePairsOff, told(help="fetch weights that are not found")] = False
     against: Annotated[str, told(metavar="MODEL", help="is the first better than this one? a paired test")] = ""
     out: Annotated[str, told(metavar="PATH", help="the receipt (default MODEL/evaluation.json)")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
+    device: Device = "auto"
 
 
 def main(argv: list[str]) -> None:

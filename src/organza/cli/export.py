@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff
 
+from organza.cli import options as shared
 from organza.cli.console import Console
 from organza.cli.words import told
 from organza.config import ConfigError
@@ -29,7 +30,7 @@ class Options:
     (.pt2). docs/export.md says how to use both.
     """
 
-    model: Annotated[str, Positional, arg(metavar="RUN", help="a run folder, a model folder, or hf:ORG/NAME")]
+    model: shared.Model
     format: Annotated[str, told(metavar="onnx|torch", help="(default that of --out, else onnx)")] = ""
     out: Annotated[str, told(metavar="FILE", help="what to write (default RUN/RECIPE.onnx or .pt2)")] = ""
     pixels: Annotated[
@@ -44,10 +45,9 @@ def main(argv: list[str]) -> None:
     kind = _kind(options)
     with Console() as console:
         console.wait("loading torch")
-        from organza.cli.sample import load_named
         from organza.hub.export import export
 
-        gan = load_named(options.model, "cpu", "export")
+        gan = shared.open_gan(options.model, "cpu", "export")
         path = Path(options.out).expanduser() if options.out else _place(options.model, gan, kind)
         replaced = path.exists()
         console.wait(f"exporting {gan.recipe or gan.model.name}")

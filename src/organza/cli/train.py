@@ -13,6 +13,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.console import Console
+from organza.cli.options import Device
 from organza.cli.words import count, number, split, told
 from organza.config import ConfigError, Size, closest, override
 from organza.recipes import RECIPES
@@ -52,7 +53,7 @@ class Options:
     ] = ""
     minutes: Annotated[str, told(metavar="M", help="end after so many minutes")] = ""
     seed: Annotated[str, told(metavar="S", help="decides the whole run (default 0)")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
+    device: Device = "auto"
     size: Annotated[
         str,
         told(metavar="laptop|paper", help="for a CPU in minutes, or as published (default laptop)"),

@@ -1,10 +1,11 @@
-"""Where samples go: a grid, one picture for each seed, or an array."""
+"""Where samples go: a grid, one picture for each seed, an array, or a film."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,24 +15,29 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from organza.cli.console import Console
 from organza.config import ConfigError
 from organza.hub import GAN
+from organza.latent.film import Film
 from organza.report.grid import picture, save_png
-from organza.report.provenance import provenance
+from organza.report.provenance import packet, provenance
+from organza.report.video import CHANNELS, FilmWriter
 
 Kind = Literal["grid", "folder", "array", "points"]
-CHANNELS = (1, 2, 3, 4)  # that a PNG can have
+Lines = list[tuple[str, str]]
+OTHERS = (".jpg", ".jpeg", ".webp", ".bmp", ".tif")  # that are refused, for a folder of this name would surprise
+LARGEST_STILL = 2_000  # samples of a film in one picture
 
 
 def target(out: str, gan: GAN, seeds: Sequence[int], largest_grid: int) -> tuple[Kind, Path]:
     """What to write and where; without `out` a place in samples/ where nothing is yet. Raises ConfigError."""
     points = len(gan.shape) == 1
-    path = Path(out).expanduser() if out else _free(gan, seeds, ".npy" if points else ".png")
+    path = Path(out).expanduser() if out else free(gan, f"seed{seeds[0]}", ".npy" if points else ".png")
     suffix = path.suffix.lower()
     kind: Kind = "grid" if suffix == ".png" else "array" if suffix in (".npy", ".npz") else "folder"
     if not out and points:
         kind = "points"
-    if suffix in (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif"):
+    if suffix in (*OTHERS, ".gif", ".mp4"):
         raise ConfigError(f"out is '{out}'; it takes .png, .npy, .npz or a folder")
     if kind == "folder" and points:
         raise ConfigError(f"these samples are points, which make no folder of pictures: {out}; type --out {out}.npy")
@@ -100,10 +106,7 @@ class Writer:
         return "-" + (re.sub(r"[^\w.-]+", "_", self.gan.classes[self.labels[i]]).strip("._-") or str(self.labels[i]))
 
     def _mark(self, seed: int) -> PngInfo | None:
-        if not self.marked:
-            return None
-        name = re.sub(r"[/\\~@]", "-", self.gan.recipe).strip() or self.gan.model.name
-        return provenance(name, self.gan.sha256, seed)
+        return mark_of(self.gan, seed) if self.marked else None
 
     def _save_array(self, values: np.ndarray) -> None:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
@@ -126,11 +129,73 @@ def one_image(pixels: Tensor) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.shape[2] == 1 else array)
 
 
-def _free(gan: GAN, seeds: Sequence[int], suffix: str) -> Path:
-    """samples/RECIPE-seedN.png, or the first of …-2, …-3 that is not there."""
-    name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', gan.recipe) or 'gan'}-seed{seeds[0]}"
+def free(gan: GAN, what: str, suffix: str) -> Path:
+    """samples/RECIPE-WHAT, or the first of …-2, …-3 that is not there."""
+    name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', gan.recipe) or 'gan'}-{what}"
     folder, number = Path("samples"), 2
     path = folder / f"{name}{suffix}"
     while path.exists() or path.with_suffix(".png").exists():
         path, number = folder / f"{name}-{number}{suffix}", number + 1
     return path
+
+
+def film_target(out: str, gan: GAN, what: str, fps: str) -> Path:
+    """Where a film goes; without `out` a place in samples/ where nothing is yet. Raises ConfigError."""
+    points = len(gan.shape) == 1
+    path = Path(out).expanduser() if out else free(gan, what, ".png" if points else ".gif")
+    suffix = path.suffix.lower()
+    if suffix in (*OTHERS, ".npy", ".npz"):
+        raise ConfigError(f"out is '{out}'; it takes .gif, .mp4, .png (a still) or a folder of frames")
+    if points and suffix != ".png":
+        raise ConfigError(f"these samples are points, which make no film; type --out {path.with_suffix('.png')}")
+    if not points and gan.shape[0] not in CHANNELS:
+        raise ConfigError(f"samples with {gan.shape[0]} channels make no picture; organza sample writes them as .npy")
+    if fps and suffix == ".png":
+        raise ConfigError("fps has no effect on a still picture; type --out FILE.gif, or leave it out")
+    return path
+
+
+def write_film(
+    film: Film, path: Path, gan: GAN, console: Console, *, rate: float, columns: int, marked: bool
+) -> Lines:  # fmt: skip
+    """Draw and write; a line for what is written, and a note for what is not."""
+    mark = packet(_name(gan), gan.sha256, film.seed) if marked else None
+    if path.suffix.lower() == ".png":
+        return _write_still(film, path, console, mark_of(gan, film.seed) if marked else None)
+    with FilmWriter(path, rate, columns=columns, mark=mark) as writer:
+        for frames in _shown(film, console):
+            writer.take(frames)
+        console.wait(f"writing {writer.path}")
+    if writer.note:
+        console.note(writer.note)
+    return [("replaced" if writer.replaced else "written", writer.told())]
+
+
+def _write_still(film: Film, path: Path, console: Console, mark: PngInfo | None) -> Lines:
+    """A row for each track; of points one plot."""
+    if film.count * max(film.tracks, 1) > LARGEST_STILL:
+        raise ConfigError(f"{film.count:,} frames are too many for one still; type --frames 8, or --out FILE.gif")
+    verb = "replaced" if path.exists() else "written"
+    frames = torch.cat(list(_shown(film, console)))
+    rows = frames.transpose(0, 1).flatten(0, 1) if film.tracks else frames
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(picture(rows, columns=film.count), path, mark)
+    return [(verb, f"{path} ({film.count:,} frames in a row)")]
+
+
+def _shown(film: Film, console: Console) -> Iterator[Tensor]:
+    """The frames, with their progress."""
+    started, done = time.monotonic(), 0
+    for frames in film:
+        yield frames
+        done += len(frames)
+        console.paced("drawing frames", done, film.count, started)
+
+
+def mark_of(gan: GAN, seed: int) -> PngInfo:
+    """The mark of a picture."""
+    return provenance(_name(gan), gan.sha256, seed)
+
+
+def _name(gan: GAN) -> str:
+    return re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.evaluation.evidence import Evidence
-from organza.latent.interpolation import has_mapping
 from organza.latent.sampling import every_class, generate, latents
+from organza.latent.space import LatentSpace
 from organza.metrics.diversity import random_pairs
 from organza.metrics.lpips import Lpips
 from organza.metrics.networks.extractor import full_precision
@@ -51,22 +52,30 @@ def lengths_of_paths(measure: Callable[[Tensor, Tensor], Tensor], seen: Evidence
     generator, device = gan.generator, next(gan.generator.parameters()).device
     measure = measure.to(device) if isinstance(measure, nn.Module) else measure
     first, labels = int(about["first_seed"]), every_class(count, len(gan.classes))
-    z = latents(range(first, first + 2 * count), gan.z_dim, about.get("truncation")).view(count, 2, -1)
+    has_w, truncation = LatentSpace(generator).has_w, about.get("truncation")
+    cut = None if has_w else truncation
+    z = latents(range(first, first + 2 * count), gan.z_dim, cut).view(count, 2, -1)
+
+    def styles(noise: Tensor, chosen: Tensor | None) -> Tensor:
+        """w of noise, at its share of the way from the mean."""
+        made: Any = generator.mapping
+        w = made(noise.to(device), None if chosen is None else chosen.to(device))
+        return w if truncation is None else made.truncated(w, truncation)
 
     def from_z(noise: Tensor, rows: slice) -> Tensor:
         """Images as they are, on the device of the measure."""
-        made = generate(generator, noise, None if labels is None else labels[rows])
-        return for_path_length(made.to(device))
+        chosen = None if labels is None else labels[rows]
+        if has_w and truncation is not None:
+            return from_w(styles(noise, chosen), rows)
+        return for_path_length(generate(generator, noise, chosen).to(device))
 
     def from_w(noise: Tensor, _: slice) -> Tensor:
         """The same of codes that the mapping has made."""
         return for_path_length(generator.synthesis(noise.to(device)).float())  # type: ignore[operator]
 
     ways: dict[str, tuple[Draw, Tensor, Tensor]] = {"ppl": (from_z, z[:, 0], z[:, 1])}
-    if has_mapping(generator):
-        chosen = None if labels is None else labels.to(device)
-        starts, ends = (generator.mapping(z[:, end].to(device), chosen) for end in (0, 1))  # type: ignore[operator]
-        ways["ppl-w"] = from_w, starts, ends
+    if has_w:
+        ways["ppl-w"] = from_w, styles(z[:, 0], labels), styles(z[:, 1], labels)
     with full_precision():
         found = {
             name: path_lengths(draw, start, end, measure, progress=seen.progress)

@@ -61,8 +61,8 @@ def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
     `info` has `recipe`, `licence` (of the weights), `images`, `seconds`, `hardware`, `parameters` ({player: count}),
     `data` ({name, source, licence, people, count, shape, classes, fingerprint}; source and people are known for the
     embedded data) and `scores` ({name: {value, n, protocol, low, high}}, the last two optional); `organza` (the version
-    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `origin` tells
-    where weights come from that Organza did not train, `repository` is its name on the hub, and `grid` says that
+    that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `origin`
+    tells where weights come from that Organza did not train, `repository` is its name on the hub, and `grid` says that
     samples/grid.png lies beside the card. Raises ValueError for a required part that is empty, for a score without N
     and protocol, and for a path of a machine. A `draft`, which a training writes by itself, says in those places what
     must be filled in, and still needs `recipe`, `data.name` and no paths.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,8 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from organza.config import Codes, ConfigError, Model, Shape, closest, coerce, to_dict
-from organza.latent.sampling import every_class, generate, latents
+from organza.draws import keys_of
+from organza.latent.drawing import Drawing, Look
+from organza.latent.sampling import every_class, generate, latents, must_be_seeds
+from organza.latent.space import LatentSpace
 from organza.layers.spectral import without_spectral_norm
+from organza.layers.style import Noise
 from organza.models import NO_CODES, build
 from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError, checksum, is_pickle, refuse_pickle
@@ -58,19 +62,28 @@ class GAN:
 
     def sample(
         self, n: int | None = None, seed: int = 0, *, seeds: Sequence[int] | None = None, labels: Labels = None,
-        truncation: float | None = None, batch: int = 256,
+        truncation: float | None = None, cutoff: int | None = None, noise: Noise | None = None,
+        translate: tuple[float, float] | None = None, rotate: float | None = None, batch: int = 256,
     ) -> Tensor:  # fmt: skip
         """`n` samples: images uint8 [n, C, H, W], or points float32 [n, D]. Sample i comes from seed `seed` + i alone.
 
         `labels` are numbers or names, one for all or one for each; without them a conditional GAN goes through its
-        classes in turn. Raises ValueError for an unknown label, for labels of an unconditional GAN and for no samples.
+        classes in turn. The settings from `truncation` on are those of `organza.latent.drawing.Drawing`. Raises
+        ValueError for an unknown label, for labels of an unconditional GAN, for no samples and as `Drawing` does.
         """
-        seeds = list(seeds) if seeds is not None else list(range(seed, seed + (64 if n is None else n)))
-        if not seeds or min(seeds) < 0 or max(seeds) >= 2**32:
-            raise ValueError("sampling takes at least one seed, each from 0 to 4294967295")
+        seeds = must_be_seeds(seeds if seeds is not None else range(seed, seed + (64 if n is None else n)))
         chosen = self.label_numbers(labels, len(seeds))
-        made = generate(self.generator, latents(seeds, self.z_dim, truncation), chosen, batch)
-        return to_bytes(made) if made.dim() == 4 else made
+        drawing = self.drawing(truncation=truncation, cutoff=cutoff, noise=noise, translate=translate, rotate=rotate)
+        z = latents(seeds, self.z_dim, drawing.cut)
+        if drawing.is_plain:
+            made = generate(self.generator, z, chosen, batch)
+            return to_bytes(made) if made.dim() == 4 else made
+        parts = [slice(start, start + batch) for start in range(0, len(seeds), batch)]
+        return torch.cat([_drawn(drawing, z[part], None if chosen is None else chosen[part]) for part in parts])
+
+    def drawing(self, **look: Unpack[Look]) -> Drawing:
+        """How samples are drawn with these settings. Raises ValueError for those that this generator has not."""
+        return Drawing(LatentSpace(self.generator), self.shape, **look)
 
     def save_pretrained(self, folder: str | Path, *, licence: str, **more: Any) -> Path:
         """Write a folder to publish: weights, description and a complete card; see `organza.hub.pretrained`."""
@@ -114,6 +127,11 @@ class GAN:
         if not 0 <= number < len(self.classes):
             raise ValueError(f"no label '{label}'{closest(str(label), self.classes)}")
         return number
+
+
+def _drawn(drawing: Drawing, z: Tensor, labels: Tensor | None) -> Tensor:
+    """Random noise is that of z, as in training: a sample's own, in whatever batch it stands."""
+    return drawing.draw(drawing.codes(z, labels), labels, keys_of(z))
 
 
 def save(gan: GAN, folder: Path, card: str) -> None:

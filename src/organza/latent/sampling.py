@@ -9,6 +9,13 @@ import torch
 from torch import Tensor, nn
 
 
+def must_be_seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds. Raises ValueError for none and for those that numpy does not take."""
+    if not len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
+        raise ValueError("sampling takes at least one seed, each from 0 to 4294967295")
+    return list(seeds)
+
+
 def latents(seeds: Sequence[int], z_dim: int, truncation: float | None = None) -> Tensor:
     """Noise [len(seeds), z_dim]; seed s gives `numpy.random.RandomState(s).randn(1, z_dim)`.
 
@@ -17,12 +24,18 @@ def latents(seeds: Sequence[int], z_dim: int, truncation: float | None = None) -
     """
     rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
     z = torch.from_numpy(np.concatenate(rows) if rows else np.empty((0, z_dim)))
-    if truncation is not None:
-        if not truncation > 0:
-            raise ValueError(f"truncation is {truncation}; it takes a number above 0, such as 0.7")
-        below = torch.special.ndtr(torch.tensor(-truncation, dtype=torch.float64))
-        z = torch.special.ndtri(below + torch.special.ndtr(z) * (1 - 2 * below))
-    return z.float()
+    return z.float() if truncation is None else truncated_normal(z, truncation)
+
+
+def truncated_normal(z: Tensor, t: float) -> Tensor:
+    """Normal numbers -> those of the normal distribution cut off at -t and t, by the same quantile, float32.
+
+    Raises ValueError for a t that is not above 0.
+    """
+    if not t > 0:
+        raise ValueError(f"truncation is {t}; it takes a number above 0, such as 0.7")
+    below = torch.special.ndtr(torch.tensor(-t, dtype=torch.float64))
+    return torch.special.ndtri(below + torch.special.ndtr(z.double()) * (1 - 2 * below)).float()
 
 
 def every_class(count: int, classes: int) -> Tensor | None:

@@ -48,12 +48,12 @@ def grid_image(images: Tensor, columns: int | None = None) -> Image.Image:
         raise ValueError(f"a grid takes images [N, C, H, W] and at least one, not the shape {tuple(images.shape)}")
     if columns is not None and columns < 1:
         raise ValueError(f"columns is {columns}; it takes 1 or more")
-    cells = _opaque(_uint8(images.detach().cpu().numpy()).transpose(0, 2, 3, 1))
+    cells = opaque(_uint8(images.detach().cpu().numpy()).transpose(0, 2, 3, 1))
     count, height, width, _ = cells.shape
     factor = max(1, math.ceil(CELL / max(height, width)))
     cells = cells.repeat(factor, axis=1).repeat(factor, axis=2)
     wide = min(count, columns or math.ceil(math.sqrt(count * height / width)))
-    return _image(_tiled(cells, wide))
+    return _image(tiled(cells, wide))
 
 
 def scatter_image(
@@ -112,8 +112,8 @@ def _uint8(pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return (scaled * 255 + 0.5).astype(np.uint8)
 
 
-def _opaque(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """[N, H, W, C] with C = 1 or 3."""
+def opaque(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Pictures uint8 [N, H, W, C] with C = 1 or 3: transparency over a checkerboard, only three of many channels."""
     channels = cells.shape[3]
     if channels not in (2, 4):
         return cells if channels == 1 else cells[..., :3]
@@ -124,7 +124,8 @@ def _opaque(cells: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return (colour * alpha + board * (1 - alpha) + 0.5).astype(np.uint8)
 
 
-def _tiled(cells: np.ndarray[Any, Any], columns: int) -> np.ndarray[Any, Any]:
+def tiled(cells: np.ndarray[Any, Any], columns: int) -> np.ndarray[Any, Any]:
+    """Pictures uint8 [N, H, W, C] in rows of `columns`, with a gap between them, [H', W', C]."""
     count, height, width, channels = cells.shape
     rows = -(-count // columns)
     shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels)

@@ -23,7 +23,8 @@ from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.health.evidence import FIRST_SEED, Case, gather, high_frequencies
 from organza.hub import GAN
-from organza.latent.interpolation import has_mapping, interpolation
+from organza.latent.interpolation import interpolate
+from organza.latent.space import LatentSpace
 from organza.metrics import nearest, neighbourhood, precision_recall_curve, radial_spectrum, realism
 from organza.report.curves import Point
 from organza.report.drawn import Chart, Drawn, Part, looked_at, must_have
@@ -31,7 +32,6 @@ from organza.report.folder import PICTURES as FOLDER
 from organza.report.grid import grid_image, save_png, scatter_image
 from organza.report.players import heat, manifold, scores
 from organza.report.provenance import provenance
-from organza.training.batches import to_bytes
 from organza.training.run import write_json
 from organza.training.scoring import replace_folder
 
@@ -248,10 +248,12 @@ def _strip(case: Case) -> Drawn:
     """From one sample to another, in rows."""
     must_have(case, data=False, images=True)
     assert case.gan is not None
-    classes = len(case.gan.classes)
-    made = to_bytes(interpolation(case.gan.generator, STRIPS, STEPS, FIRST_SEED, classes))
-    place = "along a line in w" if has_mapping(case.gan.generator) else "on an arc in the noise z"
-    rows = ", a class each" if classes else ""
+    in_w = LatentSpace(case.gan.generator).has_w
+    ends = [[FIRST_SEED + 2 * row, FIRST_SEED + 2 * row + 1] for row in range(STRIPS)]
+    film = interpolate(case.gan, ends, frames=STEPS - 1, way="linear" if in_w else "slerp", loop=False)
+    made = torch.cat(list(film)).transpose(0, 1).flatten(0, 1)
+    place = "along a line in w" if in_w else "on an arc in the noise z"
+    rows = ", a class each" if case.gan.classes else ""
     alt = f"{STRIPS} rows of samples that change step by step from left to right"
     return Drawn(
         f"Each row goes {place} from one sample to another{rows}. Small steps that all look like samples mean a smooth "

@@ -1,4 +1,4 @@
-"""The mark of a generated PNG: XMP metadata that says "made by a trained model", which one, and from which seed.
+"""The mark of a generated PNG or GIF: XMP metadata that says "made by a trained model", which one, from which seed.
 
 Metadata is lost in screenshots and most uploads; it informs the honest reader and stops nobody.
 """
@@ -42,11 +42,18 @@ def provenance(model: str, sha256: str, seed: int | None) -> PngInfo:
 
     Raises ValueError for a name that could be a path (of a machine or a user) and for a hash that is not hexadecimal.
     """
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", packet(model, sha256, seed))
+    return info
+
+
+def packet(model: str, sha256: str, seed: int | None) -> str:
+    """The mark itself, XMP. Raises as `provenance` does."""
     if not model.strip() or re.search(r"[/\\~@]", model):
         raise ValueError(f"the model's name in a picture is '{model}'; it takes the recipe's name, never a path")
     if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
         raise ValueError(f"the model's hash in a picture is '{sha256}'; it takes 8 to 64 hexadecimal digits")
-    packet = _PACKET.format(
+    return _PACKET.format(
         iptc=_IPTC,
         xmp=_XMP,
         own=_OWN,
@@ -56,21 +63,47 @@ def provenance(model: str, sha256: str, seed: int | None) -> PngInfo:
         sha256=sha256,
         seed="" if seed is None else int(seed),
     )
-    info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", packet)
-    return info
+
+
+def sentence(mark: str) -> str:
+    """A mark in plain words, for formats without XMP: the comment of an MP4."""
+    found = _known(_properties(mark))
+    assert found is not None
+    return (f"made by a trained model ({found['source_type']}): {found['tool']}, model {found['model']}, "
+            f"sha256 {found['sha256']}, seed {found['seed']}")  # fmt: skip
+
+
+def into_gif(gif: bytes, mark: str) -> bytes:
+    """A GIF with the mark as the application extension that XMP has there, behind its palette and its loop."""
+    assert gif[:6] in (b"GIF87a", b"GIF89a")
+    at = 13 + (3 * 2 ** ((gif[10] & 7) + 1) if gif[10] & 128 else 0)
+    at += 19 if gif[at + 3 : at + 14] == b"NETSCAPE2.0" else 0
+    trailer = bytes([1, *range(255, -1, -1), 0])  # wherever a reader of blocks falls into the text, it gets out here
+    return b"GIF89a" + gif[6:at] + b"\x21\xff\x0bXMP DataXMP" + mark.encode() + trailer + gif[at:]
 
 
 def read_provenance(path: Path) -> dict[str, Any] | None:
-    """The mark of a picture: `source_type`, `tool`, `model`, `sha256` (text or None) and `seed` (int or None).
+    """The mark of a PNG or GIF: `source_type`, `tool`, `model`, `sha256` (text or None) and `seed` (int or None).
 
     None where the picture has no (readable) mark; another program's mark may lack all but `source_type`. Raises
     FileNotFoundError and Pillow's UnidentifiedImageError.
     """
     with Image.open(path) as image:
         packet = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp") or ""
+        if image.format == "GIF":
+            packet = _in_gif(path)
     text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-    found = _properties(text)
+    return _known(_properties(text))
+
+
+def _in_gif(path: Path) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(65_536)
+    found = re.search(rb"XMP DataXMP(.*?<\?xpacket end=[^>]*>)", start, re.DOTALL)
+    return found[1] if found else b""
+
+
+def _known(found: dict[str, str]) -> dict[str, Any] | None:
     if f"{{{_IPTC}}}DigitalSourceType" not in found:
         return None
     seed = found.get(f"{{{_OWN}}}seed", "")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from engine_helpers import shrunk
+from latent_helpers import tiny
 from torch import nn
 
 import organza
@@ -99,6 +100,16 @@ def test_ppl_in_z_and_w_of_a_known_generator(monkeypatch):
     assert found["ppl-w"].value == pytest.approx(found["ppl"].value, rel=0.02)  # a linear mapping keeps ways straight
     assert [score.name for score in found.scores] == ["ppl-vgg", "ppl-w-vgg"]
     assert found["ppl"].low < found["ppl"].value < found["ppl"].high
+
+
+def test_truncation_of_w_shortens_ways_in_z_and_in_w(monkeypatch):
+    measure = type("Squared", (), {"name": "lpips-vgg", "sha256": "x+y", "__call__": lambda _, a, b: squared(a, b)})()
+    monkeypatch.setattr(evaluation, "open_lpips", lambda trunk, **_: measure)
+    real, gan = torch.randint(0, 256, (20, 3, 16, 16), dtype=torch.uint8), tiny("stylegan2")
+    none, half, mean = (organza.evaluate(gan, real, "ppl", samples=20, truncation=t) for t in (None, 0.5, 0.0))
+    for name in ("ppl", "ppl-w"):
+        assert mean[name].value == pytest.approx(0, abs=1e-3 * none[name].value)
+        assert 0.01 * none[name].value < half[name].value < none[name].value
 
 
 def test_lpips_of_fakes_beside_that_of_reals(monkeypatch, tmp_path):

@@ -1,83 +1,108 @@
 import pytest
 import torch
+from latent_helpers import distance, tiny
 
-from organza.latent.interpolation import has_mapping, interpolation, slerp
-from organza.latent.sampling import latents
-
-
-class Plain(torch.nn.Module):
-    """Gives its noise and its label back."""
-
-    z_dim = 3
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(1))
-
-    def forward(self, z, labels=None):
-        assert not self.training
-        return torch.cat([z, (torch.zeros(len(z)) if labels is None else labels)[:, None]], 1)
+from organza.hub import GAN
+from organza.latent.interpolation import interpolate
 
 
-class Styled(Plain):
-    """Has a w, which is not z."""
-
-    def mapping(self, z, labels=None):
-        return 10 * z**2 + (0 if labels is None else labels[:, None])
-
-    def synthesis(self, w):
-        assert not self.training
-        return w
+def frames(film) -> torch.Tensor:
+    return torch.cat(list(film))
 
 
-def test_an_arc_keeps_its_length_and_its_steps():
-    a, b = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([0.0, 3.0, 0.0])
-    arc = slerp(a, b, 7)
-    assert arc[0] == pytest.approx(a, abs=1e-6)
-    assert arc[-1] == pytest.approx(b, abs=1e-6)
-    assert arc.norm(dim=1) == pytest.approx(torch.full((7,), 3.0))
-    steps = arc.diff(dim=0).norm(dim=1)
-    assert steps == pytest.approx(torch.full((6,), float(steps[0])))
+@pytest.fixture(scope="module")
+def styled() -> GAN:
+    return tiny("stylegan2")
 
 
-def test_lengths_change_evenly():
-    arc = slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 3.0]), 3)
-    assert arc.norm(dim=1).tolist() == pytest.approx([1, 2, 3])
+@pytest.fixture(scope="module")
+def plain() -> GAN:
+    return tiny("dcgan")
 
 
-@pytest.mark.parametrize("end", [[2.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
-def test_noise_between_which_there_is_no_arc(end):
-    found = slerp(torch.tensor([1.0, 0.0]), torch.tensor(end), 3)
-    assert found.isfinite().all()
-    assert found[0].tolist() == [1.0, 0.0]
-    assert found[-1].tolist() == pytest.approx(end)
+@pytest.mark.parametrize("way", ["linear", "slerp", "cubic"])
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_frames_pass_through_the_samples_of_the_seeds(styled, way, space):
+    film = interpolate(styled, [5, 9, 2], frames=4, space=space, way=way, truncation=0.7, batch=5)
+    made = frames(film)
+    assert film.count == len(made) == 12
+    assert distance(made[::4], styled.sample(seeds=[5, 9, 2], truncation=0.7)) <= 1
+    assert distance(made[1], made[0]) > 1
+    again = frames(interpolate(styled, [5, 9, 2], frames=4, space=space, way=way, truncation=0.7, batch=5))
+    assert torch.equal(again, made)
 
 
-def test_one_step_is_no_way():
-    with pytest.raises(ValueError, match="2 or more"):
-        slerp(torch.ones(2), torch.ones(2), 1)
+@pytest.mark.parametrize("way", ["linear", "slerp", "cubic"])
+def test_an_open_film_ends_with_its_last_seed(plain, way):
+    made = frames(interpolate(plain, [5, 9, 2], frames=3, way=way, loop=False, truncation=0.9))
+    assert len(made) == 7
+    assert distance(made[::3], plain.sample(seeds=[5, 9, 2], truncation=0.9)) <= 1
 
 
-def test_rows_go_from_seed_to_seed():
-    generator = Plain().train()
-    found = interpolation(generator, 2, 4, seed=5).view(2, 4, -1)
-    z = latents(range(5, 9), 3)
-    for row in range(2):
-        assert found[row, 0, :3] == pytest.approx(z[2 * row], abs=1e-5)
-        assert found[row, 3, :3] == pytest.approx(z[2 * row + 1], abs=1e-5)
-    assert generator.training
-    labelled = interpolation(generator, 3, 4, classes=2).view(3, 4, -1)
-    assert labelled[..., 3].tolist() == [[0] * 4, [1] * 4, [0] * 4]
+def test_the_ways_differ_between_the_seeds(styled):
+    made = [frames(interpolate(styled, [0, 1, 2], frames=2, way=way)) for way in ("linear", "slerp", "cubic")]
+    made.append(frames(interpolate(styled, [0, 1, 2], frames=2, way="linear", space="z")))
+    assert all(distance(a[1], b[1]) > 1 for i, a in enumerate(made) for b in made[:i])
 
 
-def test_a_generator_with_a_mapping_goes_straight_in_w():
-    assert has_mapping(Styled())
-    assert not has_mapping(Plain())
-    generator = Styled().train()
-    found = interpolation(generator, 2, 3, seed=5).view(2, 3, -1)
-    w = 10 * latents(range(5, 9), 3) ** 2
-    assert found[0, 1] == pytest.approx((w[0] + w[1]) / 2, rel=1e-5)
-    assert found[1, 2] == pytest.approx(w[3], rel=1e-5)
-    assert generator.training
-    labelled = interpolation(generator, 2, 3, seed=5, classes=7).view(2, 3, -1)
-    assert labelled[1, 0] == pytest.approx(w[2] + 1, rel=1e-5)
+def test_a_line_in_w_is_one(styled):
+    network = styled.generator
+    made = frames(interpolate(styled, [3, 4], frames=2, way="linear", loop=False))
+    ends = [network.mapping(torch.from_numpy(z)) for z in seeded(3, 4)]
+    middle = network.synthesis((ends[0] + ends[1]) / 2).mul(127.5).add(128).clamp(0, 255).to(torch.uint8)
+    assert distance(made[1:2], middle) <= 1
+
+
+def seeded(*seeds):
+    import numpy as np
+
+    return [np.random.RandomState(seed).randn(1, 8).astype(np.float32) for seed in seeds]
+
+
+def test_nested_seeds_are_films_side_by_side(styled):
+    film = interpolate(styled, [[0, 1], [2, 3], [4, 5]], frames=3, noise="random", batch=4)
+    made = frames(film)
+    assert made.shape == (6, 3, 3, 16, 16)
+    assert {len(part) for part in film} == {1}
+    quiet = frames(interpolate(styled, [[0, 1], [2, 3], [4, 5]], frames=3))
+    for track in range(3):
+        alone = frames(interpolate(styled, [2 * track, 2 * track + 1], frames=3))
+        assert distance(quiet[:, track], alone) <= 1
+    assert distance(frames(interpolate(styled, [[0, 1], [2, 3], [4, 5]], frames=3, noise="random")), made) <= 1
+
+
+def test_classes():
+    gan = tiny("dcgan", classes=3)
+    made = frames(interpolate(gan, [[0, 1], [2, 3]], frames=2))
+    assert distance(made[::2, 0], gan.sample(seeds=[0, 1], labels=0)) <= 1  # track i shows class i
+    assert distance(made[::2, 1], gan.sample(seeds=[2, 3], labels=1)) <= 1
+    one = frames(interpolate(gan, [[0, 1], [2, 3]], frames=2, labels=[2, "class 0"]))
+    assert distance(one[::2, 0], gan.sample(seeds=[0, 1], labels=2)) <= 1
+    with pytest.raises(ValueError, match="crossed in w alone"):
+        interpolate(gan, [0, 1], labels=[0, 1])
+    styled = tiny("stylegan2", classes=3)
+    crossed = frames(interpolate(styled, [0, 0], frames=2, labels=[1, 2], loop=False))
+    assert distance(crossed[::2], styled.sample(seeds=[0, 0], labels=[1, 2])) <= 1
+    assert distance(crossed[0], crossed[2]) > 5
+    with pytest.raises(ValueError, match="crossed in w alone"):
+        interpolate(styled, [0, 1], labels=[0, 1], space="z")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "asked", "message"),
+    [
+        ([], {}, "at least one seed"),
+        ([0], {}, "2 seeds or more"),
+        ([0, -1], {}, "each from 0"),
+        ([[0, 1], [2]], {}, "2, 1 seeds; give each as many"),
+        ([0, 1], {"frames": 0}, "frames is 0"),
+        ([0, 1], {"space": "w"}, "has no w"),
+        ([0, 1], {"space": "x"}, "takes z or w"),
+        ([0, 1], {"way": "round"}, "allowed: cubic, linear, slerp"),
+        ([0, 1], {"labels": 1}, "unconditional"),
+        ([0, 1], {"cutoff": 1}, "has no w"),
+    ],
+)
+def test_mistakes_are_told_before_a_frame_is_drawn(plain, seeds, asked, message):
+    with pytest.raises(ValueError, match=message):
+        interpolate(plain, seeds, **asked)

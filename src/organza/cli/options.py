@@ -1,0 +1,151 @@
+"""The options that several verbs share, each in one place, and what makes arguments of their words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from organza.cli.words import number, numbers, told
+from organza.config import ConfigError
+
+if TYPE_CHECKING:
+    from organza.hub import GAN
+    from organza.latent.drawing import Look
+    from organza.layers.style import Noise as NoiseName
+
+Device = Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")]
+Model = Annotated[
+    str,
+    Positional,
+    arg(metavar="MODEL", help="a run, a folder with model.safetensors, hf:ORG/NAME, or a file of another project"),
+]
+Truncation = Annotated[
+    str,
+    told(
+        metavar="T",
+        help="less variety: with w (StyleGANs) the share of the way from the mean, -1 to 2, else where the noise is "
+        "cut off; such as 0.7",
+    ),
+]
+Cutoff = Annotated[str, told(metavar="N", help="truncate w in the first N layers alone (default all)")]
+Noise = Annotated[
+    str,
+    told(metavar="const|random|none", help="of the pixels, StyleGAN and StyleGAN2 (default const)"),
+]
+Translate = Annotated[
+    str,
+    told(metavar="X,Y", help="move the picture right and down, in picture widths (StyleGAN3)"),
+]
+Rotate = Annotated[str, told(metavar="DEGREES", help="turn the picture counterclockwise (StyleGAN3)")]
+Grid = Annotated[str, told(metavar="WxH", help="so many films side by side, such as 3x2 (default 1x1)")]
+Fps = Annotated[str, told(metavar="F", help="frames a second (default 30)")]
+FilmOut = Annotated[
+    str,
+    told(
+        metavar="PATH",
+        help="FILE.gif, FILE.mp4 (by ffmpeg), FILE.png (a still: a row for each film) or a folder of frames (default "
+        "a new GIF in samples/)",
+    ),
+]
+NoProvenance = Annotated[
+    bool,
+    FlagCreatePairsOff,
+    told(help="leave out the mark that says a model made the picture"),
+]
+
+
+class Looks(Protocol):
+    """Options with the settings of a `Drawing`."""
+
+    @property
+    def truncation(self) -> str: ...  # noqa: D102
+    @property
+    def cutoff(self) -> str: ...  # noqa: D102
+    @property
+    def noise(self) -> str: ...  # noqa: D102
+    @property
+    def translate(self) -> str: ...  # noqa: D102
+    @property
+    def rotate(self) -> str: ...  # noqa: D102
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """The words with `--translate -0.1,0` made `--translate=-0.1,0`: a value that begins like an option is none."""
+    words: list[str] = []
+    for word in argv:
+        if words and re.match(r"-[\d.]", word) and re.fullmatch(r"--[a-z-]+", words[-1]):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def look(options: Looks) -> Look:
+    """The settings of the samples. Raises ConfigError for words that are no numbers."""
+    return {
+        "truncation": number(options.truncation, float, "truncation"),
+        "cutoff": number(options.cutoff, int, "cutoff"),
+        "noise": cast("NoiseName", options.noise) if options.noise else None,
+        "translate": _pair(options.translate) if options.translate else None,
+        "rotate": number(options.rotate, float, "rotate"),
+    }
+
+
+def grid(text: str) -> tuple[int, int]:
+    """`3x2` -> (3, 2), columns and rows; (1, 1) for no text. Raises ConfigError."""
+    found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", text or "1x1")
+    if found is None:
+        raise ConfigError(f"grid is '{text}'; it takes columns and rows, such as 3x2")
+    return int(found[1]), int(found[2])
+
+
+def open_gan(model: str, device: str, verb: str) -> GAN:
+    """The model on its device. Raises as `organza.load`, with what to type."""
+    import organza
+    from organza.training.precision import pick_device
+
+    place = str(pick_device(device))
+    try:
+        return organza.load(model, place)
+    except FileNotFoundError as problem:
+        advice = "" if model.startswith("hf:") else _advice(Path(model), verb)
+        raise FileNotFoundError(f"{problem}{advice}") from None
+
+
+def named_labels(text: str, gan: GAN) -> list[int]:
+    """Labels by number, name or range -> their numbers. Raises ValueError for an unknown one."""
+    words: list[int | str] = []
+    for part in text.split(","):
+        is_range = part.strip() not in gan.classes and part.count("-") == 1 and part.replace("-", "").isdigit()
+        words += numbers(part, "labels") if is_range else [part.strip()]
+    found = gan.label_numbers(words, len(words))
+    assert found is not None
+    return found.tolist()
+
+
+def in_turn(labels: Sequence[Any], count: int) -> list[Any]:
+    """`count` labels, from the first on again and again."""
+    return [labels[i % len(labels)] for i in range(count)]
+
+
+def _pair(text: str) -> tuple[float, float]:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(parts):
+        raise ConfigError(f"translate is '{text}'; it takes two numbers, such as 0.1,-0.2")
+    return number(parts[0], float, "translate"), number(parts[1], float, "translate")
+
+
+def _advice(given: Path, verb: str) -> str:
+    """What to type: a run that was probably meant, else how to make one."""
+    above = [str(place) for place in given.parents if (place / "model" / "model.safetensors").is_file()]
+    places = (given.parent, Path("runs"))
+    below = {str(file.parents[1]) for place in places for file in place.glob("*/model/model.safetensors")}
+    runs = [*above[:1], *sorted(below.difference(above[:1]))]
+    if not runs:
+        return "; train one with: organza train dcgan --out runs/first"
+    rest = f" (or {', '.join(runs[1:6])})" if runs[1:] else ""
+    return f"; type: organza {verb} {runs[0]}{rest}"
