@@ -126,7 +126,7 @@ def test_every_metric_tells_equal_sets_from_noise(digits, name):
         assert one.value != two.value
         for score in (one, two):
             assert score.low <= score.value <= score.high
-            assert score.low < score.high
+            assert score.low < score.high or score.value in (0, 1)  # all samples alike: no draw differs
         if name != "kd-subsets":  # halves of the reals are too few for it here
             assert 100 <= one.floor_n <= 1200
             assert one.floor == two.floor
@@ -274,13 +274,13 @@ def test_report_card_and_model_tell_the_scores_and_an_edited_card_is_kept(run):
     assert noted["kd"].value != found["fd"].value
 
 
-def test_gans_in_memory_are_not_taken_for_each_other(run):
+def test_gans_in_memory_are_not_taken_for_each_other(run, digits):
     """Neither has a file of weights to be told apart by, and both are asked for samples of the same seeds."""
     one, two = organza.load(run), organza.load(run)
     with torch.no_grad():
         for parameter in two.generator.parameters():
             parameter.mul_(1.5)
-    same, other = (is_better(one, side, "mnist", samples=200) for side in (organza.load(run), two))
+    same, other = (is_better(one, side, digits, samples=200) for side in (organza.load(run), two))
     assert same.difference == 0
     assert other.difference != 0
 
