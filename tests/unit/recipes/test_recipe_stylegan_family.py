@@ -160,5 +160,5 @@ def test_points_and_odd_sides_are_refused(name):
     with pytest.raises(ConfigError):
         FAMILY[name]((2,))
     maker = FAMILY[name]((3, 32, 32)).generator.model
-    with pytest.raises(ConfigError, match="--data.resolution"):
+    with pytest.raises(ConfigError, match=r"--data\.resolution"):
         build(maker, "generator", (1, 27, 27), 0)
