@@ -368,12 +368,20 @@ WATCHED = """
 import sys
 import torch, numpy, organza
 import organza.hub.foreign, organza.hub.convert, organza.models.stylegan2, organza.models.biggan
-sys.modules["organza.hub.foreign"].read(sys.argv[1])  # what reading an honest file imports is imported now
-loaded, bad = set(sys.modules), []
+loaded, own, bad = None, set(), []
+
+def code_of(event, args):
+    return args[0] if event == "compile" else (args[0].co_code, args[0].co_names, str(args[0].co_consts))
 
 def watch(event, args):
-    if event in ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "exec", "compile",
-                 "marshal.loads", "ctypes.dlopen", "socket.connect", "pickle.find_class", "shutil.rmtree", "os.remove"):
+    if event in ("compile", "exec"):  # typing compiles the hints of our own constructors, those of the first reading
+        code = str(code_of(event, args))
+        own.add(code) if loaded is None else code in own or bad.append(event)
+        return
+    if loaded is None:
+        return
+    if event in ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "marshal.loads",
+                 "ctypes.dlopen", "socket.connect", "pickle.find_class", "shutil.rmtree", "os.remove"):
         bad.append(event)
     if event == "import" and args[0] not in loaded:
         bad.append(f"import {args[0]}")
@@ -381,7 +389,8 @@ def watch(event, args):
         bad.append(f"open {args[0]} {args[1]}")
 
 sys.addaudithook(watch)
-told = []
+sys.modules["organza.hub.foreign"].read(sys.argv[1])  # what reading an honest file imports is imported now
+loaded, told = set(sys.modules), []
 for path in sys.argv[1:]:
     for use in (organza.hub.foreign.read, organza.hub.convert.listing):
         try:
