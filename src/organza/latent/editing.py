@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -134,12 +134,16 @@ def strip(
     return torch.cat(rows)
 
 
+def noise_of(gan: GAN, noise: Sequence[Tensor]) -> Literal["const"] | list[Tensor]:
+    """The maps of a projection on the generator's device, or its own where there are none."""
+    device = next(gan.generator.parameters()).device
+    return [part.to(device) for part in noise] if noise else "const"
+
+
 def _drawn(gan: GAN, moved: Tensor, labels: Tensor | None, noise: Sequence[Tensor], batch: int) -> Tensor:
     """Codes [B, S, layers, width] -> samples [B * S, *shape]."""
-    latent, device = LatentSpace(gan.generator), next(gan.generator.parameters()).device
     repeated = None if labels is None else labels.repeat_interleave(moved.shape[1])
-    maps = [part.to(device) for part in noise] if noise else "const"
-    made = latent.draw(moved.flatten(0, 1), repeated, maps, batch)
+    made = LatentSpace(gan.generator).draw(moved.flatten(0, 1), repeated, noise_of(gan, noise), batch)
     return to_bytes(made) if made.dim() == 4 else made
 
 

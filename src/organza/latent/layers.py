@@ -7,7 +7,7 @@ a convolution). Of a network without maps, the hidden units behind each matrix a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from organza.data.progress import SILENT, Progress
+from organza.latent.editing import noise_of
 from organza.latent.space import LatentSpace
 from organza.metrics.spectrum import radial_spectrum
 from organza.training.batches import to_bytes
@@ -69,15 +70,15 @@ class Call:
 
 @torch.no_grad()
 def layer_view(
-    gan: GAN, codes: Tensor, labels: Tensor | None = None, channels: int = CHANNELS
+    gan: GAN, codes: Tensor, labels: Tensor | None = None, channels: int = CHANNELS, noise: Sequence[Tensor] = ()
 ) -> tuple[list[Layer], Tensor]:
     """The layers of one sample, codes [1, layers, width] with its label [1], and the sample, uint8 [C, H, W] or [D].
 
-    Of each layer the `channels` strongest maps are kept.
+    Of each layer the `channels` strongest maps are kept; `noise` are the maps of a projection.
     """
     latent = LatentSpace(gan.generator)
     with recorded(_drawing(latent)) as root:
-        sample = latent.draw(codes, labels)[0]
+        sample = latent.draw(codes, labels, noise_of(gan, noise))[0]
     found = [_layer(call, channels) for call in chosen(root)]
     return found, to_bytes(sample) if sample.dim() == 3 else sample
 

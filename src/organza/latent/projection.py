@@ -64,6 +64,7 @@ class Projection:
     frames: Tensor  # uint8 [F, C, h, w] along the way
     steps: int
     seed: int
+    is_w: bool  # whether the codes are w: also where z was optimised, and mapped
 
 
 def project(
@@ -93,6 +94,7 @@ def project(
     return Projection(
         _kept(target), _kept(drawn), codes, search.label, tuple(n.detach().cpu() for n in noise), search.space,
         distance.name, far, tuple(curve), frames, steps, seed,
+        search.latent.has_w,
     )  # fmt: skip
 
 

@@ -125,3 +125,14 @@ class _Tuning:
 
 def _squares(one: Tensor, two: Tensor) -> Tensor:
     return (one - two).square().mean()
+
+
+def card(gan: GAN, steps: int) -> str:
+    """A draft of the model card: where the weights come from, and what must be asked before they are published."""
+    return (
+        f"# {gan.recipe or gan.model.name}, tuned to one picture\n\n"
+        f"Pivotal tuning (Roich et al., arXiv:2106.05744) of {steps} steps changed the weights of this generator so "
+        f"that one code draws one given picture. The original weights have the sha256 `{gan.sha256}`.\n\n"
+        "This model contains that picture: whoever may not publish the picture may not publish the model. Pictures of "
+        "real people need their consent, before and after editing.\n"
+    )

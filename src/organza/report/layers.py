@@ -95,11 +95,11 @@ def _spectrum(draw: ImageDraw.ImageDraw, layer: Layer, at: tuple[int, int], font
     low, high = math.floor(min(powers)), math.ceil(max(powers))
     high = high if high > low else low + 1
     points = [
-        (left + f / math.sqrt(0.5) * width, top + (high - p) / (high - low) * height)
+        (left + min(f / math.sqrt(0.5), 1) * width, top + (high - p) / (high - low) * height)
         for f, p in zip(layer.frequencies, powers, strict=True)
     ]
     draw.line(points if len(points) > 1 else points * 2, LINE, 2)
     for words, y in ((f"1e{high}", top - 2), (f"1e{low}", top + height - 9)):
         draw.text((at[0] - 6, y), words, INK, font)
-    for words, x in (("0", left), ("0.5", left + width * 0.5 / math.sqrt(0.5) - 6), ("cycles/px", left + width - 40)):
+    for words, x in (("0", left), ("0.5/px", left + width * 0.5 / math.sqrt(0.5) - 6)):
         draw.text((x, top + height + 2), words, INK, font)
