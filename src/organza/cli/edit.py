@@ -69,7 +69,8 @@ class Asked:
     seeds: list[int]
     layers: list[int] | None
     pair: tuple[int, int] | None
-    strengths: list[float]
+    strength: float
+    columns: int
     psi: float
 
 
@@ -105,13 +106,10 @@ def _asked(options: Options) -> Asked:
         raise ConfigError(f"grid is '{options.grid}'; it takes two directions, such as 0,1")
     columns, psi = number(options.columns, int, "columns"), number(options.psi, float, "psi")
     strength = number(options.strength, float, "strength")
-    columns, strength = 7 if columns is None else columns, 3.0 if strength is None else strength
-    if not 2 <= columns <= 101 or not 0 < abs(strength) < 1e6:
-        raise ConfigError(f"columns is {columns} and strength {strength}; they take 2 to 101, and a number such as 3")
     return Asked(
         options.method or "sefa", some(options.directions, "directions"), numbers(options.seeds or "0-3", "seeds"),
         some(options.layers, "layers"), None if pair is None else (pair[0], pair[1]),
-        [strength * (2 * i / (columns - 1) - 1) for i in range(columns)], 1.0 if psi is None else psi,
+        3.0 if strength is None else strength, 7 if columns is None else columns, 1.0 if psi is None else psi,
     )  # fmt: skip
 
 
@@ -149,16 +147,16 @@ def _written(
     options: Options, asked: Asked, gan: GAN, codes: Sequence[tuple[str, int | None, Code]], found: Directions,
     shown: list[int], timed: Timed,
 ) -> list[tuple[str, str]]:  # fmt: skip
-    from organza.latent.editing import grid, save_directions, strip
+    from organza.latent.editing import grid, save_directions, strengths, strip
     from organza.report.grid import save_png
     from organza.report.strips import strip_image
     from organza.training.run import write_json
 
     def save(name: str, samples: Tensor, rows: Sequence[str], seed: int | None) -> None:
-        picture = strip_image(samples, rows, [f"{value:+.2g}" for value in asked.strengths])
+        picture = strip_image(samples, rows, [f"{value:+.2g}" for value in steps])
         save_png(picture, folder / name, mark(gan, seed, not options.no_provenance))
 
-    layers = asked.layers if options.use else None
+    layers, steps = asked.layers if options.use else None, strengths(asked.strength, asked.columns)
     found.moved(codes[0][2].codes, shown[0], 0.0, layers)  # fits, or nothing is written
     named = [name for name, _, _ in codes]
     files = [f"strip-{name}.png" for name in named] + [f"grid-{name}.png" for name in named if asked.pair]
@@ -167,14 +165,14 @@ def _written(
     rows = [f"{n} {found.label(n)}" if found.names else f"direction {n}" for n in shown]
     for at, (name, seed, code) in enumerate(codes, 1):
         labels = None if code.label is None else gan.label_numbers(code.label, 1)
-        samples = strip(gan, code.codes, found, shown, asked.strengths, layers, labels, code.noise)
+        samples = strip(gan, code.codes, found, shown, steps, layers, labels, code.noise)
         save(f"strip-{name}.png", samples, rows, seed)
         if asked.pair:
-            samples = grid(gan, code.codes, found, asked.pair, asked.strengths, layers, labels, code.noise)
-            save(f"grid-{name}.png", samples, [f"{asked.pair[0]}: {value:+.2g}" for value in asked.strengths], seed)
+            samples = grid(gan, code.codes, found, asked.pair, steps, layers, labels, code.noise)
+            save(f"grid-{name}.png", samples, [f"{asked.pair[0]}: {value:+.2g}" for value in steps], seed)
         timed.step("drawing", at, len(codes))
     save_directions(found, folder / "directions")
-    about = {"directions": shown, "strengths": asked.strengths, "samples": named, "grid": asked.pair, "psi": asked.psi}
+    about = {"directions": shown, "strengths": steps, "samples": named, "grid": asked.pair, "psi": asked.psi}
     write_json(folder / "edit.json", about | {"found": found.name, "model": gan.recipe, "sha256": gan.sha256})
     share = f", {sum(found.explained[n] for n in shown):.0%} of what was analysed" if found.explained else ""
     return [

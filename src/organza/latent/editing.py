@@ -87,7 +87,7 @@ def strengths(strength: float, columns: int) -> list[float]:
         raise ConfigError(f"columns is {columns}; it takes 2 or more, such as 7")
     if not (math.isfinite(strength) and strength != 0):
         raise ConfigError(f"strength is {strength}; it takes deviations, such as 3")
-    return [strength * (2 * i / (columns - 1) - 1) for i in range(columns)]
+    return [strength * (2 * i - columns + 1) / (columns - 1) for i in range(columns)]
 
 
 def codes_of(

@@ -193,7 +193,8 @@ def rate(step: int, steps: int) -> float:
 def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
     """What neighbours have in common, squared, of maps [1, 1, h, w], at every halving down to 8 pixels.
 
-    About 0 for white noise, 2 for each scale of a map of ones. Averages of 2x2 are doubled: white noise stays so.
+    Near 0 for white noise; averages of 2x2 are doubled, so that it stays white. A map of ones has 2, and at every
+    further scale 16 times as much.
     """
     found = []
     for noise in maps:

@@ -72,6 +72,6 @@ def _fitted(pixels: np.ndarray, shape: Shape, progress: Progress, name: str) -> 
         pixels = fit(np.ascontiguousarray(pixels), (height, width), "center")
         changes.append(f"{'cut at the centre and ' if cut else ''}resized to {width}x{height}")
     if changes:
-        progress.note(f"{name} ({have[1]}x{have[0]}) was {' and '.join(changes)}, to be as the samples of this GAN")
+        progress.note(f"{name} ({have[1]}x{have[0]}) was {' and '.join(changes)}, as the samples of this GAN are")
     array = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))[None]
     return to_range(array).contiguous()
