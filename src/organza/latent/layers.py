@@ -86,15 +86,20 @@ def layer_view(
 def first_layer(gan: GAN, z: Tensor, progress: Progress = SILENT) -> Tensor:
     """Noise [N, z_dim] -> the activations of the first layer [N, D], float32; the classes in turn."""
     latent = LatentSpace(gan.generator)
-    labels, codes, found = gan.label_numbers(None, len(z)), latent.codes(z), []
-    for at in range(0, len(z), BATCH):
-        part = slice(at, at + BATCH)
-        with recorded(_drawing(latent)) as root:
+    labels, codes, found = gan.label_numbers(None, len(z)), latent.codes(z), list[Tensor]()
+    with recorded(_drawing(latent)) as root:
+        latent.draw(codes[:1], None if labels is None else labels[:1])
+
+    def keep(module: nn.Module, inputs: Any, made: Any) -> None:
+        tensor = _first(made if isinstance(made, tuple) else (made,), any_shape=True)
+        assert tensor is not None
+        found.append(tensor.flatten(1).float().cpu())
+
+    with chosen(root)[0].module.register_forward_hook(keep):  # the others' activations of so many would fill memory
+        for at in range(0, len(z), BATCH):
+            part = slice(at, at + BATCH)
             latent.draw(codes[part], None if labels is None else labels[part])
-        made = chosen(root)[0].made
-        assert made is not None
-        found.append(made.flatten(1).float().cpu())
-        progress.step("looking at the first layer", min(at + BATCH, len(z)), len(z))
+            progress.step("looking at the first layer", min(at + BATCH, len(z)), len(z))
     return torch.cat(found)
 
 

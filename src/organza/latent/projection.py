@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, closest
 from organza.data.progress import SILENT, Progress
 from organza.latent.perceptual import Distance, apart, open_distance
+from organza.latent.priors import length_penalty, noise_penalty
 from organza.latent.space import LatentSpace
 from organza.latent.target import target_of
 from organza.metrics.networks.extractor import full_precision
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 Space = Literal["auto", "w", "w+", "z"]
 
-STEPS, SMALL_STEPS, SMALL = 1000, 400, 128  # of images above and up to 128 pixels: docs/latent-editing.md has a curve
+STEPS, SMALL_STEPS, SMALL = 1000, 400, 128  # of images above and up to 128 pixels: docs/latent-editing.md has figures
 RATE, RAMP_UP, RAMP_DOWN = 0.1, 0.05, 0.25  # Adam's, and the shares of the steps in which it rises and falls
 WANDER, WANDER_RAMP = 0.05, 0.75  # of the noise on the code, in deviations of w, and when it is gone
 NOISE_WEIGHT = 1e5
@@ -188,31 +189,6 @@ def rate(step: int, steps: int) -> float:
     """The share of the learning rate at a step: a line up in the first twentieth, a cosine down in the last quarter."""
     down = min(1.0, (1 - step / steps) / RAMP_DOWN)
     return min(1.0, (step + 1) / (steps * RAMP_UP)) * (0.5 - 0.5 * math.cos(math.pi * down))
-
-
-def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
-    """What neighbours have in common, squared, of maps [1, 1, h, w], at every halving down to 8 pixels.
-
-    Near 0 for white noise; averages of 2x2 are doubled, so that it stays white. A map of ones has 2, and at every
-    further scale 16 times as much.
-    """
-    found = []
-    for noise in maps:
-        while True:
-            found += [(noise * noise.roll(1, axis)).mean().square() for axis in (2, 3)]
-            if min(noise.shape[2:]) <= 8:
-                break
-            noise = F.avg_pool2d(noise, 2) * 2
-    return torch.stack(found).sum()
-
-
-def length_penalty(z: Tensor) -> Tensor:
-    """-log of the density of the length of normal noise z [1, ..., D], for each of its numbers; 0 at the likeliest."""
-    numbers = z.numel()
-    if numbers == 1:
-        return z.square().sum() / 2
-    square = z.square().sum() / (numbers - 1)
-    return (square - 1 - square.clamp(min=1e-8).log()) / 2 * (numbers - 1) / numbers
 
 
 def _search(gan: GAN, space: str, seed: int, label: int | str | None) -> Search:

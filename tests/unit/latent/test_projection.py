@@ -11,7 +11,8 @@ from organza.data.progress import SILENT
 from organza.hub.gan import load, save
 from organza.latent.codes import load_code, save_code
 from organza.latent.perceptual import open_distance
-from organza.latent.projection import Fit, _search, length_penalty, noise_penalty, project, rate
+from organza.latent.priors import length_penalty, noise_penalty
+from organza.latent.projection import Fit, _search, project, rate
 from organza.latent.sampling import latents
 from organza.latent.space import LatentSpace
 from organza.latent.target import target_of
