@@ -1,0 +1,120 @@
+"""`organza project MODEL IMAGE`: the code of a picture, the fit as a film, and perhaps a tuned generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from organza.cli.console import Console
+from organza.cli.words import number, told
+from organza.cli.workbench import Timed, mark, must_be_images, new_folder, opened
+from organza.config import ConfigError
+
+if TYPE_CHECKING:
+    from organza.hub import GAN
+    from organza.latent.projection import Projection
+
+FILES = ("target.png", "projection.png", "code.safetensors", "fit.json", "fit.gif", "model")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Find the code whose sample looks most like a picture (arXiv:1912.04958, appendix D).
+
+    The folder gets target.png, projection.png, code.safetensors and projected_w.npz for other programs, fit.gif and
+    fit.json; with --tune also model/, a GAN that draws the picture from that code, and tuned.png.
+    """
+
+    model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
+    image: Annotated[str, Positional, arg(metavar="IMAGE", help="a picture of any size; it is cut and resized")]
+    space: Annotated[
+        str, told(metavar="auto|w|w+|z", help="w+: a w for each layer, closer (default auto: w, or z without it)")
+    ] = "auto"
+    steps: Annotated[str, told(metavar="N", help="(default 1000, 400 up to 128 pixels)")] = ""
+    tune: Annotated[str, told(metavar="N", help="tune the generator to the picture for N steps, such as 350")] = ""
+    label: Annotated[str, told(metavar="LABEL", help="of a conditional GAN, name or number (default: found)")] = ""
+    perceptual: Annotated[
+        str,
+        told(metavar="auto|lpips-vgg|general|pixels", help="what judges (default auto: LPIPS if its weights are here)"),
+    ] = "auto"
+    seed: Annotated[str, told(metavar="S", help="of the search (default 0)")] = ""
+    out: Annotated[str, told(metavar="DIR", help="a folder (default projections/RECIPE-IMAGE)")] = ""
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
+    no_provenance: Annotated[
+        bool, FlagCreatePairsOff, told(help="leave out the mark that says a model made the picture")
+    ] = False
+
+
+def main(argv: list[str]) -> None:
+    """Parse, project, tune, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
+    options = tyro.cli(Options, args=argv, prog="organza project")
+    steps, tuning = number(options.steps, int, "steps"), number(options.tune, int, "tune")
+    seed = number(options.seed, int, "seed") or 0
+    if tuning is not None and tuning < 1:
+        raise ConfigError(f"tune is {tuning}; it takes a number of steps, such as 350")
+    with Console() as console:
+        console.wait("loading torch")
+        from organza.latent.projection import project
+
+        gan, timed = opened(options.model, options.device, "project"), Timed(console)
+        must_be_images(gan, "project")
+        if not Path(options.image).expanduser().is_file():  # before a folder is made for it
+            raise FileNotFoundError(f"no picture '{options.image}'; give a PNG, JPEG, WebP or another image file")
+        folder = new_folder(options.out, "projections", gan, Path(options.image).stem, FILES)
+        found = project(
+            gan, options.image, space=options.space, steps=steps, seed=seed, label=options.label or None,  # type: ignore[arg-type]
+            perceptual=options.perceptual, progress=timed,
+        )  # fmt: skip
+        lines = _written(gan, found, folder, not options.no_provenance)
+        if tuning:
+            lines.append(_tuned(gan, found, tuning, folder, timed, not options.no_provenance))
+    console.lines(lines)
+
+
+def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tuple[str, str]]:
+    from organza.cli.writing import one_image
+    from organza.latent.codes import save_code
+    from organza.report.film import save_gif
+    from organza.report.grid import save_png
+    from organza.training.run import write_json
+
+    save_png(one_image(found.target), folder / "target.png")
+    save_png(one_image(found.image), folder / "projection.png", mark(gan, None, marked))
+    save_code(found, folder)
+    save_gif(found.frames, folder / "fit.gif", target=found.target)
+    about = {
+        "space": found.space, "perceptual": found.perceptual, "distance": found.distance, "steps": found.steps,
+        "seed": found.seed, "label": found.label, "model": gan.recipe, "sha256": gan.sha256,
+        "distances": list(found.distances),
+    }  # fmt: skip
+    write_json(folder / "fit.json", about)
+    label = "" if found.label is None else f", label {gan.classes[found.label]}"
+    told = f"{found.distances[0]:.4g} to {found.distance:.4g} in {found.steps} steps of {found.space}{label}"
+    return [("distance", f"{told} (judged by {found.perceptual})"), ("written", f"{folder}/ (target.png, …)")]
+
+
+def _tuned(
+    gan: GAN, found: Projection, steps: int, folder: Path, timed: Timed, marked: bool
+) -> tuple[str, str]:  # fmt: skip
+    import organza
+    from organza.cli.writing import one_image
+    from organza.hub.gan import save
+    from organza.latent.codes import save_code
+    from organza.latent.space import LatentSpace
+    from organza.latent.tuning import card, tune
+    from organza.report.grid import save_png
+    from organza.training.batches import to_bytes
+
+    save(tune(gan, found, steps, progress=timed), folder / "model", card(gan, steps))
+    tuned = organza.load(folder / "model")
+    label = None if found.label is None else gan.label_numbers(found.label, 1)
+    image = to_bytes(LatentSpace(tuned.generator).draw(found.codes, label))[0]
+    save_png(one_image(image), folder / "tuned.png", mark(tuned, None, marked))
+    save_code(found, folder / "model", noise=False)  # which it does not need
+    far = float((image.float() - found.target.float()).square().mean().sqrt())
+    before = float((found.image.float() - found.target.float()).square().mean().sqrt())
+    return "tuned", f"{folder / 'model'} ({steps} steps; {before:.1f} to {far:.1f} of 255 from the target)"

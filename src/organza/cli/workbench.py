@@ -1,0 +1,105 @@
+"""What the verbs `project`, `edit` and `layers` share: a GAN to open, a place to write to, how long it still takes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from organza.cli.console import Console
+from organza.cli.words import numbers
+from organza.config import ConfigError
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
+
+    from organza.hub import GAN
+
+
+class Timed:
+    """An `organza.data.Progress` on the console, which tells how long the work at hand still takes."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.what, self.began = console, "", 0.0
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Tell, by what the steps so far have taken."""
+        now = time.monotonic()
+        if what != self.what:
+            self.what, self.began, self.first = what, now, done
+        spent, since = now - self.began, done - self.first
+        left = f" ({clock(spent / since * (total - done))} left)" if since and total else ""
+        self.console.step(f"{what}{left}", done, total)
+
+    def note(self, message: str) -> None:
+        """Something that the user should know."""
+        self.console.note(message)
+
+
+def clock(seconds: float) -> str:
+    """1:02:03, or 2:03."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def opened(model: str, device: str, verb: str) -> GAN:
+    """The GAN of a run or a model folder. Raises FileNotFoundError with what to type, and as `organza.load`."""
+    import organza
+    from organza.training.precision import pick_device
+
+    try:
+        return organza.load(model, str(pick_device(device)))
+    except FileNotFoundError as problem:
+        given = Path(model).expanduser()
+        places = (given, given.parent, Path("runs"))
+        near = sorted({str(file.parents[1]) for place in places for file in place.glob("*/model/model.safetensors")})
+        advice = f"type: organza {verb} {near[0]}" if near else "train one: organza train dcgan --out runs/first"
+        raise FileNotFoundError(f"{problem}; {advice}") from None
+
+
+def must_be_images(gan: GAN, verb: str) -> None:
+    """Raise ConfigError for a GAN whose samples make no picture."""
+    if len(gan.shape) != 3 or gan.shape[0] not in (1, 2, 3, 4):
+        raise ConfigError(
+            f"samples of this GAN ({gan.recipe}) have the shape {list(gan.shape)}, which makes no picture; in Python "
+            f"the tools of organza.latent that 'organza {verb}' calls take them"
+        )
+
+
+def new_folder(out: str, kind: str, gan: GAN, name: str, files: Sequence[str]) -> Path:
+    """The folder to write to, made: `out`, else a new one in `kind`/. Raises ConfigError for one that has the files."""
+    if out:
+        path = Path(out).expanduser()
+        if path.is_file() or path.suffix.lower() in (".png", ".jpg", ".gif", ".npz"):
+            raise ConfigError(f"out is '{out}'; it takes a folder")
+        there = [file for file in files if (path / file).exists()]
+        if there:
+            raise ConfigError(f"{out} has {', '.join(there)} already, which would be lost; choose another folder")
+    else:
+        path, at = Path(kind) / f"{safe(gan.recipe) or 'gan'}-{safe(name)}", 2
+        first = path
+        while path.exists():
+            path, at = first.with_name(f"{first.name}-{at}"), at + 1
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def safe(name: str) -> str:
+    """A name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
+
+
+def mark(gan: GAN, seed: int | None, marked: bool) -> PngInfo | None:
+    """The provenance of a picture, where it is wanted."""
+    from organza.report.provenance import provenance
+
+    name = re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name
+    return provenance(name, gan.sha256, seed) if marked else None
+
+
+def some(text: str, name: str) -> list[int] | None:
+    """`0-3,7` -> the numbers; None for no text and for `all`."""
+    return None if text in ("", "all") else numbers(text, name)

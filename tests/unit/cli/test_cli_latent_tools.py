@@ -1,0 +1,124 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from editing_helpers import tiny
+from PIL import Image
+
+import organza as package
+from organza.cli.workbench import clock
+from organza.hub.gan import save
+from organza.report.provenance import read_provenance
+
+
+def saved(name: str, classes=(), shape=(3, 16, 16), folder="m") -> str:
+    save(tiny(name, classes, shape), Path(folder), "card")
+    return folder
+
+
+def photo() -> str:
+    pixels = np.random.RandomState(0).randint(0, 256, (30, 20, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save("my photo.png")
+    return "my photo.png"
+
+
+def test_project_writes_what_it_found(organza):
+    model = saved("stylegan2")
+    words = ("--steps", "3", "--tune", "2", "--perceptual", "pixels")
+    said = organza("project", model, photo(), *words, "--space", "w+")
+    assert said.code == 0, said.err
+    assert "note: my photo.png (20x30) was cut at the centre and resized to 16x16" in said.out
+    assert "in 3 steps of w+ (judged by pixels)" in said.out
+    assert "tuned     projections/stylegan2-my-photo/model (2 steps;" in said.out
+    folder = Path("projections/stylegan2-my-photo")
+    about = json.loads((folder / "fit.json").read_text())
+    assert len(about["distances"]) == 3
+    assert about["sha256"] == package.load("m").sha256
+    with np.load(folder / "projected_w.npz", allow_pickle=False) as arrays:
+        assert arrays["w"].shape == (1, 6, 8)
+    with Image.open(folder / "fit.gif") as film:
+        assert film.n_frames == 3
+    assert read_provenance(folder / "projection.png")["model"] == "stylegan2"
+    assert read_provenance(folder / "target.png") is None
+    assert read_provenance(folder / "tuned.png")["sha256"] == package.load(folder / "model").sha256
+    edited = organza("edit", folder / "model", "--code", folder / "model", "--columns", "3", "--out", "edited")
+    assert edited.code == 0, edited.err
+    assert Path("edited/strip-code.png").is_file()
+    again = organza("project", model, photo(), "--steps", "1", "--out", folder)
+    assert again.code == 2
+    assert "already, which would be lost" in again.err
+
+
+def test_project_tells_what_is_wrong(organza):
+    model, picture = saved("dcgan", folder="runs/first/model"), photo()
+    points = saved("mlp", shape=(2,), folder="points")
+    for words, told in (
+        ((model, "none.png"), "no picture 'none.png'"), ((model, picture, "--space", "w"), "no w; type --space z"),
+        ((model, picture, "--steps", "0"), "steps is 0"), ((model, picture, "--tune", "0"), "tune is 0"),
+        ((points, picture), "makes no picture"), (("nowhere", picture), "type: organza project runs/first"),
+        ((model, picture, "--out", "x.png"), "takes a folder"),
+    ):  # fmt: skip
+        said = organza("project", *words)
+        assert (said.code, told in said.err) == (2, True), said.err
+    assert not [path for path in Path().rglob("*.gif")]
+
+
+def test_edit_draws_strips_and_grids(organza):
+    saved("stylegan2", ("cat", "dog"))
+    words = ("--directions", "0,2", "--seeds", "1-2", "--columns", "3", "--strength", "2", "--grid", "0,1")
+    said = organza("edit", "m", *words, "--out", "e", "--layers", "0-3")
+    assert said.code == 0, said.err
+    assert "8 directions by SeFa, in layers 0-3" in said.out
+    assert "written   e/ (4 pictures, directions.safetensors, edit.json)" in said.out
+    with Image.open("e/strip-seed0002.png") as strip:
+        middle = np.asarray(strip.convert("RGB").crop((110 + 50, 20, 110 + 50 + 48, 20 + 48)))[::3, ::3]
+    wanted = package.load("m").sample(seeds=[2], labels=["dog"])[0].permute(1, 2, 0).numpy()
+    assert np.array_equal(middle, wanted)
+    assert json.loads(Path("e/edit.json").read_text())["strengths"] == [-2, 0, 2]
+    assert read_provenance(Path("e/grid-seed0001.png"))["seed"] == 1
+    reused = organza("edit", "m", "--use", "e/directions.safetensors", "--directions", "2", "--seeds", "2",
+                     "--label", "dog", "--columns", "3", "--strength", "2", "--out", "f")  # fmt: skip
+    assert reused.code == 0, reused.err
+    with Image.open("e/strip-seed0002.png") as one, Image.open("f/strip-seed0002.png") as two:
+        rows = [np.asarray(p.convert("RGB"))[20 + top : 20 + top + 48, 110:] for p, top in ((one, 50), (two, 0))]
+    assert np.array_equal(*rows)
+    by_class = organza("edit", "m", "--method", "labels", "--seeds", "0", "--psi", "0.5")
+    assert by_class.code == 0, by_class.err
+    assert "1 directions by labels (means)" in by_class.out
+    assert Path("edits/stylegan2-labels/strip-seed0000.png").is_file()
+
+
+def test_edit_tells_what_is_wrong_and_writes_nothing(organza):
+    saved("stylegan2")
+    for words, told in (
+        (("--directions", "0-9"), "no direction 8, 9: SeFa has 8, from 0 to 7"), (("--layers", "9"), "from 0 to 5"),
+        (("--method", "sefe"), "did you mean 'sefa'"), (("--grid", "1"), "two directions"),
+        (("--use", "x", "--method", "sefa"), "named twice"), (("--use", "x"), "no directions 'x.safetensors'"),
+        (("--source", "digits"), "--method labels"), (("--columns", "1"), "columns is 1"),
+        (("--method", "labels"), "no classes"), (("--code", "x", "--seeds", "1"), "leave out --seeds"),
+    ):  # fmt: skip
+        said = organza("edit", "m", "--out", "e", *words)
+        assert (said.code, told in said.err) == (2, True), said.err
+    assert not Path("e").exists()
+
+
+def test_layers_writes_a_page_and_its_numbers(organza):
+    saved("biggan", ("cat", "dog"))
+    said = organza("layers", "m", "--seed", "3", "--label", "dog", "--channels", "2")
+    assert said.code == 0, said.err
+    assert "written   layers/biggan-seed3.png and biggan-seed3.json" in said.out
+    about = json.loads(Path("layers/biggan-seed3.json").read_text())
+    assert about["label"] == 1
+    assert [layer["name"] for layer in about["layers"]][:2] == ["blocks.0", "blocks.1"]
+    assert len(about["layers"][0]["strongest"]) == 2
+    assert read_provenance(Path("layers/biggan-seed3.png"))["seed"] == 3
+    assert "replaced" in organza("layers", "m", "--seed", "3", "--label", "dog").out
+    for words, told in ((("--channels", "0"), "takes 1 to 32"), (("--out", "x.txt"), "ends in .png")):
+        said = organza("layers", "m", *words)
+        assert (said.code, told in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(5.4, "0:05"), (65, "1:05"), (3723, "1:02:03")])
+def test_the_clock(seconds, told):
+    assert clock(seconds) == told
