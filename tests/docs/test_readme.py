@@ -14,7 +14,7 @@ from organza.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-USAGE = next(block for block in re.findall(r"```bash\n(.*?)```", README, re.S) if "organza sample" in block)
+USAGE = "".join(block for block in re.findall(r"```bash\n(.*?)```", README, re.S) if "organza sample" in block)
 PYTHON = next(iter(re.findall(r"```python\n(.*?)```", README, re.S)))
 CUT = {"--images": "600", "--output.log": "200", "--output.samples": "300", "--output.checkpoint": "300"}
 
@@ -31,18 +31,23 @@ def _cut(words: list[str]) -> list[str]:
     if "--minutes" in words:
         at = words.index("--minutes")
         words = words[:at] + words[at + 2 :]
+    if words[0] == "project":
+        return [*words, "--steps", "3"]
     return [*words, *(word for pair in CUT.items() for word in pair)] if words[0] == "train" else words
 
 
 def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _photos(tmp_path / "path" / "to" / "photos")
+    Image.new("L", (30, 28), 200).save("mine.png")
     lines = [shlex.split(line) for line in USAGE.splitlines() if line.startswith("organza ")]
-    assert len(lines) >= 6
+    assert len(lines) >= 12
     for words in lines:
         main(_cut(words[1:]))
     with Image.open("sevens.png") as grid:
         assert grid.size[0] > 300
+    assert Path("film.gif").stat().st_size > 1_000
+    assert Path("found", "projection.png").is_file()
     assert (tmp_path / "runs" / "digits" / "report.html").stat().st_size > 5_000
 
 
