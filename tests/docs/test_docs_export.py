@@ -21,7 +21,7 @@ def test_the_page(tmp_path, monkeypatch):
         pytest.importorskip(name, reason="the extra export is not installed")
     monkeypatch.chdir(tmp_path)
     changes = {"output.score": False, "output.pictures": False, "output.log": 64, "batch": 32,
-               "generator.model.width": 4, "discriminator.model.width": 4}  # fmt: skip
+               "generator.model.width": 4, "discriminator.model.width": 4, "generator.init": "he"}  # fmt: skip
     run = organza.train("dcgan", data="mnist", out="runs/digits", images=64, changes=changes)
     assert len(COMMANDS) == 4
     for words in COMMANDS:

@@ -33,6 +33,8 @@ def tiny(variant="dcgan", classes=3, shape=(1, 16, 16), codes=NO_CODES, training
     network = build(model, "generator", shape, classes, codes).eval().requires_grad_(False)
     for parameter in network.parameters():
         parameter.add_(0.3 * torch.randn_like(parameter) * (parameter.numel() == 1 or not parameter.any()))
+        if name == "fastgan" and parameter.dim() == 1:
+            parameter.mul_(4)  # untrained samples of it are all alike
     if hasattr(network, "mapping"):
         network.mapping.w_avg.normal_()
     return GAN(network, model, shape, tuple("abc"[:classes]), variant, training or {}, codes=codes)

@@ -367,6 +367,7 @@ def test_random_instructions():
 WATCHED = """
 import sys
 import torch, numpy, organza
+import encodings.raw_unicode_escape, encodings.unicode_escape  # by which protocol 0 writes text
 import organza.hub.foreign, organza.hub.convert, organza.models.stylegan2, organza.models.biggan
 loaded, own, bad = None, set(), []
 
