@@ -94,7 +94,7 @@ def _dispatch(words: list[str]) -> None:
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {name:<11} {about}" for name, (_, about) in VERBS.items())
+    verbs = "\n".join(f"  {name:<12} {about}" for name, (_, about) in VERBS.items())
     return (
         "Organza: train, judge, understand, steer and ship every kind of GAN.\n\n"
         f"usage: organza VERB [OPTIONS]\n\n{verbs}\n\n"
