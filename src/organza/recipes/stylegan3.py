@@ -81,7 +81,7 @@ def _maker(side: int, small: bool, rotates: bool, batch: int) -> dict:
         "max_width": most * more, "kernel": 1 if rotates else 3, "radial": rotates, "layers": 8 if small else 14,
         "critical": 2, "first_cutoff": 2.0, "first_stopband": 2.0**2.1, "last_stopband": 2.0**0.3,
         "margin": 4 if small else 10, "taps": 6, "output_scale": 0.25, "clamp": None if small else 256.0,
-        "magnitude_decay": 0.5 ** (batch / 20_000), "class_averages": False,
+        "magnitude_decay": 0.5 ** (batch / 20_000), "embed_dim": None, "class_averages": False,
     }  # fmt: skip
 
 

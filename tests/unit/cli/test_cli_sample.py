@@ -88,7 +88,7 @@ def test_points_become_an_array_and_a_plot(organza):
     ("words", "message"),
     [
         (["nowhere"], "nowhere holds no GAN"),
-        (["bad.pkl"], "is a pickle"),
+        (["bad.pkl"], "bad.pkl cannot be read: damaged pickle"),
         (["m", "-n", "0"], "n is 0"),
         (["m", "-n", "x"], "n is 'x'; it takes a whole number"),
         (["m", "--seeds", "1-x"], "seeds has '1-x'"),

@@ -101,6 +101,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"augment.policy": "bgc", "augment.probability": 0}, ("changes nothing", "--augment.target 0.6")),
     ({"augment.policy": "bgc", "augment.speed": 1000}, ("augment.speed has no effect", "--augment.target 0.6")),
     ({"unroll": -1}, ("unroll is -1",)),
+    ({"output.evaluate": -1}, ("output.evaluate is -1", "true or false")),
     ({"unroll": 2, "discriminator.optimizer.name": "rmsprop"}, ("Adam's rule", "--discriminator.optimizer.name adam")),
     ({"unroll": 2, D: "r1,drift"}, ("(r1,drift)", "--discriminator.penalties none")),
     ({"unroll": 2, "discriminator.clip": 1}, ("knows no clip", "--discriminator.clip none")),
@@ -217,6 +218,7 @@ def without_compiler():
         trained({"compile": True})
 
 
+GROWING = {"generator.model": "progan", "discriminator.model": "progan"}
 POINTS = {"recipe": "gan", "store": small_store((2,))}
 ASSEMBLED = {
     "unknown loss 'hinje'; did you mean 'hinge'": lambda: resolve(asked({"loss": "hinje"})),
@@ -237,7 +239,7 @@ ASSEMBLED = {
     ),
     "the penalty path-length follows w to the picture, and 'dcgan' has no w": lambda: trained({G: "path-length"}),
     "both players grow together, but generator.model.fade is 7": lambda: resolve(
-        asked({"generator.model": "progan", "generator.model.fade": 7, "discriminator.model": "progan"})
+        asked(GROWING | {"generator.model.fade": 7, "discriminator.model.fade": 9})
     ),
     "the penalty orthogonal finds no plain weights": lambda: trained({G: "orthogonal"}, "progan"),
     "spectral_norm finds no plain": lambda: trained({"generator.spectral_norm": True}, "progan"),
