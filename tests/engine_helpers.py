@@ -170,7 +170,7 @@ def run_once(arguments: dict, kill_after: int = 0, torn_save: int = 0, log: str 
     organza.train(**arguments, reporter=Killer(kill_after) if kill_after else Silent())
 
 
-def in_process(arguments: dict, timeout: float = 120, **faults) -> int:
+def in_process(arguments: dict, timeout: float = 300, **faults) -> int:
     """The exit code of `run_once` in a real process: -9 after SIGKILL."""
     process = FORKS.Process(target=run_once, args=(arguments,), kwargs=faults)
     process.start()
@@ -228,7 +228,7 @@ def _as_rank(rank: int, world: int, port: int, work, arguments: tuple) -> None:
     work(rank, *arguments)
 
 
-def as_processes(work, *arguments, world: int = 2, timeout: float = 240) -> list[int]:
+def as_processes(work, *arguments, world: int = 2, timeout: float = 300) -> list[int]:
     """Exit codes of `work(rank, *arguments)` in processes with the environment that torchrun gives them."""
     port = free_port()
     processes = [FORKS.Process(target=_as_rank, args=(r, world, port, work, arguments)) for r in range(world)]
