@@ -41,14 +41,14 @@ def stylegan3_r(shape: Shape, size: Size = "laptop") -> Config:
 
 def _config(recipe: str, shape: Shape, size: Size, rotates: bool) -> Config:
     side, small = max(image(shape)[1:]), size == "laptop"
-    batch, images = (16, 60_000) if small else (32, 25_000_000)
+    batch, images = (8, 30_000) if small else (32, 25_000_000)
     gamma = side**2 / 1024 if small else 2.0 * (side / 256) ** 2
     maker = _maker(side, small, rotates, batch)
     judge = {
         "width": max((1024 if small else _base(side)) // side, 1), "max_width": 128 if small else 512, "arch": "resnet",
         "group": 4, "mapping_layers": 2 if small else 8, "clamp": None,
     }  # fmt: skip
-    blurred = images // 5 if small else BLURRED * batch // 32
+    blurred = images // 10 if small else BLURRED * batch // 32
     start = side / 32 if small else BLUR
     adam = Optimizer(name="adam", lr=0.0025, beta1=0.0, beta2=0.99, eps=1e-8, weight_decay=0.0)
     slower = Optimizer(name="adam", lr=0.0025 if small else 0.002, beta1=0.0, beta2=0.99, eps=1e-8, weight_decay=0.0)
@@ -67,7 +67,7 @@ def _config(recipe: str, shape: Shape, size: Size, rotates: bool) -> Config:
         images=images,
         ema=EMA(half_life=5_000.0 if small else batch * 312.5, ramp=0.05),
         precision="auto",
-        output=Output(log=1_000, samples=5_000, checkpoint=15_000) if small
+        output=Output(log=1_000, samples=2_500, checkpoint=7_500) if small
         else Output(log=20_000, samples=200_000, checkpoint=500_000),
     )  # fmt: skip
 
