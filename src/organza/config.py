@@ -171,6 +171,7 @@ class Config:
     replay: Replay = Replay()
     noise: float | Schedule = 0.0  # deviation of the noise on all that the discriminator sees (arXiv:1701.04862)
     blur: float | Schedule = 0.0  # deviation in pixels of the blur of all that D sees (arXiv:2106.12423, section 3.2)
+    dropout: float = 0.0  # share of D's last features that is left out, of each sample anew (arXiv:1207.0580)
     top_k: float | Schedule = 1.0  # share of the fakes, the most real ones, from which G learns (arXiv:2002.06224)
     unroll: int = 0  # steps of the discriminator that the generator looks ahead (arXiv:1611.02163)
     balance: float | None = None  # the discriminator rests while it calls more than this share of reals real

@@ -78,6 +78,7 @@ class LatentGame:
     view: View = field(default_factory=View)
     targets: Targets = field(default_factory=Targets)
     deviation: Tensor | float = 1.0  # of the data
+    dropout: float = 0.0  # share of D's last features that is left out
     compiled: bool = False  # torch.compile stands behind the networks' calls; it knows no second derivatives
 
     def generate(self, batch: Batch, z: Tensor | None = None) -> Tensor:
@@ -89,10 +90,17 @@ class LatentGame:
         """D's logits [B] and features, in float32; `in_float32` leaves the autocast out, as penalties need it."""
         seen = self.view(samples, batch.draws, moment.augment, moment.noise, moment.blur)
         with self.eagerly() if in_float32 else self.autocast:
-            features = self.discriminator.features(seen, batch.labels)  # type: ignore[operator]
+            features = self.thinned(self.discriminator.features(seen, batch.labels), batch)  # type: ignore[operator]
             logits = self.discriminator.logits(features, batch.labels)  # type: ignore[operator]
         whole = features.float() if isinstance(features, Tensor) else tuple(part.float() for part in features)
         return logits.float(), whole
+
+    def thinned(self, features: Any, batch: Batch) -> Any:
+        """D's features [B, F] without a random share of them, the others so much larger (arXiv:1207.0580)."""
+        if not self.dropout:
+            return features
+        kept = batch.draws.other("dropout").uniform("features", features.shape[1]) >= self.dropout
+        return features * kept / (1 - self.dropout)
 
     def discriminator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
         """What D minimises: the loss between real and (detached) fake logits, and the penalties that are due."""

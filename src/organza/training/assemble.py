@@ -125,7 +125,7 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
     return GAMES[config.game](
         generator, discriminator, LOSSES[config.loss], autocast(device, dtype),
         View(config.augment.policy, config.augment.fakes_for_reals), config.targets, _deviation(config, store, device),
-        config.compile,
+        config.dropout, config.compile,
     )  # fmt: skip
 
 
@@ -194,6 +194,11 @@ def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
         raise ConfigError(
             f"the penalty {reading[0]} reads the last features of D, and '{config.discriminator.model.name}' has none "
             "that are one vector for each sample; choose --discriminator.model dcgan, resnet or mlp"
+        )
+    if config.dropout and not size:
+        raise ConfigError(
+            f"dropout leaves out some of D's last features, and '{config.discriminator.model.name}' has none that are "
+            "one vector for each sample; choose --discriminator.model dcgan, resnet or mlp, or add --dropout 0"
         )
     if "reconstruction" in wanted and not hasattr(discriminator, "reconstruction_error"):
         raise ConfigError("the penalty reconstruction needs D's decoders; type --discriminator.model fastgan")

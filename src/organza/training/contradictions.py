@@ -47,6 +47,8 @@ def _shares(config: Config) -> Iterator[str]:
             yield f"{field} is {value}; it takes a number from 0 to 1"
     if min(_ends("top_k", config.top_k).values()) == 0:
         yield "top_k 0 leaves no fake to learn from; it takes more than 0, such as 0.5"
+    if not 0 <= config.dropout < 1:
+        yield f"dropout is {config.dropout}; it takes a share from 0 to below 1, such as 0.3"
     if config.balance is not None and not 0.5 <= config.balance < 1:
         yield f"balance is {config.balance}; it takes a share of reals from 0.5 to below 1, such as 0.8, or none"
     if config.augment.target is not None and not 0 < config.augment.target < 1:

@@ -297,3 +297,36 @@ def test_a_batch_and_its_halves_draw_the_same():
     assert torch.equal(together, batch.draws.normal("a", 3))
     unnamed = copy.copy(dataclasses.replace(batch, keys=None))
     assert unnamed.draws.keys.tolist() == list(range(8))
+
+
+# Dropout of D's last features
+
+
+def test_dropout_leaves_out_a_share_and_keeps_the_mean():
+    game, batch, _ = scene(rows=MANY, dropout=0.3)
+    ones = torch.ones(MANY, 2)
+    thinned = game.thinned(ones, batch)
+    assert near_share(thinned[:, 0] == 0, 0.3)
+    assert near_share((thinned == 0).all(1), 0.09)  # each feature for itself
+    assert torch.allclose(thinned[thinned != 0], torch.tensor(1 / 0.7))
+    logits, features = game.judge(ones, batch, Moment())
+    assert torch.equal(features, thinned)
+    assert torch.equal(logits, thinned @ torch.tensor([1.0, 2.0]))
+    assert 2.9 < float(logits.detach().mean()) < 3.1  # without dropout it is 3
+    assert len(logits.unique()) == 4
+
+
+def test_dropout_belongs_to_the_sample():
+    _, whole, _ = scene(rows=8)
+    game, part, _ = scene(rows=4, first=4, dropout=0.5)
+    ones = torch.ones(8, 2)
+    assert torch.equal(game.thinned(ones, whole)[4:], game.thinned(ones[4:], part))
+    game, *_ = scene(rows=8)
+    assert game.thinned(ones, whole) is ones
+
+
+@pytest.mark.parametrize("recipe", ["gan", "dcgan", "wgan-gp", "r3gan", "sngan", "biggan", "progan", "stylegan2"])
+def test_dropout_goes_with_every_network_of_one_vector(recipe):
+    trainer = small_trainer(recipe, {"dropout": 0.5})
+    trainer.step()
+    assert trainer.guard.verdict() is None
