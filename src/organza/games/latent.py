@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from organza.config import Targets
 from organza.draws import Draws
-from organza.games.view import View
+from organza.games.view import View, most_real
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
 
@@ -209,15 +209,3 @@ def _verdicts(real: Tensor, fake: Tensor) -> Stats:
         "accuracy/real": (real > 0).float().mean(),
         "accuracy/fake": (fake < 0).float().mean(),
     }
-
-
-def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The `share` of the fakes with the highest logits, and their partners (Sinha et al., arXiv:2002.06224, eq. 5).
-
-    Of those at hand: every process and every micro-batch chooses its own.
-    """
-    if share >= 1:
-        return fake, real
-    score = fake.detach().flatten(1).mean(1) if fake.dim() > 1 else fake.detach()
-    rows = score.topk(max(1, round(share * len(score)))).indices
-    return fake[rows], None if real is None else real[rows]

@@ -1,4 +1,4 @@
-"""What the discriminator is shown: every sample, real or fake, augmented, blurred and with instance noise."""
+"""What the discriminator is shown (every sample augmented, blurred and with instance noise), and what G learns from."""
 
 from __future__ import annotations
 
@@ -30,3 +30,15 @@ class View:
         if noise:
             samples = samples + noise * draws.normal("noise", *samples.shape[1:])
         return samples
+
+
+def most_real(share: float, fake: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The `share` of the fakes with the highest logits, and their partners (Sinha et al., arXiv:2002.06224, eq. 5).
+
+    Of those at hand: every process and every micro-batch chooses its own.
+    """
+    if share >= 1:
+        return fake, real
+    score = fake.detach().flatten(1).mean(1) if fake.dim() > 1 else fake.detach()
+    rows = score.topk(max(1, round(share * len(score)))).indices
+    return fake[rows], None if real is None else real[rows]

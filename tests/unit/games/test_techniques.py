@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from organza.config import Penalty, Schedule, Targets
 from organza.draws import Draws
-from organza.games.latent import Batch, LatentGame, Moment, most_real
-from organza.games.view import View
+from organza.games.latent import Batch, LatentGame, Moment
+from organza.games.view import View, most_real
 from organza.losses import LOSSES
 
 MANY = 4000
