@@ -40,7 +40,7 @@ def test_every_recipe_is_in_the_tables(benchmarks: None) -> None:
 
     assert {*STYLED, *UNSTYLED, "stylegan2-ada"} == set(RECIPES)
     for recipe in STYLED:
-        assert f"| `{recipe}` | emoji |" in STYLEGAN
+        assert f"`{recipe}`" in STYLEGAN
     for recipe in UNSTYLED:
         assert f"| `{recipe}` | mnist |" in PAGE
         assert (f"| `{recipe}` | emoji |" in PAGE) == (recipe not in ONLY_DIGITS)
