@@ -73,6 +73,10 @@ MEASURED: dict[str, str] = {
     "sagan": "mnist: FD 30.7, digits, 10k, 5 minutes",
     "biggan": "mnist: FD 19.0, digits, 10k, 5 minutes",
     "biggan-deep": "mnist: FD 33.2, digits, 10k, 5 minutes",
+    "stylegan": "emoji 32: FD 1121.7, efficientnet, 10k, 20 minutes",
+    "stylegan2": "emoji 32: FD 1213.2, efficientnet, 10k, 20 minutes",
+    "stylegan3-t": "emoji 32: FD 1631.4, efficientnet, 10k, 20 minutes",
+    "stylegan3-r": "emoji 32: FD 1570.2, efficientnet, 10k, 20 minutes",
     "stylegan2-ada": "emoji 64: FD 4.1, general, 1k, 46 minutes",
 }
 """What the default of a recipe reached, with its protocol, as in benchmarks/results; `organza recipes` shows it."""
