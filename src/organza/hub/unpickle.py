@@ -95,12 +95,14 @@ class _Machine:
             raise DamagedError(f"more than {OPEN:,} values at once: no file of weights needs so many")
 
     def pop(self) -> Any:
+        """The last value."""
         value = self.stack.pop()
         if value is _MARK:
             raise DamagedError("damaged pickle (a container in the place of a value)")
         return value
 
     def since_mark(self) -> list[Any]:
+        """The values of the container that was opened last."""
         for place in range(len(self.stack) - 1, -1, -1):
             if self.stack[place] is _MARK:
                 values = self.stack[place + 1 :]
@@ -115,6 +117,7 @@ class _Machine:
         self.stack.append(self.made(function, args, state))
 
     def made(self, function: Any, args: tuple[Any, ...], state: Any) -> Any:
+        """A plain container where the name means one, else the record of a call."""
         key = (function.module, function.name) if isinstance(function, Name) else ("", "")
         values = args[0] if args and isinstance(args[0], (list, tuple)) else []
         if key in DICTS:
@@ -134,6 +137,7 @@ class _Machine:
         return record
 
     def named(self, module: Any, name: Any) -> Name:
+        """A name, counted. Raises DamagedError for what is no printable text."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise DamagedError("damaged pickle (a name that is no text)")
         if not f"{module}{name}".isprintable():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -43,17 +43,24 @@ def every_class(count: int, classes: int) -> Tensor | None:
     return torch.arange(count) % classes if classes else None
 
 
-@torch.no_grad()
 def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, batch: int = 256) -> Tensor:
     """Samples [N, *shape] in float32 on the CPU, from the generator in evaluation mode, `batch` at a time."""
+    return in_batches(generator, generator, z, labels, batch)
+
+
+@torch.no_grad()
+def in_batches(
+    generator: nn.Module, function: Callable[..., Tensor], rows: Tensor, labels: Tensor | None, batch: int
+) -> Tensor:
+    """`function` of `batch` rows [N, ...] and labels [N] at a time, float32 on the CPU; the generator evaluates."""
     device, training = next(generator.parameters()).device, generator.training
     generator.eval()
     try:
         parts = []
-        for start in range(0, len(z), batch):
+        for start in range(0, len(rows), batch):
             part = slice(start, start + batch)
             chosen = None if labels is None else labels[part].to(device)
-            parts.append(generator(z[part].to(device), chosen).float().cpu())
+            parts.append(function(rows[part].to(device), chosen).float().cpu())
     finally:
         generator.train(training)
     return torch.cat(parts)

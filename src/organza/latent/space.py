@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from organza.latent.sampling import in_batches
 from organza.layers.style import Noise
 
 
@@ -73,16 +73,5 @@ class LatentSpace:
         made: Any = self.generator.synthesis
         return self._batched(lambda ws, _: made(ws, noise, **more), batch, codes, None)
 
-    @torch.no_grad()
     def _batched(self, function: Callable[..., Tensor], batch: int, rows: Tensor, labels: Tensor | None) -> Tensor:
-        device, training = next(self.generator.parameters()).device, self.generator.training
-        self.generator.eval()
-        try:
-            parts = []
-            for start in range(0, len(rows), batch):
-                part = slice(start, start + batch)
-                chosen = None if labels is None else labels[part].to(device)
-                parts.append(function(rows[part].to(device), chosen).float().cpu())
-        finally:
-            self.generator.train(training)
-        return torch.cat(parts)
+        return in_batches(self.generator, function, rows, labels, batch)
