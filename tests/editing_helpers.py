@@ -3,7 +3,7 @@
 import torch
 
 from organza.config import Model
-from organza.hub.gan import GAN
+from organza.hub import GAN
 from organza.models import build, complete
 
 SMALL = {

@@ -3,7 +3,7 @@
 import torch
 
 from organza.config import Codes, Model
-from organza.hub.gan import GAN
+from organza.hub import GAN
 from organza.models import build, complete
 
 SHAPE = (3, 16, 16)

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 
 from organza.config import Config, ConfigError, Size, closest, override, to_dict
-from organza.data import SILENT, ImageStore, Progress, open_data
+from organza.data import SILENT, ImageStore, Progress
+from organza.games import GAMES
 from organza.recipes import RECIPES
 from organza.report.page import write_report
 from organza.report.pictures import make_pictures
 from organza.reporter import Reporter, Silent
 from organza.training.allocator import keep_freed_memory
-from organza.training.assemble import check_data, resolve
+from organza.training.assemble import check_data, open_for, resolve
 from organza.training.distributed import process_group, rank, shared_choice, world
 from organza.training.environment import environment
 from organza.training.memory import memory_explained
@@ -86,7 +87,8 @@ def train(
             run, first = work(run, config, store, place, limits, resume, reporter), rank() == 0
         if not dry_run:
             _judge(run, config, store, place, reporter)
-    if first and not dry_run and config.output.pictures and run.summary.get("status") == "finished":
+    drawable = config.output.pictures and not GAMES[config.game].translates
+    if first and not dry_run and drawable and run.summary.get("status") == "finished":
         _draw(run, place, reporter)
     return run
 
@@ -131,7 +133,7 @@ def prepare(
     source = {"data.source": data} if data is not None else {}
     usual = RECIPES[recipe]((1, 28, 28), size)  # of some shape: only to learn which data the recipe takes by default
     wanted = override(usual, source | about_data).data
-    store = open_data(wanted, progress=progress)
+    store = open_for(str(changes.get("game", usual.game)), wanted, progress)
     config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source, **changes})
     return resolve(config), store
 
@@ -147,7 +149,7 @@ def _resumed(
     asked = override(kept, dict(changes) | ({"data.source": data} if data is not None else {}))
     run.must_equal(resolve(asked))
     config = override(kept, free)
-    store = open_data(config.data, progress=progress)
+    store = open_for(config.game, config.data, progress)
     before = run.summary.get("data", {}).get("fingerprint")
     if before and before != store.fingerprint:
         raise ConfigError(f"the data '{config.data.source}' has changed since {run.path} was started; train anew")

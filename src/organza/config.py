@@ -47,6 +47,9 @@ class Data:
     crop: Literal["none", "center"] = "none"  # how other aspects are met: stretched, or their centre cut out
     channels: Literal["keep", "grey", "rgb", "rgba"] = "keep"  # change the colours
     flip: bool = False  # mirror half of the samples, anew in every batch
+    window: tuple[int, int] | None = None  # height, width of a part cut out at random, anew in every batch
+    direction: Literal["AtoB", "BtoA"] = "AtoB"  # of a translation: which half of the pairs is translated
+    degrade: str = "none"  # of organza.data.degrade: what a translation starts from is made of the images themselves
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Adversarial losses: logits [B], or [B, K] where a discriminator judges each sample K times, -> scalar.
 
+Where the K are those of several judges (scales, domains), the losses of each are added, as in CycleGAN, pix2pixHD.
+
 A loss is three functions of one logit, each with the sign that is minimised: what D pays where it should say real,
 what it pays where it should say fake, and what G pays for its fakes. A relativistic loss (Jolicoeur-Martineau, 2018,
 arXiv:1807.00734) puts differences between real and fake logits in the place of the logits.
@@ -39,6 +41,7 @@ class Loss:
     fooled: OneLogit
     versus: Literal["nothing", "partner", "average"] = "nothing"  # what is taken off a logit first
     border: float | None = 0.0  # between real and fake; None for a critic, whose logits have no zero
+    parts: tuple[int, ...] = ()  # how many of the K logits are each judge's; empty for one judge
 
     @property
     def relativistic(self) -> bool:
@@ -62,18 +65,24 @@ class Loss:
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """G's loss; a relativistic one needs the logits of the real partners."""
         if self.versus == "nothing":
-            return self.fooled(fake).mean()
+            return self._mean(self.fooled(fake))
         assert real is not None
         if self.versus == "partner":
-            return self.fooled(fake - real).mean()
+            return self._mean(self.fooled(fake - real))
         ahead, behind = real - mean_of_all(fake.mean(0)), fake - mean_of_all(real.mean(0))
-        return self.as_fake(ahead).mean() + self.fooled(behind).mean()
+        return self._mean(self.as_fake(ahead)) + self._mean(self.fooled(behind))
 
     def _price(self, logits: Tensor, target: Tensor | None, plain: OneLogit) -> Tensor:
         if target is None:
-            return plain(logits).mean()
+            return self._mean(plain(logits))
         target = target.view(-1, *[1] * (logits.dim() - 1))
-        return (target * self.as_real(logits) + (1 - target) * self.as_fake(logits)).mean()
+        return self._mean(target * self.as_real(logits) + (1 - target) * self.as_fake(logits))
+
+    def _mean(self, prices: Tensor) -> Tensor:
+        """The mean, or the sum of the means of every judge."""
+        if len(self.parts) < 2:
+            return prices.mean()
+        return torch.stack([part.mean() for part in prices.split(self.parts, 1)]).sum()
 
 
 def real_cross_entropy(logits: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from editing_helpers import tiny
 from PIL import Image
 
 from organza.cli import main
-from organza.hub.gan import save
+from organza.hub import save
 
 PAGE = (Path(__file__).parents[2] / "docs" / "latent-editing.md").read_text()
 COMMANDS = re.findall(r"^    organza (.+)$", PAGE, re.M)

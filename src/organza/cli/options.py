@@ -105,12 +105,12 @@ def grid(text: str) -> tuple[int, int]:
 
 def open_gan(model: str, device: str, verb: str) -> GAN:
     """The model on its device. Raises as `organza.load`, with what to type."""
-    import organza
+    from organza.hub import load_gan
     from organza.training.precision import pick_device
 
     place = str(pick_device(device))
     try:
-        return organza.load(model, place)
+        return load_gan(model, place)
     except FileNotFoundError as problem:
         advice = "" if model.startswith("hf:") else _advice(Path(model), verb)
         raise FileNotFoundError(f"{problem}{advice}") from None

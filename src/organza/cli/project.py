@@ -100,9 +100,8 @@ def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tu
 def _tuned(
     gan: GAN, found: Projection, steps: int, folder: Path, timed: Timed, marked: bool
 ) -> tuple[str, str]:  # fmt: skip
-    import organza
     from organza.cli.writing import one_image
-    from organza.hub.gan import save
+    from organza.hub import load_gan, save
     from organza.latent.codes import save_code
     from organza.latent.space import LatentSpace
     from organza.latent.tuning import card, tune
@@ -110,7 +109,7 @@ def _tuned(
     from organza.training.batches import to_bytes
 
     save(tune(gan, found, steps, progress=timed), folder / "model", card(gan, steps))
-    tuned = organza.load(folder / "model")
+    tuned = load_gan(folder / "model")
     label = None if found.label is None else gan.label_numbers(found.label, 1)
     image = to_bytes(LatentSpace(tuned.generator).draw(found.codes, label))[0]
     save_png(one_image(image), folder / "tuned.png", mark(tuned, None, marked))

@@ -47,11 +47,11 @@ def clock(seconds: float) -> str:
 
 def opened(model: str, device: str, verb: str) -> GAN:
     """The GAN of a run or a model folder. Raises FileNotFoundError with what to type, and as `organza.load`."""
-    import organza
+    from organza.hub import load_gan
     from organza.training.precision import pick_device
 
     try:
-        return organza.load(model, str(pick_device(device)))
+        return load_gan(model, str(pick_device(device)))
     except FileNotFoundError as problem:
         given = Path(model).expanduser()
         places = (given, given.parent, Path("runs"))

@@ -26,6 +26,9 @@ class ImageStore:
     licence: str = ""
     fingerprint: str = ""  # sha256 over the samples and labels, first 16 digits
     catalogue: str = ""  # its name in `organza.data.DATASETS`, when it was opened by it
+    sources: Tensor | None = None  # what is translated into images like `images` [M, C, H, W]
+    paired: bool = False  # source i is the counterpart of image i
+    test: ImageStore | None = None  # the like, which training does not see
 
     def __len__(self) -> int:
         return len(self.images)

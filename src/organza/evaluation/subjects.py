@@ -15,7 +15,7 @@ from torch import Tensor
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
 from organza.data.store import fingerprint
-from organza.hub import GAN, load
+from organza.hub import GAN, load_gan
 from organza.training.distributed import dealt
 from organza.training.run import Run
 
@@ -73,7 +73,7 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
     if isinstance(subject, GAN):
         return subject
     if is_model(subject):
-        return load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+        return load_gan(Path(subject).expanduser(), device)  # type: ignore[arg-type]
     return of_store(open_dataset(subject, progress=progress), subject)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from organza.config import Targets
 from organza.draws import Draws
@@ -32,6 +33,8 @@ class Batch:
     z: Tensor  # standard normal [B, z_dim]
     mix: Tensor  # uniform [B], for penalties between real and fake
     keys: Tensor | None = None  # int64 [B], of all other random numbers
+    source: Tensor | None = None  # [B, *shape] in [-1, 1], what a translating G starts from
+    source_labels: Tensor | None = None  # int64 [B], of the sources, where `labels` say what they shall become
 
     @property
     def draws(self) -> Draws:
@@ -80,20 +83,25 @@ class LatentGame:
     deviation: Tensor | float = 1.0  # of the data
     dropout: float = 0.0  # share of D's last features that is left out
     compiled: bool = False  # torch.compile stands behind the networks' calls; it knows no second derivatives
+    beside: bool = False  # D sees what was translated beside the result (arXiv:1611.07004, eq. 1)
 
-    def generate(self, batch: Batch, z: Tensor | None = None) -> Tensor:
-        """G(z) [B, *shape] in float32, from the batch's noise if no other is given."""
+    def generate(self, batch: Batch, z: Tensor | None = None, source: Tensor | None = None) -> Tensor:
+        """G(z), or the translation of the source, [B, *shape] in float32: from the batch's if no other are given."""
+        z, source = batch.z if z is None else z, batch.source if source is None else source
         with self.autocast:
-            return self.generator(batch.z if z is None else z, batch.labels).float()
+            made = self.generator(z, batch.labels) if source is None else self.generator(source, z, batch.labels)
+            return made.float()
 
     def judge(self, samples: Tensor, batch: Batch, moment: Moment, in_float32: bool = False) -> tuple[Tensor, Any]:
         """D's logits [B] and features, in float32; `in_float32` leaves the autocast out, as penalties need it."""
+        if self.beside:
+            assert batch.source is not None
+            samples = torch.cat([batch.source, samples], 1)
         seen = self.view(samples, batch.draws, moment.augment, moment.noise, moment.blur)
         with self.eagerly() if in_float32 else self.autocast:
             features = self.thinned(self.discriminator.features(seen, batch.labels), batch)  # type: ignore[operator]
             logits = self.discriminator.logits(features, batch.labels)  # type: ignore[operator]
-        whole = features.float() if isinstance(features, Tensor) else tuple(part.float() for part in features)
-        return logits.float(), whole
+        return logits.float(), tree_map(Tensor.float, features)
 
     def thinned(self, features: Any, batch: Batch) -> Any:
         """D's features [B, F] without a random share of them, the others so much larger (arXiv:1207.0580)."""
@@ -183,7 +191,8 @@ class LatentGame:
         return Evidence(
             **seen, mix=batch.mix, judge=lambda x: self.judge(x, batch, moment, in_float32=True)[0],
             z=batch.z, labels=batch.labels, draws=batch.draws, generator=self.generator,
-            discriminator=self.discriminator, generate=lambda z: self.generate(batch, z), memory=moment.memory,
+            discriminator=self.discriminator, generate=lambda z=None, source=None: self.generate(batch, z, source),
+            memory=moment.memory, source=batch.source, source_labels=batch.source_labels,
             lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise, moment.blur),
             deviation=self.deviation, turn=turn,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from organza.data import Progress, open_data
 from organza.data.progress import SILENT
 from organza.data.store import ImageStore
 from organza.games.latent import LatentGame
-from organza.hub import GAN, load
+from organza.hub import GAN, load_gan
 from organza.metrics import density_coverage, mean_pairwise_distance
 from organza.metrics.networks import open_network, pick
 from organza.metrics.spectrum import power
@@ -232,7 +232,7 @@ def config_in_force(run: Folder, own: Config) -> Config:
 
 def _model(folder: Path, device: str, missing: list[str]) -> GAN | None:
     try:
-        gan = load(folder, device)
+        gan = load_gan(folder, device)
         if gan.training.get("images"):
             return gan
         missing.append("no samples were looked at: the model has not been trained yet")

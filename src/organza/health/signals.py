@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from organza.config import Data
 from organza.data import DATASETS, open_dataset
 from organza.data.store import ImageStore
+from organza.games import GAMES
 from organza.games.latent import Batch, Moment
-from organza.latent.sampling import latents
-from organza.training.batches import to_range
+from organza.training.examples import example_batch
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 64  # samples of each kind; groups of minibatch deviation divide it
 NORMS = nn.modules.batchnorm._BatchNorm
+SMALL = 32 * 32  # pixels of an image of which a translator is shown so many
 END = 0.999  # of the range [-1, 1]; a grey level is 0.008
 
 
@@ -46,9 +48,17 @@ class Signals:
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
-        self.seen = self._batch(trainer.store)
+        self.seen = example_batch(trainer, trainer.store, self._count(trainer))
         other = heldout(trainer.store, trainer.config.data)
-        self.other = None if other is None else self._batch(other)
+        self.other = None if other is None else example_batch(trainer, other, self._count(trainer))
+
+    @staticmethod
+    def _count(trainer: Trainer) -> int:
+        """Samples that are looked at; translators cost far more for each pixel."""
+        if not GAMES[trainer.config.game].translates:
+            return LOOKED_AT
+        height, width = trainer.store.shape[1:] if trainer.config.data.window is None else trainer.config.data.window
+        return max(4, min(LOOKED_AT, LOOKED_AT * SMALL // (height * width)))
 
     @torch.no_grad()
     def scalars(self) -> dict[str, float]:
@@ -80,20 +90,12 @@ class Signals:
         """What D's accuracy loses when reals and fakes share a batch: so much it knew from batch statistics alone."""
         half, seen = len(real) // 2, self.seen
         labels = None if seen.labels is None else seen.labels[:half].repeat(2)
-        both = Batch(seen.real, labels, seen.z, seen.mix)
+        source = None if seen.source is None else seen.source[:half].repeat(2, 1, 1, 1)
+        both = Batch(seen.real, labels, seen.z, seen.mix, source=source)
         mixed, _ = self.trainer.game.judge(torch.cat([real[:half], fake[:half]]), both, Moment())
         apart = torch.cat([real_logits[:half], fake_logits[:half]])
         right = [(torch.cat([x[:half], -x[half:]]) > 0).float().mean() for x in (apart, mixed)]
         return right[0] - right[1]
-
-    def _batch(self, store: ImageStore) -> Batch:
-        """The same reals and latents for ever."""
-        device, z_dim = self.trainer.device, self.trainer.batches.z_dim
-        rows = torch.linspace(0, len(store) - 1, LOOKED_AT).long()
-        labels = store.labels[rows].to(device) if self.trainer.config.conditional and store.labels is not None else None
-        z = latents(range(len(rows)), z_dim).to(device)
-        real = to_range(store.images[rows].to(device))
-        return Batch(real, labels, z, torch.full((len(rows),), 0.5, device=device))
 
 
 def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore | None:
@@ -102,6 +104,8 @@ def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore
     Only of sets that come with the package: a signal is no reason to fetch or to decode anything.
     """
     known = DATASETS.get(store.catalogue)
+    if store.test is not None:
+        return store.test
     if known is None or not known.embedded or "test" not in known.splits:
         return None
     other = open_dataset(store.catalogue, split="test")
@@ -152,8 +156,7 @@ def distance(average: Iterable[Tensor], raw: Iterable[Tensor]) -> Tensor:
 
 def spread(features: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Mean distance of two different samples of features [B, ...]; of several, of all of them side by side."""
-    parts = (features,) if isinstance(features, Tensor) else features
-    flat = torch.cat([part.float().flatten(1) for part in parts], 1)
+    flat = torch.cat([part.float().flatten(1) for part in tree_leaves(features)], 1)
     return torch.pdist(flat).mean()
 
 

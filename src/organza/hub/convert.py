@@ -12,9 +12,11 @@ import organza
 from organza.config import ConfigError, to_dict
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
+from organza.hub.folder import FORMAT, write_weights
 from organza.hub.foreign import Foreign, Network, read
 from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
-from organza.hub.gan import FORMAT, made_of, save, write_weights
+from organza.hub.gan import save
+from organza.hub.loading import made_of
 from organza.hub.records import Record, hostile, printable
 from organza.hub.tensors import is_tensor, shape_of
 from organza.reporter import Reporter, Silent

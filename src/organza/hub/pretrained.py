@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 import organza
 from organza.config import ConfigError
 from organza.hub.card import model_card
-from organza.hub.gan import FILES, GAN, load, save
+from organza.hub.folder import FILES
+from organza.hub.gan import GAN, save
+from organza.hub.loading import load_gan
 from organza.report.grid import picture, save_png
 from organza.report.provenance import provenance
 
@@ -67,8 +69,8 @@ def from_pretrained(name: str | Path, *, revision: str | None = None, device: st
     if Path(name).exists():
         if revision is not None:
             raise ConfigError(f"{name} is a folder, which has no revisions; leave revision out")
-        return load(name, device)
-    return load(fetched(str(name).removeprefix(PREFIX), revision), device)
+        return load_gan(name, device)
+    return load_gan(fetched(str(name).removeprefix(PREFIX), revision), device)
 
 
 def fetched(name: str, revision: str | None = None) -> Path:

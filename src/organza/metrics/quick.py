@@ -10,6 +10,7 @@ from torch import Tensor
 
 from organza.data.store import ImageStore
 from organza.data.synthetic import grid_modes, ring_modes
+from organza.latent.perceptual import Distance, open_distance
 from organza.metrics.digits import digit_features
 from organza.metrics.frechet import frechet_distance
 from organza.metrics.modes import mode_coverage, mode_shares, stacked_modes
@@ -114,6 +115,42 @@ class StackedScore:
         """Both, under names with the number of samples: no figure of 26 000 samples compares with them."""
         found = stacked_modes(samples)
         return {"modes-5k": float(found.modes), "reverse-kl-5k": found.reverse_kl}
+
+
+class TranslationScore:
+    """Results of a translation beside reals of the target kind, and beside their counterparts where these are known."""
+
+    most = 400  # results, at most
+
+    def __init__(self, targets: Tensor, known: bool, paired: bool) -> None:
+        self.targets, self.known, self.samples = targets, known, len(targets)
+        self.headline: tuple[str, int] = ("perceptual", 1) if paired else ("fd-general", 1)
+        self.protocol = (
+            f"{len(targets):,} results of the EMA for images that training does not see, features of Organza's general "
+            "network; psnr in dB and perceptual (a sum of squares in these features) against their counterparts"
+        )
+
+    def of(self, samples: Tensor) -> dict[str, float]:
+        """`fd-general`, and `psnr` and `perceptual` where result i has a counterpart, target i."""
+        found = {"fd-general": frechet_distance(real=self._features(self.targets), fake=self._features(samples))}
+        if not self.known:
+            return found
+        error = (samples.float() - self.targets.float()).square().flatten(1).mean(1) / 255**2
+        found["psnr"] = float((-10 * error.clamp(min=1e-10).log10()).mean())
+        pairs = zip(to_range(samples).split(64), to_range(self.targets).split(64), strict=True)
+        with torch.no_grad():
+            found["perceptual"] = float(torch.cat([self.distance(a, b) for a, b in pairs]).mean())
+        return found
+
+    @cached_property
+    def distance(self) -> Distance:
+        """Opened when it is needed first."""
+        return open_distance("general", tuple(self.targets.shape[1:]))
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        with full_precision():
+            return torch.cat([compute(general_network(), part) for part in images.split(64)])
 
 
 def named(shares: Tensor) -> dict[str, float]:

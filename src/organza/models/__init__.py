@@ -4,8 +4,14 @@ Every generator is built as `Generator(shape, classes, **options)`, has `z_dim`,
 [B] when `classes` > 0) to samples [B, *shape]: images in [-1, 1] or points. Every discriminator is built as
 `Discriminator(shape, classes, **options)` and maps samples (and labels) to logits [B], in two steps: `features` [B,
 feature_size], which penalties and other heads may read, and `logits` of them. A network of another form has a
-`feature_size` of 0, a tuple of features, or K logits [B, K] for one sample. Growing networks have `advance(images)`,
-and their generators `match(real)`. What a class names in `plain` is left out of spectral normalisation.
+`feature_size` of 0, a tuple of features, or K logits [B, K] for one sample; of several judges in one, `parts` counts
+each one's logits. Growing networks have `advance(images)`, and their generators `match(real)`. What a class names in
+`plain` is left out of spectral normalisation.
+
+A generator of `TRANSLATORS` is built as `Generator(source, shape, classes, **options)`, and maps images of the shape
+`source` [B, C, H, W] in [-1, 1] (with noise [B, z_dim], of length 0 where a translator takes none, and labels) to
+others. Both sides of what it takes divide by its `multiple`. One that translates `both_ways` by itself takes images of
+both kinds side by side on the channels.
 """
 
 from __future__ import annotations
@@ -36,6 +42,10 @@ MODELS = {
     "biggan-deep": "organza.models.biggan_deep",
 }
 
+TRANSLATORS = {
+    "pix2pix": "organza.models.pix2pix",
+}
+
 Role = Literal["generator", "discriminator"]
 NO_CODES = Codes()
 
@@ -53,11 +63,22 @@ def complete(model: Model, role: Role) -> Model:
     return Model(name=model.name, options=options)
 
 
+def translator(model: Model, source: Shape, shape: Shape, classes: int = 0) -> nn.Module:
+    """The generator that translates images of the shape `source` into those of `shape`. Raises ConfigError."""
+    if model.name not in TRANSLATORS:
+        raise ConfigError(f"'{model.name}' translates no images{closest(model.name, TRANSLATORS)}")
+    return _network(model.name, "generator")(source, shape, classes, **complete(model, "generator").options)
+
+
 def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = NO_CODES) -> nn.Module:
     """The network of one player for samples of `shape` and `classes` labels (0: none). Raises ConfigError.
 
     `codes` stand in the place of a generator's first numbers of noise.
     """
+    if role == "generator" and model.name in TRANSLATORS:
+        raise ConfigError(
+            f"'{model.name}' starts from images and not from noise; type a recipe of translation, such as pix2pix"
+        )
     network = _network(model.name, role)(shape, classes, **complete(model, role).options)
     return network if codes == NO_CODES else _coded(network, codes)
 
@@ -73,9 +94,10 @@ def _coded(generator: nn.Module, codes: Codes) -> nn.Module:
 
 
 def _network(name: str, role: Role) -> type[nn.Module]:
-    if name not in MODELS:
-        raise ConfigError(f"unknown model '{name}'{closest(name, MODELS)}")
-    return getattr(importlib.import_module(MODELS[name]), role.capitalize())
+    known = MODELS | TRANSLATORS
+    if name not in known:
+        raise ConfigError(f"unknown model '{name}'{closest(name, known)}")
+    return getattr(importlib.import_module(known[name]), role.capitalize())
 
 
 def _options(name: str, role: Role) -> dict[str, tuple[Any, Any]]:

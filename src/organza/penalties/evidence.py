@@ -28,7 +28,9 @@ class Evidence:
     draws: Draws | None = None  # random numbers of these samples
     generator: nn.Module | None = None
     discriminator: nn.Module | None = None
-    generate: Callable[[Tensor], Tensor] | None = None  # noise [B, z_dim] -> samples, with the labels of the batch
+    generate: Callable[..., Tensor] | None = None  # z= [B, z_dim], source= -> samples; else those of the batch
+    source: Tensor | None = None  # what was translated into the fakes
+    source_labels: Tensor | None = None  # int64 [B]
     memory: Tensor | None = None  # D's average answer of late, (to real, to fake)
     lengths: Tensor | None = None  # the mean path length of late, 0-d, which its penalty moves on
     show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented

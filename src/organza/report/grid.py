@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.nn import functional as F
 
 GAP = 2  # pixels between two cells
 CELL = 48  # pixels of the longer side of a cell, at least
@@ -54,6 +56,30 @@ def grid_image(images: Tensor, columns: int | None = None) -> Image.Image:
     cells = cells.repeat(factor, axis=1).repeat(factor, axis=2)
     wide = min(count, columns or math.ceil(math.sqrt(count * height / width)))
     return _image(tiled(cells, wide))
+
+
+def before_after(source: Tensor, made: Tensor, real: Tensor | None, channels: int) -> Image.Image:
+    """A row of sources, a row of results below, and a row of counterparts where they are known; all in [-1, 1].
+
+    `channels` are a target's; what has more of them holds two pictures side by side (both ways), B before A in the
+    results: these get rows of their own.
+    """
+    both = made.shape[1] > channels
+    halves = [(source[:, : source.shape[1] - channels * both], made[:, :channels], real)]
+    if both:
+        halves.append((source[:, -channels:], made[:, channels:], None if real is None else real[:, channels:]))
+    sides = (max(made.shape[2], CELL), max(made.shape[3], CELL))
+    rows = [row for half in halves for row in half if row is not None]
+    shown = torch.cat([_as_colours(row[:, :channels] if row is real else row, sides) for row in rows])
+    return grid_image(shown, len(source))
+
+
+def _as_colours(images: Tensor, sides: tuple[int, int]) -> Tensor:
+    """uint8 [N, 3, *sides] of images in [-1, 1]; of channels beyond RGB, which mark holes, nothing is shown."""
+    images = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    if tuple(images.shape[2:]) != sides:
+        images = F.interpolate(images.float(), sides, mode="nearest")
+    return images.float().cpu().mul(127.5).add(128).clamp(0, 255).to(torch.uint8)
 
 
 def scatter_image(

@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from organza import config as configs
-from organza.config import Config, ConfigError, closest
+from organza.config import Config, ConfigError, Shape, closest
+from organza.data.catalogue import open_data
+from organza.data.degrade import degradation
+from organza.data.pairs import open_pairs
+from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore
 from organza.draws import number_of
 from organza.games import GAMES
@@ -19,7 +23,8 @@ from organza.layers.codes import Reader
 from organza.layers.init import initialise
 from organza.layers.spectral import add_spectral_norm, weights_of
 from organza.losses import LOSSES
-from organza.models import build, complete
+from organza.models import build, complete, translator
+from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
 from organza.training.batches import to_range
 from organza.training.contradictions import contradictions
@@ -71,6 +76,14 @@ def _must_grow_together(generator: configs.Model, discriminator: configs.Model) 
             )
 
 
+def open_for(game: str, data: configs.Data, progress: Progress = SILENT) -> ImageStore:
+    """The data of a game: samples, or what is translated and what it shall become. Raises as `open_dataset`."""
+    kind = GAMES.get(game, GAMES["latent"])  # an unknown one is named by `resolve`
+    if not kind.translates or (kind.domains and data.degrade == "none"):
+        return open_data(data, progress=progress)
+    return open_pairs(data, kind.paired, progress)
+
+
 def check_data(config: Config, store: ImageStore, processes: int) -> None:
     """Raise ConfigError when the data cannot feed this configuration."""
     if config.conditional and (store.labels is None or not store.classes):
@@ -107,8 +120,7 @@ def _check_points(config: Config) -> None:
 def build_game(config: Config, store: ImageStore, device: torch.device) -> LatentGame:
     """The networks on the device, and the game between them."""
     classes = len(store.classes) if config.conditional else 0
-    generator = build(config.generator.model, "generator", store.shape, classes, config.codes)
-    discriminator = build(config.discriminator.model, "discriminator", store.shape, 0 if _reads(config) else classes)
+    generator, discriminator = _networks(config, store, classes)
     _add_heads(discriminator, config, classes)
     for network, player in ((generator, config.generator), (discriminator, config.discriminator)):
         initialise(network, player.init)
@@ -122,11 +134,50 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
     generator, discriminator = _placed(generator, device), _placed(discriminator, device)
     if config.compile:
         _compile(generator, discriminator)
-    return GAMES[config.game](
-        generator, discriminator, LOSSES[config.loss], autocast(device, dtype),
+    loss = dataclasses.replace(LOSSES[config.loss], parts=getattr(discriminator, "parts", ()))
+    return LatentGame(
+        generator, discriminator, loss, autocast(device, dtype),
         View(config.augment.policy, config.augment.fakes_for_reals), config.targets, _deviation(config, store, device),
-        config.dropout, config.compile,
+        config.dropout, config.compile, GAMES[config.game].beside,
     )  # fmt: skip
+
+
+def source_shape(config: Config, store: ImageStore) -> Shape:
+    """Of what is translated, as the batches have it (one way). Raises ConfigError for data without."""
+    if config.data.degrade != "none":
+        shape = degradation(config.data.degrade).shape(shown_shape(config, store))
+        return shape
+    if store.sources is not None:
+        return (store.sources.shape[1], *shown_shape(config, store)[1:])
+    if GAMES[config.game].domains:
+        return shown_shape(config, store)
+    raise ConfigError(f"'{store.name}' has nothing to translate; type --data emoji-pairs, or --data.degrade outline")
+
+
+def shown_shape(config: Config, store: ImageStore) -> Shape:
+    """Of one target, as the batches have it."""
+    return store.shape if config.data.window is None else (store.shape[0], *config.data.window)
+
+
+def results_shape(config: Config, store: ImageStore) -> Shape:
+    """Of what G makes and D judges: of a game both ways, images of both kinds side by side on the channels."""
+    shape = shown_shape(config, store)
+    return (shape[0] + source_shape(config, store)[0], *shape[1:]) if GAMES[config.game].both_ways else shape
+
+
+def _networks(config: Config, store: ImageStore, classes: int) -> tuple[nn.Module, nn.Module]:
+    maker, judge, kind = config.generator.model, config.discriminator.model, GAMES[config.game]
+    told = 0 if _reads(config) else classes
+    if not kind.translates:
+        return (
+            build(maker, "generator", store.shape, classes, config.codes),
+            build(judge, "discriminator", store.shape, told),
+        )
+    source, shape = source_shape(config, store), shown_shape(config, store)
+    if kind.both_ways:
+        return both_ways(maker, judge, source, shape)
+    seen = (source[0] + shape[0], *shape[1:]) if kind.beside else shape
+    return translator(maker, source, shape, classes), build(judge, "discriminator", seen, told)
 
 
 def _compile(generator: nn.Module, discriminator: nn.Module) -> None:

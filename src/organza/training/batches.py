@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from organza.config import ConfigError
+from organza.config import ConfigError, Data
+from organza.data.degrade import degradation
 from organza.data.store import ImageStore
-from organza.draws import keys
+from organza.draws import Draws, keys
+from organza.games import GAMES
 from organza.games.latent import Batch
+
+
+class Order:
+    """One permutation of `count` rows after another; the row at any position is decided by the seed alone."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def rows(self, first: int, size: int) -> Tensor:
+        """`size` rows from position `first` on, int64."""
+        taken = []
+        while size:
+            epoch, start = divmod(first, self.count)
+            part = self._permutation(epoch)[start : start + size]
+            taken.append(part)
+            first, size = first + len(part), size - len(part)
+        return torch.cat(taken) if len(taken) > 1 else taken[0]
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            order = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._epoch, self._order = epoch, torch.randperm(self.count, generator=order)
+        return self._order
 
 
 class Batches:
@@ -20,29 +48,66 @@ class Batches:
     """
 
     def __init__(
-        self, store: ImageStore, size: int, z_dim: int, device: torch.device, *, seed: int, flip: bool = False,
-        labels: bool = False, rank: int = 0, world: int = 1,
+        self, store: ImageStore, size: int, z_dim: int, device: torch.device, *, seed: int, data: Data | None = None,
+        labels: bool = False, game: str = "latent", rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
-        self.size, self.z_dim, self.device, self.seed, self.flip = size, z_dim, device, seed, flip
+        self.size, self.z_dim, self.device, self.seed = size, z_dim, device, seed
+        self.data, self.kind = data or Data(), GAMES[game]
         self.images = _near(store.images, device)
         self.labels = _near(store.labels, device) if labels and store.labels is not None else None
+        self.sources = None if store.sources is None else _near(store.sources, device)
         self.share = slice(rank * size // world, (rank + 1) * size // world)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.drawn = 0
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self.order = Order(len(self.images), seed)
+        others = self.images if self.sources is None else self.sources
+        self.others = Order(len(others), seed + 1)  # of what is translated, where nothing pairs it
 
     def next(self) -> Batch:
         """The next batch, this process's rows of it."""
         names = keys(self.seed, self.drawn, self.share, self.device)
-        rows = self._rows()[self.share]
+        rows = self.order.rows(self.drawn, self.size)[self.share]
         z = torch.randn(self.size, self.z_dim, generator=self.noise, device=self.device)[self.share]
         mix = torch.rand(self.size, generator=self.noise, device=self.device)[self.share]
-        real = to_range(self._take(self.images, rows))
-        if self.flip:
+        batch = Batch(
+            to_range(self._take(self.images, rows)), None if self.labels is None else self._take(self.labels, rows),
+            z, mix, names,
+        )  # fmt: skip
+        batch = self._with_source(batch, rows) if self.kind.translates else batch
+        self.drawn += self.size
+        return self._moved(batch)
+
+    def _with_source(self, batch: Batch, rows: Tensor) -> Batch:
+        """The batch with what is translated: the counterparts, or others."""
+        if self.data.degrade != "none":
+            return batch  # made of the targets when these are cut and mirrored
+        if not self.kind.paired:
+            rows = self.others.rows(self.drawn, self.size)[self.share]
+        source = to_range(self._take(self.images if self.sources is None else self.sources, rows))
+        labels = self._take(self.labels, rows) if self.kind.domains and self.labels is not None else None
+        return replace(batch, source=source, source_labels=labels)
+
+    def _moved(self, batch: Batch) -> Batch:
+        """Cut out and mirrored; a counterpart goes along, other sources go their own way."""
+        real, source, draws = batch.real, batch.source, batch.draws
+        if self.data.window is not None:
+            real = windows(real, self.data.window, draws.other("window"))
+            source = source if source is None else windows(source, self.data.window, self._own(draws.other("window")))
+        if self.data.flip:
             mirrored = torch.rand(self.size, generator=self.noise, device=self.device)[self.share] < 0.5
             real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(-1), real)
-        labels = None if self.labels is None else self._take(self.labels, rows)
-        return Batch(real, labels, z, mix, names)
+            if source is not None:
+                other = mirrored if self.kind.paired else draws.uniform("mirrored") < 0.5
+                source = torch.where(other.view(-1, 1, 1, 1), source.flip(-1), source)
+        if self.data.degrade != "none":
+            source = degradation(self.data.degrade).make(real, draws)
+        if self.kind.both_ways:
+            assert source is not None
+            real, source = torch.cat([real, source], 1), torch.cat([source, real], 1)
+        return replace(batch, real=real, source=source)
+
+    def _own(self, draws: Draws) -> Draws:
+        return draws if self.kind.paired else draws.other("source")
 
     def state(self) -> dict[str, Tensor | int]:
         """What `restore` needs to go on with the very next batch."""
@@ -61,25 +126,27 @@ class Batches:
                 "here; resume it there with --device"
             ) from None
 
-    def _rows(self) -> Tensor:
-        count, taken = len(self.images), []
-        wanted = self.size
-        while wanted:
-            epoch, start = divmod(self.drawn, count)
-            part = self._permutation(epoch, count)[start : start + wanted]
-            taken.append(part)
-            wanted -= len(part)
-            self.drawn += len(part)
-        return torch.cat(taken) if len(taken) > 1 else taken[0]
-
-    def _permutation(self, epoch: int, count: int) -> Tensor:
-        if epoch != self._epoch:
-            order = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(count, generator=order)
-        return self._order
-
     def _take(self, values: Tensor, rows: Tensor) -> Tensor:
         return values.index_select(0, rows.to(values.device)).to(self.device, non_blocking=True)
+
+
+def windows(images: Tensor, size: tuple[int, int], draws: Draws) -> Tensor:
+    """A part of each image [B, C, H, W], of `size` (height, width), at a random place."""
+    places = draws.uniform("place", 2)
+    top = (places[:, 0] * (images.shape[2] - size[0] + 1)).long()
+    left = (places[:, 1] * (images.shape[3] - size[1] + 1)).long()
+    down = (top[:, None] + torch.arange(size[0], device=images.device)).view(-1, 1, size[0], 1)
+    right = (left[:, None] + torch.arange(size[1], device=images.device)).view(-1, 1, 1, size[1])
+    rows = torch.arange(len(images), device=images.device).view(-1, 1, 1)
+    return images.permute(0, 2, 3, 1)[rows, down[..., 0], right[:, 0]].permute(0, 3, 1, 2)
+
+
+def middle(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """The part of `size` (height, width) in the middle of each image [B, C, H, W]; all of it for None."""
+    if size is None:
+        return images
+    top, left = (images.shape[2] - size[0]) // 2, (images.shape[3] - size[1]) // 2
+    return images[:, :, top : top + size[0], left : left + size[1]]
 
 
 def to_range(images: Tensor) -> Tensor:

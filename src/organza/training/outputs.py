@@ -9,25 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 import organza
 from organza.config import Config
 from organza.data.store import ImageStore
+from organza.games import GAMES
 from organza.health.diagnosis import early_alarms
 from organza.health.signals import untouched
+from organza.hub import translator
 from organza.hub.card import model_card
 from organza.hub.gan import GAN, save
-from organza.latent.sampling import every_class, generate, latents
+from organza.hub.translator import Translator
 from organza.latent.traversal import COLUMNS, traversal
 from organza.layers.codes import Coded
-from organza.report.grid import picture, save_png
+from organza.report.grid import before_after, picture, save_png
 from organza.report.page import write_report
+from organza.training.assemble import shown_shape, source_shape
 from organza.training.autopilot import Action, Autopilot
 from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError
 from organza.training.distributed import rank
 from organza.training.environment import hardware
+from organza.training.examples import at_once, drawn, example_batch, translated
 from organza.training.run import Run, write_json
 from organza.training.scoring import FOLDER, Scoring, images_of, open_score, replace_folder, short
 
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from organza.training.trainer import Trainer
 
 FIXED = 64  # latents that are drawn again and again
+TRANSLATED = 10  # sources that are translated again and again
 POINTS = 2_500  # the same for two-dimensional data, as in VEEGAN's protocol
 
 
@@ -62,9 +68,8 @@ class Outputs:
         if not self.writes:
             return
         for name, generator in (("raw", trainer.game.generator), ("ema", trainer.average)):
-            samples = self._samples(trainer, generator, len(self.fixed_seeds))
             file = self.run.path / "samples" / f"{trainer.images // 1000:06d}-{name}.png"
-            save_png(picture(samples, self._real_samples()), file)
+            save_png(self._shown(trainer, generator), file)
         if isinstance(trainer.average, Coded) and not trainer.config.conditional and len(self.store.shape) == 3:
             file = self.run.path / "samples" / f"{trainer.images // 1000:06d}-codes.png"
             save_png(picture(to_bytes(traversal(trainer.average)), columns=COLUMNS), file)
@@ -113,6 +118,7 @@ class Outputs:
         """Let the autopilot look at the run, `thorough` with samples: (its note, whether to stop); all must ask."""
         if self.pilot is None:
             return "", False
+        thorough = thorough and not GAMES[trainer.config.game].translates  # whose samples no rule knows
         gan = (lambda: self._gan(trainer, trainer.average, {})) if thorough else None
         with untouched(trainer.average, device=trainer.device):
             action = self.pilot.choose(trainer, images, gan) if self.writes else None
@@ -175,10 +181,19 @@ class Outputs:
             self._best(trainer)
 
     def _samples(self, trainer: Trainer, generator: torch.nn.Module, count: int) -> Tensor:
-        z = latents(range(count), trainer.batches.z_dim)
-        classes = len(self.store.classes) if trainer.config.conditional else 0
-        made = generate(generator, z, every_class(count, classes))
+        made = drawn(trainer, generator, 0, count)
         return to_bytes(made) if made.dim() == 4 else made
+
+    def _shown(self, trainer: Trainer, generator: torch.nn.Module) -> Image.Image:
+        """The fixed latents as a grid or a plot; of a translator, sources above results above counterparts."""
+        if not GAMES[trainer.config.game].translates:
+            return picture(self._samples(trainer, generator, len(self.fixed_seeds)), self._real_samples())
+        store = self.store.test or self.store
+        batch = example_batch(trainer, store, min(TRANSLATED, len(store)))
+        assert batch.source is not None
+        made = translated(generator, batch, at_once(trainer))
+        known = store.paired or trainer.config.data.degrade != "none"
+        return before_after(batch.source, made, batch.real if known else None, store.shape[0])
 
     def _real_samples(self) -> Tensor:
         """As many as there are fixed latents, spread over the data."""
@@ -201,7 +216,18 @@ class Outputs:
         about["hardware"] = hardware(trainer.device)
         here = {"recipe": trainer.config.recipe, "organza": organza.__version__}
         card = model_card(self.summary | about | here, draft=True)
-        save(self._gan(trainer, generator, about), folder, card)
+        if GAMES[trainer.config.game].translates:
+            translator.save(self._translator(trainer, generator, about), folder, card)
+        else:
+            save(self._gan(trainer, generator, about), folder, card)
+
+    def _translator(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> Translator:
+        config, kind = trainer.config, GAMES[trainer.config.game]
+        classes = self.store.classes if config.conditional else ()
+        return Translator(
+            generator, config.generator.model, source_shape(config, self.store), shown_shape(config, self.store),
+            classes, config.recipe, about, degrade=config.data.degrade, both_ways=kind.both_ways,
+        )  # fmt: skip
 
     def _gan(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> GAN:
         config, classes = trainer.config, self.store.classes if trainer.config.conditional else ()

@@ -15,22 +15,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
+from organza.games import GAMES
 from organza.health.signals import untouched
-from organza.latent.sampling import every_class, generate, latents
-from organza.metrics.quick import HISTOGRAM, QuickScore, quick_score
-from organza.training.batches import to_bytes
+from organza.metrics.quick import HISTOGRAM, QuickScore, TranslationScore, quick_score
+from organza.training.batches import middle, to_bytes, to_range
+from organza.training.examples import at_once, drawn, example_batch, spread_rows, translated
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
 
 FOLDER = "best"
 FIRST_SEED = 1_000_000  # that of evaluations: none that a user looks at by default
-AT_ONCE = 256  # samples, at most
 PROBED = 128  # samples whose time tells that of all
 FULL, LONG = 10_000, 100_000  # samples of the full evaluation; images of a run that it takes a small part of
 KEPT = ("scores", "scored_at", "best", "best_at", "best_model", "autopilot")  # of the summary, in every checkpoint
@@ -44,7 +43,15 @@ def interval(config: Config) -> int:
 
 def open_score(config: Config, store: ImageStore) -> QuickScore | None:
     """What judges the data, None where nothing does or nobody asked."""
-    return quick_score(store) if interval(config) else None
+    if not interval(config) or not GAMES[config.game].translates:
+        return quick_score(store) if interval(config) else None
+    if store.shape[0] not in (1, 3, 4):
+        return None
+    told = store.test or store
+    rows = spread_rows(told, min(len(told), TranslationScore.most))
+    reals = middle(to_range(told.images[rows]), config.data.window)
+    known = told.paired or config.data.degrade != "none"
+    return TranslationScore(to_bytes(reals), known, GAMES[config.game].paired)
 
 
 def check_score(config: Config, store: ImageStore) -> None:
@@ -59,6 +66,8 @@ def check_score(config: Config, store: ImageStore) -> None:
 def full_evaluation(config: Config, store: ImageStore, images: int) -> int:
     """Samples of the evaluation at the end, after `images` images; 0 for none: few images, or data nothing judges."""
     asked = config.output.evaluate
+    if GAMES[config.game].translates:
+        return 0  # which `organza evaluate` does
     if asked is not True:
         return int(asked)
     return FULL if images >= LONG and quick_score(store) is not None else 0
@@ -111,16 +120,15 @@ class Scoring:
 
 
 def samples(trainer: Trainer, count: int) -> Tensor:
-    """`count` samples of the average, uint8 images or points, the same noise at every call."""
-    classes = len(trainer.store.classes) if trainer.config.conditional else 0
-    labels, parts = every_class(count, classes), []
-    size = max(1, min(AT_ONCE, trainer.config.batch // trainer.config.accumulate))
-    for start in range(0, count, size):
-        stop = min(start + size, count)
-        z = latents(range(FIRST_SEED + start, FIRST_SEED + stop), trainer.batches.z_dim)
-        made = generate(trainer.average, z, None if labels is None else labels[start:stop], size)
-        parts.append(to_bytes(made) if made.dim() == 4 else made)
-    return torch.cat(parts)
+    """`count` samples of the average, uint8 images or points, the same at every call.
+
+    Of a translator, the results of as many sources that training does not see; both ways, those in B.
+    """
+    if not GAMES[trainer.config.game].translates:
+        made = drawn(trainer, trainer.average, FIRST_SEED, count)
+        return to_bytes(made) if made.dim() == 4 else made
+    batch = example_batch(trainer, trainer.store.test or trainer.store, count)
+    return to_bytes(translated(trainer.average, batch, at_once(trainer))[:, : trainer.store.shape[0]])
 
 
 def seconds_of(trainer: Trainer, score: QuickScore) -> float:

@@ -20,7 +20,7 @@ from organza.games.unroll import looked_ahead
 from organza.health.signals import Signals
 from organza.reporter import Reporter
 from organza.training import ema
-from organza.training.assemble import build_game, due_penalties, resolve
+from organza.training.assemble import build_game, due_penalties, resolve, results_shape
 from organza.training.batches import Batches
 from organza.training.distributed import any_process, mean, rank, synchronised, world
 from organza.training.guard import ROLLBACKS, BrokenError, Guard
@@ -72,9 +72,9 @@ class Trainer:
         }  # fmt: skip
         self.batches = Batches(
             store, config.batch, int(game.generator.z_dim), device,  # type: ignore[arg-type]
-            seed=config.seed, flip=config.data.flip, labels=config.conditional, rank=rank(), world=world(),
+            seed=config.seed, data=config.data, labels=config.conditional, game=config.game, rank=rank(), world=world(),
         )  # fmt: skip
-        self.recent, self.replay = Recent(config, device), Replay(config, store.shape, device)
+        self.recent, self.replay = Recent(config, device), Replay(config, results_shape(config, store), device)
         self.guard = Guard({"generator": game.generator, "discriminator": game.discriminator})
         self.window: dict[str, list[Tensor]] = {}
         torch.manual_seed(config.seed + rank())  # dropout: its own in every process

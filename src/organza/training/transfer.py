@@ -68,7 +68,8 @@ def start_from(trainer: Trainer, source: str) -> list[str]:
 
 def sources(place: str) -> dict[str, Tensors]:
     """`generator`, perhaps `average` and `discriminator`: the tensors of each by name. Raises as `start_from`."""
-    from organza.hub import gan
+    from organza.hub import load
+    from organza.hub.folder import whole
     from organza.training.run import Run
 
     path = Path(place)
@@ -82,9 +83,9 @@ def sources(place: str) -> dict[str, Tensors]:
         state, _ = Run(path).newest_state()
         if state is not None:
             return {**state["networks"], "average": state["average"]}
-    model = gan.load(path)
+    model = load(path)
     beside = path / "discriminator" / "model.safetensors"
-    judge = {"discriminator": gan._whole(beside)} if beside.is_file() else {}
+    judge = {"discriminator": whole(beside)} if beside.is_file() else {}
     return {"generator": model.generator.state_dict(), **judge}
 
 

@@ -9,7 +9,7 @@ from latent_helpers import distance, tiny
 from PIL import Image
 
 import organza as package
-from organza.hub.gan import save
+from organza.hub import save
 from organza.report.provenance import read_provenance
 
 

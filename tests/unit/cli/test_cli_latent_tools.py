@@ -8,7 +8,7 @@ from PIL import Image
 
 import organza as package
 from organza.cli.workbench import clock
-from organza.hub.gan import save
+from organza.hub import save
 from organza.report.provenance import read_provenance
 
 

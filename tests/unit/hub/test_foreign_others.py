@@ -106,7 +106,7 @@ def test_biggan_deep(tmp_path, attended):
 
 def test_a_saved_model_keeps_the_normed_weights(tmp_path):
     """What hub.save writes needs no power iteration, and gives the same pictures."""
-    from organza.hub.gan import save
+    from organza.hub import save
 
     gan = organza.load(files.state(tmp_path / "G.pth", files.big_generator()))
     save(gan, tmp_path / "model", "card")

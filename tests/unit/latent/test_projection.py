@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves
 
 from organza.config import ConfigError
 from organza.data.progress import SILENT
-from organza.hub.gan import load, save
+from organza.hub import load, save
 from organza.latent.codes import load_code, save_code
 from organza.latent.perceptual import open_distance
 from organza.latent.priors import length_penalty, noise_penalty

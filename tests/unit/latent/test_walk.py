@@ -22,7 +22,7 @@ class Echo(torch.nn.Module):
 
 def echo():
     from organza.config import Model
-    from organza.hub.gan import GAN
+    from organza.hub import GAN
 
     return GAN(Echo().requires_grad_(False), Model(name="echo"), (200,), recipe="echo")
 

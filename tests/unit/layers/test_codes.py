@@ -7,7 +7,7 @@ from scipy import stats
 from torch import nn
 
 from organza.config import Codes
-from organza.hub.gan import GAN, load, save
+from organza.hub import GAN, load, save
 from organza.latent.sampling import generate, latents
 from organza.layers.codes import Coded
 

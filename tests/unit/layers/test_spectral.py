@@ -7,7 +7,7 @@ from torch import nn
 
 import organza
 from organza.config import ConfigError
-from organza.hub.gan import GAN, load, save
+from organza.hub import GAN, load, save
 from organza.latent.sampling import generate, latents
 from organza.layers.codes import Coded
 from organza.layers.spectral import add_spectral_norm, weighted_layers, weights_of, without_spectral_norm

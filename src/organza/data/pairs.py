@@ -1,0 +1,187 @@
+"""Data of translations: images to translate and images to translate them into, paired or not, as one `ImageStore`.
+
+Understood are, in a folder or a zip:
+
+- `trainA` and `trainB` (with `testA`, `testB`), as CycleGAN's sets; `train_A`, `train_B`; `train_label`, `train_img`;
+- `A` and `B`, each with images or with `train` and `test`;
+- images of both side by side, A left, B right, in `train`, `test` or loose, as pix2pix's sets;
+- any set of images with `data.degrade`, which makes the sources of the images themselves;
+
+and the named set `emoji-pairs`: Noto's drawing of each emoji and Twemoji's. Paired files have the same name but for
+the ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from organza.config import ConfigError, Data
+from organza.data.cache import Decoded
+from organza.data.catalogue import find, open_data, open_dataset
+from organza.data.files import open_files, scan
+from organza.data.listing import Listing
+from organza.data.prepare import Preparation, preparation
+from organza.data.progress import SILENT, Progress
+from organza.data.store import ImageStore, fingerprint
+
+PAIRS = {"emoji-pairs": ("emoji", "emoji-twemoji")}
+HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
+TENTH = 10  # every tenth pair of a set without a test split is kept from training
+SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True)
+class Side:
+    """The images of one side, and the name of each without its ending."""
+
+    images: Tensor
+    names: tuple[str, ...]
+
+    def rows(self, names: Sequence[str]) -> Tensor:
+        """Those with these names, in their order."""
+        at = {name: i for i, name in enumerate(self.names)}
+        return self.images[torch.tensor([at[name] for name in names])]
+
+
+def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageStore:
+    """Targets as `images`, what is translated into them as `sources`; `test` holds pairs kept from training.
+
+    `paired` asks for counterparts. Raises ConfigError for data without the layout, without counterparts, or with sides
+    that differ, and FileNotFoundError.
+    """
+    if data.degrade != "none":
+        return _halved(open_data(data, progress=progress))
+    if data.source in PAIRS:
+        return _halved(_named(data, progress))
+    options = preparation(data.resolution, data.crop, data.channels)
+    opened = find(data.source, "train", progress)
+    if isinstance(opened, ImageStore):
+        raise ConfigError(f"'{data.source}' has one kind of image; {_ways()}")
+    with ExitStack() as stack:
+        stack.enter_context(opened)
+        train = _split(opened, "train", data, options, paired, progress)
+        test = _split(opened, "test", data, options, paired, progress)
+    if train is None:
+        raise ConfigError(f"{opened.where} has neither two folders nor images side by side; {_ways()}")
+    return replace(train, test=test) if test is not None else _halved(train) if train.paired else train
+
+
+def _ways() -> str:
+    return (
+        "a translation takes a folder with trainA and trainB (or A and B, or images of both side by side), "
+        f"{' or '.join(PAIRS)}; or add --data.degrade outline to make sources of the images themselves"
+    )
+
+
+def _named(data: Data, progress: Progress) -> ImageStore:
+    one, two = (
+        open_dataset(name, resolution=data.resolution, crop=data.crop, channels=data.channels, progress=progress)
+        for name in PAIRS[data.source]
+    )
+    licence = f"A: {one.licence}; B: {two.licence}"
+    return _store(data.source, one.images, two.images, data, True, licence, data.source)
+
+
+def _split(
+    listing: Listing, split: str, data: Data, options: Preparation, paired: bool, progress: Progress
+) -> ImageStore | None:
+    """The pairs of one split, None where there are none."""
+    for halves in HALVES:
+        tops = [half.format(split) for half in halves]
+        a, b = (listing.keep(lambda name, top=top: name.startswith(f"{top}/")) for top in tops)
+        if "{}" not in halves[0] and split != "train":
+            continue
+        if a.entries and b.entries:
+            one, two = (_side(part, top, options, progress) for part, top in zip((a, b), tops, strict=True))
+            return _matched(listing, one, two, data, paired, progress)
+        if (a.entries or b.entries) and halves != HALVES[-1]:
+            there, missing = tops if a.entries else tops[::-1]
+            raise ConfigError(f"{listing.where} has {there} but no images in {missing}")
+    return _side_by_side(listing, split, data, options, progress)
+
+
+def _side(listing: Listing, top: str, options: Preparation, progress: Progress) -> Side:
+    decoded = open_files(replace(listing, about=None), options, progress)
+    return Side(torch.from_numpy(decoded.images), tuple(_stem(name.removeprefix(f"{top}/")) for name in decoded.names))
+
+
+def _matched(
+    listing: Listing, one: Side, two: Side, data: Data, paired: bool, progress: Progress
+) -> ImageStore:  # fmt: skip
+    """Both sides, with counterparts in line where every name is on both; `paired` drops those without."""
+    both = sorted(set(one.names) & set(two.names))
+    alone = sorted(set(one.names) ^ set(two.names))
+    if paired and not both:
+        raise ConfigError(
+            f"{listing.where}: no image of A has a counterpart of the same name in B (A has {one.names[0]}, B "
+            f"{two.names[0]}); rename them, or take a recipe that needs no pairs, such as cyclegan"
+        )
+    if paired and alone:
+        named = ", ".join(alone[:SHOWN]) + (" …" if len(alone) > SHOWN else "")
+        progress.note(f"{len(alone)} images of {listing.where} have no counterpart and are left out ({named})")
+    if both and (paired or not alone):
+        return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence)
+    return _store(listing.name, one.images, two.images, data, False, listing.licence)
+
+
+def _side_by_side(
+    listing: Listing, split: str, data: Data, options: Preparation, progress: Progress
+) -> ImageStore | None:
+    tops = {entry.name.split("/")[0] for entry in listing.entries if "/" in entry.name}
+    inside = listing.keep(lambda name: name.startswith(f"{split}/"))
+    part = inside if inside.entries else listing.keep(lambda name: split == "train" and "/" not in name)
+    if not part.entries or (not inside.entries and tops & {"train", "test"}):
+        return None
+    found = scan(part, progress)
+    told = options.resolution is not None and options.resolution[0] != options.resolution[1]
+    if not found.sizes or not (told or all(width == 2 * height for width, height in found.sizes)):
+        return None
+    height, width = options.resolution or min((h, w // 2) for w, h in found.sizes)
+    wide = Preparation((height, 2 * width), "none", options.channels)
+    decoded: Decoded = open_files(replace(part, about=None), wide, progress, found)
+    left, right = np.split(decoded.images, 2, axis=3)
+    return _store(listing.name, torch.from_numpy(left), torch.from_numpy(right), data, True, listing.licence)
+
+
+def _store(
+    name: str, a: Tensor, b: Tensor, data: Data, paired: bool, licence: str = "", catalogue: str = ""
+) -> ImageStore:
+    sources, images = (a, b) if data.direction == "AtoB" else (b, a)
+    if sources.shape[2:] != images.shape[2:]:
+        raise ConfigError(
+            f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {min(a.shape[2:])}"
+        )
+    mark = fingerprint(images, None)[:8] + fingerprint(sources, None)[:8]
+    return ImageStore(
+        name, images, licence=licence, fingerprint=mark, catalogue=catalogue, sources=sources, paired=paired
+    )
+
+
+def _halved(store: ImageStore) -> ImageStore:
+    """Nine tenths to train with, the rest to look at; small sets are looked at where they are learned."""
+    kept = torch.arange(len(store)) % TENTH == TENTH - 1
+    if int(kept.sum()) < TENTH:
+        return store
+    return replace(_rows(store, ~kept), test=_rows(store, kept))
+
+
+def _rows(store: ImageStore, rows: Tensor) -> ImageStore:
+    captions = tuple(c for c, keep in zip(store.captions, rows.tolist(), strict=True) if keep) if store.captions else ()
+    return replace(
+        store, images=store.images[rows], labels=None if store.labels is None else store.labels[rows],
+        captions=captions, sources=None if store.sources is None else store.sources[rows],
+    )  # fmt: skip
+
+
+def _size(images: Tensor) -> str:
+    return f"{images.shape[2]}x{images.shape[3]}"
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0]

@@ -1,0 +1,99 @@
+"""`organza.load`: what a run, a folder, a repository of the hub or a file of another project holds, ready to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from organza.config import ConfigError
+from organza.hub import gan as latent
+from organza.hub import translator as images
+from organza.hub.folder import FILES, description
+from organza.hub.gan import GAN
+from organza.hub.translator import Translator
+from organza.models import build
+from organza.training.checkpoint import DamagedError, is_pickle, refuse_pickle
+from organza.training.precision import pick_device
+
+if TYPE_CHECKING:
+    from organza.hub.foreign import Foreign
+
+
+def load(path: str | Path, device: str = "cpu") -> GAN | Translator:
+    """The GAN in a run folder, an exported folder or a repository of the hub; no data is needed, and no code is run.
+
+    A GAN that starts from noise is a `GAN`, one that starts from images a `Translator`. `hf:ORG/NAME`, or
+    `hf:ORG/NAME@REVISION`, is the hub's. A file of another project is read as `organza.hub.foreign.read` does, without
+    running anything of it. Raises FileNotFoundError where there is none, ValueError for a refused file or a damaged
+    one, and ConfigError for a device that is not there.
+    """
+    place = pick_device(device)
+    if str(path).startswith("hf:"):
+        from organza.hub.pretrained import fetched  # which needs this file
+
+        path = fetched(str(path).removeprefix("hf:"))
+    given = Path(path)
+    if given.is_file():
+        if given.name not in FILES and is_pickle(given):
+            return from_foreign(given, place)
+        refuse_pickle(given)
+        if given.name not in FILES:
+            raise DamagedError(f"{given} alone is no GAN; give a run folder, or a folder with {' and '.join(FILES)}")
+        given = given.parent
+    folder = given / "model" if (given / "model" / "config.json").is_file() else given
+    if not (folder / "model.safetensors").is_file():
+        raise FileNotFoundError(_missing(given))
+    try:
+        about = description(folder)
+        return (images if about.get("kind") == images.KIND else latent).of_folder(about, folder, place)
+    except DamagedError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        raise DamagedError(f"{folder / 'config.json'} does not describe a GAN of Organza: {problem!r}") from None
+
+
+def load_gan(path: str | Path, device: str = "cpu") -> GAN:
+    """As `load`, of a GAN that starts from noise. Raises ConfigError for one that translates images."""
+    found = load(path, device)
+    if isinstance(found, Translator):
+        raise ConfigError(f"{path} translates images and draws none from noise; type: organza translate IMAGES {path}")
+    return found
+
+
+def load_translator(path: str | Path, device: str = "cpu") -> Translator:
+    """As `load`, of a GAN that translates images. Raises ConfigError for one that starts from noise."""
+    found = load(path, device)
+    if isinstance(found, GAN):
+        raise ConfigError(f"{path} starts from noise and translates no images; type: organza sample {path}")
+    return found
+
+
+def from_foreign(path: Path, device: torch.device | None = None) -> GAN:
+    """The averaged generator in a file of another project. Raises DamagedError for a file without one."""
+    from organza.hub.foreign import read
+
+    found = read(path)
+    if found.generator is None:
+        raise DamagedError(
+            f"{path} holds a discriminator and no generator; training may start from it: organza train --start {path}"
+        )
+    return made_of(found, device)
+
+
+def made_of(found: Foreign, device: torch.device | None = None) -> GAN:
+    """The GAN of a foreign file's generator."""
+    assert found.generator is not None
+    model, classes = found.generator.model, tuple(str(number) for number in range(found.classes))
+    with torch.random.fork_rng(devices=[]):
+        generator = build(model, "generator", found.shape, found.classes)
+    generator.load_state_dict(found.generator.tensors)
+    generator.eval().requires_grad_(False).to(device or "cpu")
+    return GAN(generator, model, found.shape, classes, found.name, found.training, found.sha256, licence=found.licence)
+
+
+def _missing(given: Path) -> str:
+    if (given / "checkpoints").is_dir():
+        return f"{given} has no model/ yet; it is written with the first checkpoint"
+    return f"{given} holds no GAN (a run folder, or a folder with model.safetensors and config.json)"
