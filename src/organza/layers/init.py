@@ -33,3 +33,26 @@ def initialise(network: nn.Module, scheme: str) -> nn.Module:
         if bias is not None:
             nn.init.zeros_(bias)
     return network
+
+
+def normal_layers(module: nn.Module) -> None:
+    """For `apply`: weights N(0, 0.02), biases 0, gains of batch norm N(1, 0.02), as translation networks start."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    _without_bias(module)
+
+
+def xavier_layers(module: nn.Module) -> None:
+    """For `apply`: weights by Glorot & Bengio (2010) with a gain of 0.02, biases 0, as CUT and SPADE start."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+        nn.init.xavier_normal_(module.weight, 0.02)
+    elif isinstance(module, nn.BatchNorm2d) and module.affine:
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    _without_bias(module)
+
+
+def _without_bias(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -51,3 +51,15 @@ class ConditionalBatchNorm2d(nn.Module):
 
 def _modulated(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     return torch.addcmul(bias[:, :, None, None], x, gain[:, :, None, None])
+
+
+def norms(name: str, channels: int) -> list[nn.Module]:
+    """The norm of translation networks, as a list: `batch`, `instance` (nothing learnt, nothing kept), `none` (empty).
+
+    Instance norm has no parameters there (Ulyanov et al., arXiv:1607.08022), so that convolutions before it need a
+    bias only for the sake of official weights.
+    """
+    assert name in ("batch", "instance", "none"), name
+    if name == "none":
+        return []
+    return [nn.BatchNorm2d(channels) if name == "batch" else nn.InstanceNorm2d(channels)]
