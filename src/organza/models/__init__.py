@@ -44,6 +44,9 @@ MODELS = {
 
 TRANSLATORS = {
     "pix2pix": "organza.models.pix2pix",
+    "srgan": "organza.models.srgan",
+    "esrgan": "organza.models.esrgan",
+    "srvgg": "organza.models.srvgg",
 }
 
 Role = Literal["generator", "discriminator"]
