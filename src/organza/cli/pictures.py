@@ -28,8 +28,7 @@ Paths = Annotated[
 ]
 Out = Annotated[str, told(metavar="DIR", help="the folder to write (default: made/)")]
 Suffix = Annotated[str, told(metavar="TEXT", help="behind the names of what is written")]
-Tile = Annotated[str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default 256 where tiles "
-                                             "make no difference)")]  # fmt: skip
+Tile = Annotated[str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default the model's)")]
 Overlap = Annotated[str, told(metavar="N", help="pixels that a tile sees beyond its side (default 24)")]
 Half = Annotated[bool, FlagCreatePairsOff, told(help="half precision, where the device has it: faster on most GPUs")]
 NoPage = Annotated[bool, FlagCreatePairsOff, told(help="write no page of pictures before and after")]
@@ -70,6 +69,17 @@ class Outcome:
         lines = [("written", f"{len(self.written):,} in {out}/" if len(self.written) != 1 else str(self.written[0]))]
         lines += [("page", str(self.page))] if self.page else []
         return lines + ([("failed", f"{len(self.failed):,}: {'; '.join(self.failed[:5])}")] if self.failed else [])
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """The words with `--suffix -x4` made `--suffix=-x4`: a value that begins like an option is none."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--suffix":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def how(tile: str, overlap: str, half: bool) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Options:
 
 def main(argv: list[str]) -> None:
     """Parse, enlarge, write, say where. Raises ConfigError, ValueError, FileNotFoundError, OSError; SystemExit(1)."""
-    options = tyro.cli(Options, args=argv, prog="organza upscale")
+    options = tyro.cli(Options, args=pictures.joined(argv), prog="organza upscale")
     if not options.model:
         raise ConfigError(
             "no model is named; type --model MODEL, such as RealESRGAN_x4plus.pth or a folder of organza convert"

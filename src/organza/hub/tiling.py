@@ -19,19 +19,16 @@ from fractions import Fraction
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from organza.config import ConfigError
 from organza.training.batches import to_range
 from organza.training.memory import is_out_of_memory
 from organza.training.precision import computes_in_bfloat16
 
-TILE, OVERLAP = 256, 24  # pixels
+OVERLAP = 24  # pixels
 SMALLEST = 32  # tile that is tried when memory runs out
-LEAST = 16  # side of what a network sees; smaller pictures are filled by reflection
-WHOLE = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm, nn.AdaptiveAvgPool2d, nn.MultiheadAttention)
-"""Layers whose result depends on the whole picture, so that tiles would differ from each other."""
-
+LEAST = 8  # side of what a network sees; smaller pictures are filled by reflection
 Function = Callable[[Tensor], Tensor]
 Told = Callable[[int, int], None]
 Note = Callable[[str], None]
@@ -65,11 +62,6 @@ def tiled(
             if not is_out_of_memory(problem):
                 raise
             side = _smaller(side, problem, note)
-
-
-def is_local(network: nn.Module) -> bool:
-    """Whether each pixel of its result depends on the pixels around it alone, so that it may be tiled."""
-    return not any(isinstance(module, WHOLE) or getattr(module, "is_global", False) for module in network.modules())
 
 
 class Runner:
@@ -156,9 +148,8 @@ class _Job:
 
     @torch.inference_mode()
     def run(self, pixels: np.ndarray) -> np.ndarray:
-        """[N, C, h, w] -> float32 [N, K, scale h, scale w] in [0, 1]."""
-        made = self.function(to_range(torch.from_numpy(np.ascontiguousarray(pixels))))
-        return made.float().add(1).mul_(0.5).clamp_(0, 1).cpu().numpy()
+        """[N, C, h, w] -> float32 [N, K, scale h, scale w], about in [-1, 1]."""
+        return self.function(to_range(torch.from_numpy(np.ascontiguousarray(pixels)))).float().cpu().numpy()
 
     def ends(self, span: Span) -> tuple[int, int, int]:
         """In the result: where the reach begins and ends, and where begins what the network has made."""
@@ -215,10 +206,11 @@ def _seen(source: np.ndarray, row: Span, column: Span) -> np.ndarray:
 
 
 def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """[0, 1] -> the range of the type, rounded."""
+    """[-1, 1] -> the range of the type, rounded; floats as they are."""
     if not np.issubdtype(dtype, np.integer):
-        return (values * 2 - 1).astype(dtype)
-    return (values * np.float32(np.iinfo(dtype).max) + np.float32(0.5)).astype(dtype)
+        return values.astype(dtype, copy=False)
+    most = np.float32(np.iinfo(dtype).max)
+    return (values * (most / 2) + (most / 2 + np.float32(0.5))).clip(0, most).astype(dtype)
 
 
 def _smaller(side: int, problem: BaseException, note: Note | None) -> int:

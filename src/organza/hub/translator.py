@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from organza.config import ConfigError, Model, Shape, closest, to_dict
 from organza.hub.folder import described, filled, shape_in, write_folder
-from organza.hub.tiling import TILE, Note, Runner, Told, is_local, tiled
+from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
 from organza.models import translator
 from organza.models.both_ways import two_way
@@ -55,16 +55,15 @@ class Translator:
 
         `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
         `reverse` takes the way from B to A where both were learned. Pictures larger than `tile` are made in tiles that
-        see `overlap` pixels more on each side; by default of 256 pixels for networks that look at no more than a part
-        of the picture, which restorers are, and else whole. `half` computes in half precision. `told` and `note` are
+        see `overlap` pixels more on each side; by default those that a network names as its own, as restorers do, and
+        else whole. `half` computes in half precision. `told` and `note` are
         those of `organza.hub.tiling.tiled`. Raises ConfigError for other channels, for an unknown label and for a way
         that was not learned, and else as `tiled` and `Runner` there.
         """
         self.must_take(images, reverse)
         number, device = self._label(label), next(self.generator.parameters()).device
-        tile = tile or (TILE if is_local(self.generator) else None)
-        at_once = batch if tile is None or max(images.shape[2:]) <= tile else max(1, min(batch, TILE**2 // tile**2))
-        parts = images.split(at_once)
+        tile = tile or getattr(self.generator, "tile", None)
+        parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
         run = Runner(self._function(seed, number, reverse), device, half, note)
         channels = (self.source if reverse else self.shape)[0]
         done = [

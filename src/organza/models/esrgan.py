@@ -36,6 +36,7 @@ class Generator(nn.Module):
         self.classes, self.z_dim = without_labels(classes, "esrgan"), 0
         self.scale = scale_of(source, shape, tuple(FOLD), "esrgan")
         self.multiple = FOLD[self.scale]
+        self.tile = 256  # pixels: tiles of this side take less than 2 GB, and give what the picture gives
         self.conv_first = nn.Conv2d(source[0] * self.multiple**2, width, 3, padding=1)
         self.body = nn.Sequential(*(Block(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, padding=1)

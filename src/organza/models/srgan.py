@@ -29,6 +29,7 @@ class Generator(nn.Module):
         super().__init__()
         self.classes, self.z_dim, self.multiple = without_labels(classes, "srgan"), 0, 1
         self.scale = scale_of(source, shape, (2, 3, 4), "srgan")
+        self.tile = 256  # pixels: tiles of this side take less than 2 GB, and give what the picture gives
         self.grows = source[0] == shape[0]  # the enlarged picture has the channels to be added
         steps = (2, 2) if self.scale == 4 else (self.scale,)
         self.conv_first = nn.Conv2d(source[0], width, 3, padding=1)

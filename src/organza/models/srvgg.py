@@ -31,6 +31,7 @@ class Generator(nn.Module):
         super().__init__()
         self.classes, self.z_dim, self.multiple = without_labels(classes, "srvgg"), 0, 1
         self.scale = scale_of(source, shape, SCALES, "srvgg")
+        self.tile = 512  # pixels: tiles of this side take less than 2 GB, and give what the picture gives
         self.factor = shuffle or self.scale
         if source[0] != shape[0]:
             raise ConfigError(f"srvgg keeps the channels of its pictures, and cannot make {shape[0]} of {source[0]}; "

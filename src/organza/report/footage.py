@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,9 @@ class Footage:
         """Frames uint8 [H, W, 3], upright. Raises ValueError where the film ends before its first frame."""
         words = ["-i", str(self.path), "-map", "0:v:0", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
         size, count = self.width * self.height * 3, 0
-        with subprocess.Popen([*_program("ffmpeg"), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(
+            [*_program("ffmpeg"), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
             assert process.stdout is not None
             try:
                 while len(content := process.stdout.read(size)) == size:
@@ -67,12 +71,13 @@ class FootageWriter:
         self.path, self.like, self.mark = path, like, mark
         self.part = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
         self.process: subprocess.Popen[bytes] | None = None
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115; what ffmpeg says; a pipe could fill and stop it
 
     def take(self, frame: np.ndarray) -> None:
         """The next frame."""
         if self.process is None:
             height, width, _ = frame.shape
-            self.process = subprocess.Popen(self._words(width, height), stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.process = subprocess.Popen(self._words(width, height), stdin=subprocess.PIPE, stderr=self.said)
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(np.ascontiguousarray(frame).tobytes())
@@ -90,9 +95,13 @@ class FootageWriter:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None:
             self.process.kill()
             self.process.wait()
+            assert self.process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+        self.said.close()
         self.part.unlink(missing_ok=True)
 
     def _words(self, width: int, height: int) -> list[str]:
@@ -105,9 +114,8 @@ class FootageWriter:
         ]  # fmt: skip
 
     def _fail(self) -> None:
-        assert self.process is not None
-        assert self.process.stderr is not None
-        lines = self.process.stderr.read().decode("utf-8", "replace").strip().splitlines()
+        self.said.seek(0)
+        lines = self.said.read().decode("utf-8", "replace").strip().splitlines()
         raise ValueError(f"{self.path.name} was not written: ffmpeg says: {lines[-1] if lines else 'nothing'}")
 
 
