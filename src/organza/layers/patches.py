@@ -6,7 +6,7 @@ the same source:
     q, k   features of translation and source at the same places, through two linear layers, with length 1
     loss = -log( exp(q k+ / tau) / (exp(q k+ / tau) + sum over other places of exp(q k- / tau)) ),   tau = 0.07
 
-Official code fills the other places' own diagonal with -10 / tau; in float32 that is the same as leaving it out.
+Official code puts the positive first and -10 / tau in its place among the others: exp(-143) adds nothing in float32.
 
 Shapes: B batch, P places, C channels of a layer, h and w its height and width.
 """

@@ -89,3 +89,15 @@ def must_mirror(height: int, width: int, downs: int) -> None:
             f"images of {height}x{width} are too small to be halved {downs} times: both sides must have at least "
             f"{least} pixels; type --data.resolution {max(least, 64)}"
         )
+
+
+def must_hear(classes: int, norm: Norm) -> None:
+    """Refuse labels that would change nothing. Raises ConfigError.
+
+    Behind mirrored edges a plane of ones adds the same number everywhere, and instance norm takes that away.
+    """
+    if classes and norm == "instance":
+        raise ConfigError(
+            f"this network does not hear labels, of which there are {classes}: they come in as constant planes, which "
+            "its instance norm takes away; train without labels, or type --generator.model.norm batch"
+        )

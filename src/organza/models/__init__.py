@@ -44,6 +44,9 @@ MODELS = {
 
 TRANSLATORS = {
     "pix2pix": "organza.models.pix2pix",
+    "pix2pixhd": "organza.models.pix2pixhd",
+    "cyclegan": "organza.models.cyclegan",
+    "spade": "organza.models.spade",
     "srgan": "organza.models.srgan",
     "esrgan": "organza.models.esrgan",
     "srvgg": "organza.models.srvgg",

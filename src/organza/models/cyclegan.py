@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from organza.config import ConfigError, Shape
 from organza.layers.init import normal_layers, xavier_layers
-from organza.layers.reflected import Norm, Upsample, last, must_mirror, residual_layers
+from organza.layers.reflected import Norm, Upsample, last, must_hear, must_mirror, residual_layers
 from organza.layers.source import ends, prepared
 from organza.models.pix2pix import Discriminator as Discriminator
 
@@ -25,7 +25,10 @@ class Generator(nn.Module):
     """Images [B, C, H, W] in [-1, 1], labels [B] when `classes` > 0 -> images [B, *shape] in [-1, 1]; sides 4n.
 
     `upsample` is `transposed` (the paper's) or `resize`, which leaves no checkerboard; `antialias` leaves none either,
-    and has its own way up. Raises ConfigError for sides that are no multiples of 4 or below 8.
+    and has its own way up.
+
+    Raises ConfigError for sides that are no multiples of 4 or below 8, and for labels [B] with instance norm, which
+    takes them away.
     """
 
     z_dim, multiple = 0, 4
@@ -40,6 +43,7 @@ class Generator(nn.Module):
         self.classes = classes
         before, after, height, width_px = ends(source, shape, self.multiple)
         must_mirror(height, width_px, 2)
+        must_hear(classes, norm)
         layers = residual_layers(
             before + classes, width, 2, blocks, norm=norm, bias=norm == "instance", dropout=dropout,
             antialias=antialias, upsample=upsample,

@@ -27,13 +27,14 @@ from organza.layers.reflected import (
     first,
     halving,
     last,
+    must_hear,
     must_mirror,
     residual_layers,
 )
 from organza.layers.source import ends, prepared, with_planes
 
 AnyNorm = Literal["batch", "instance", "none"]
-MOST_SCALES = 5
+LEAST, MOST_SCALES = 8, 5  # pixels of the smallest copy that is judged; copies
 
 
 class Generator(nn.Module):
@@ -42,6 +43,8 @@ class Generator(nn.Module):
     Both sides must be multiples of 2^downs, and of twice that with `local`, whose enhancer has half the `width` and
     `local_blocks` blocks: a width of 64 is the official `--ngf 64` of a global and `--ngf 32` of a local generator.
     Global weights load into the same layers of a local one, but for the last convolution.
+
+    Raises ConfigError for sides that do not fit, and for labels [B] with instance norm, which takes them away.
     """
 
     z_dim = 0
@@ -54,6 +57,7 @@ class Generator(nn.Module):
         self.classes, self.local, self.multiple = classes, local, 2 ** (downs + local)
         before, after, height, width_px = ends(source, shape, self.multiple)
         must_mirror(height, width_px, downs + local)
+        must_hear(classes, norm)
         before += classes
         body = residual_layers(before, width, downs, blocks, norm=norm, bias=True, upsample=upsample)
         if local:
@@ -173,11 +177,15 @@ def must_judge(height: int, width: int, layers: int, scales: int) -> None:
     """Refuse what no judge can be built for. Raises ConfigError."""
     if layers < 1:
         raise ConfigError(f"layers is {layers}; type a number from 1")
-    fitting = sum(min(height, width) >= 8 * 2**number for number in range(MOST_SCALES))
-    if not 1 <= scales <= fitting:
+    if scales < 1:
+        raise ConfigError(f"scales is {scales}; type --discriminator.model.scales 2")
+    fitting = sum(min(height, width) >= LEAST * 2**number for number in range(MOST_SCALES))
+    if not fitting:
+        raise ConfigError(f"images of {height}x{width} are too small to be judged; type --data.resolution 64")
+    if scales > fitting:
         raise ConfigError(
-            f"images of {height}x{width} can be judged at 1 to {fitting} scales, not {scales}; type "
-            f"--discriminator.model.scales {max(fitting, 1)}"
+            f"images of {height}x{width} can be judged at {fitting} scale{'s' * (fitting > 1)} at most, not {scales}; "
+            f"type --discriminator.model.scales {fitting}"
         )
 
 

@@ -17,6 +17,13 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | mutual-information | both | InfoGAN: the codes must be legible | 1 |
 | path-length | G | StyleGAN2: equal steps in w move the picture equally far; smoother, easier to project | 2 |
 | reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
+| pixel | G, paired | pix2pix: results near their counterparts; alone it blurs | 100 |
+| perceptual | G, paired | the same as a trained network sees it: sharper than pixel | 1 to 10 |
+| judged-alike | G, paired | pix2pixHD: the same in D's own layers; calmer than its last word | 10 |
+| cycle | G, both ways, classes | CycleGAN: a result must lead back to its source | 10 |
+| identity | G, unpaired | colours stay: what is of the target kind is left alone | 5 |
+| patches, patches-of-targets | G, one way | CUT: what is at a place stays recognisable there | 1 |
+| smooth | G | less noise in results | 0.0001 to 1 |
 """
 
 from __future__ import annotations
@@ -34,8 +41,18 @@ from organza.penalties.features import (
     reconstruction,
 )
 from organza.penalties.gradients import dragan, drift, gradient_norm, lecam, path_length, squared_gradient
+from organza.penalties.pictures import (
+    cycle,
+    identity,
+    judged_alike,
+    patches,
+    patches_of_targets,
+    perceptual,
+    pixel,
+    smooth,
+)
 
-BOTH = ("discriminator", "generator")
+BOTH, MAKER = ("discriminator", "generator"), ("generator",)
 PENALTIES = {
     "r1": Rule(lambda seen: squared_gradient(seen.real, seen.real_logits), real_gradient=True),
     "r2": Rule(lambda seen: squared_gradient(seen.fake, seen.fake_logits), fake_gradient=True),
@@ -53,4 +70,12 @@ PENALTIES = {
     "mutual-information": Rule(mutual_information, players=BOTH, head="codes"),
     "path-length": Rule(path_length, players=("generator",), styles=True),
     "reconstruction": Rule(reconstruction, images_only=True),
+    "pixel": Rule(pixel, players=MAKER, of="pairs"),
+    "perceptual": Rule(perceptual, players=MAKER, of="pairs"),
+    "judged-alike": Rule(judged_alike, players=MAKER, real_features=True, of="pairs"),
+    "cycle": Rule(cycle, players=MAKER, of="translation"),
+    "identity": Rule(identity, players=MAKER, of="translation"),
+    "patches": Rule(patches, players=MAKER, of="translation", head_of_maker="patches"),
+    "patches-of-targets": Rule(patches_of_targets, players=MAKER, of="translation", head_of_maker="patches"),
+    "smooth": Rule(smooth, players=MAKER, images_only=True),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -57,6 +57,8 @@ class Rule:
     images_only: bool = False
     styles: bool = False  # needs a generator with a mapping and a synthesis
     head: str = ""  # the part of D that it reads with, which D's turn teaches and G has to please
+    head_of_maker: str = ""  # the part of G that it alone uses and teaches
+    of: Literal["all", "translation", "pairs"] = "all"  # the games that it joins
 
 
 def each(values: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from organza.recipes.fastgan import fastgan
 from organza.recipes.gan import gan
 from organza.recipes.infogan import infogan
 from organza.recipes.lsgan import lsgan
+from organza.recipes.pix2pix import pix2pix
 from organza.recipes.progan import progan
 from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
@@ -53,6 +54,7 @@ RECIPES: dict[str, Recipe] = {
     "stylegan2-ada": stylegan2_ada,
     "stylegan3-t": stylegan3_t,
     "stylegan3-r": stylegan3_r,
+    "pix2pix": pix2pix,
 }
 
 MEASURED: dict[str, str] = {

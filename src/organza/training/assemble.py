@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from shutil import which
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,13 @@ from organza.games.latent import DuePenalty, LatentGame
 from organza.games.view import View
 from organza.layers.codes import Reader
 from organza.layers.init import initialise
+from organza.layers.patches import PatchSampler
 from organza.layers.spectral import add_spectral_norm, weights_of
 from organza.losses import LOSSES
 from organza.models import build, complete, translator
 from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
+from organza.penalties.pictures import eyes
 from organza.training.batches import to_range
 from organza.training.contradictions import contradictions
 from organza.training.distributed import world
@@ -122,6 +125,7 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
     classes = len(store.classes) if config.conditional else 0
     generator, discriminator = _networks(config, store, classes)
     _add_heads(discriminator, config, classes)
+    _add_heads_of_maker(generator, config, store)
     for network, player in ((generator, config.generator), (discriminator, config.discriminator)):
         initialise(network, player.init)
         if player.spectral_norm:
@@ -260,6 +264,23 @@ def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
         heads["codes"] = Reader(size, config.codes.categorical, config.codes.continuous)
     if heads:
         discriminator.heads = nn.ModuleDict(heads)
+
+
+def _add_heads_of_maker(generator: nn.Module, config: Config, store: ImageStore) -> None:
+    """What penalties of G use beside it."""
+    wanted = {penalty.name for penalty in config.generator.penalties}
+    if wanted & {"patches", "patches-of-targets"}:
+        if not hasattr(generator, "features"):
+            raise ConfigError(
+                f"the penalty patches reads G's encoder, and '{config.generator.model.name}' has none that it knows; "
+                "type --generator.model cyclegan, or leave it out"
+            )
+        with torch.no_grad():
+            encoder: Any = generator
+            seen = encoder.features(torch.zeros(1, *source_shape(config, store)))
+        generator.heads = nn.ModuleDict({"patches": PatchSampler([x.shape[1] for x in seen])})
+    if "perceptual" in wanted:
+        eyes("cpu")  # opened before anything is measured
 
 
 def _deviation(config: Config, store: ImageStore, device: torch.device) -> Tensor | float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from organza.augment import augmentation
 from organza.config import Augment, Codes, Config, Player, Replay, Schedule, Targets
+from organza.games import GAMES
 from organza.losses import LOSSES
 from organza.penalties import PENALTIES
 
@@ -16,7 +17,7 @@ def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with a configuration, whatever the data."""
     checks: tuple[Callable[[Config], Iterable[str]], ...] = (
         _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _shown,
-        _ahead, _replay,
+        _ahead, _replay, _translation,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
@@ -262,6 +263,29 @@ def _replay(config: Config) -> Iterator[str]:
             )
     if size < config.batch:
         yield f"replay.size is {size}, less than one batch; type --replay.size {config.batch * 8}"
+
+
+def _translation(config: Config) -> Iterator[str]:
+    kind = GAMES.get(config.game, GAMES["latent"])
+    for role, player in _roles(config):
+        for penalty in player.penalties:
+            name, wanted = f"{role}.penalties.{penalty.name}", PENALTIES[penalty.name].of
+            if wanted != "all" and not kind.translates:
+                yield f"{name} is of translations; leave it out, or take a recipe such as pix2pix"
+            elif wanted == "pairs" and not kind.paired:
+                yield f"{name} compares with counterparts; add --game paired, or leave it out"
+            elif penalty.name == "cycle" and not (kind.both_ways or kind.domains):
+                yield f"{name} needs the way back; add --game cycle, or leave it out"
+    if not kind.translates and (config.data.degrade, config.data.direction) != ("none", "AtoB"):
+        yield "data.degrade and data.direction are of translations; leave them out, or take a recipe such as pix2pix"
+    if kind.translates and config.codes != Codes():
+        yield "codes are read from noise, of which translations have none; leave codes out"
+    if kind.translates and config.augment.fakes_for_reals:
+        yield "augment.fakes_for_reals draws fakes from noise; add --augment.fakes_for_reals false"
+    if kind.domains and not config.conditional:
+        yield "game domains translates between classes; add --conditional true"
+    if kind.both_ways and config.data.degrade != "none":
+        yield f"data.degrade {config.data.degrade} makes sources in one way only; add --game paired"
 
 
 def _roles(config: Config) -> tuple[tuple[str, Player], tuple[str, Player]]:

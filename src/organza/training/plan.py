@@ -125,6 +125,9 @@ def peak_memory(config: Config, store: ImageStore) -> int:
     sample = ImageStore(
         store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
         None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,
+        sources=None if store.sources is None else torch.zeros(
+            config.batch, *store.sources.shape[1:], dtype=store.sources.dtype
+        ),
     )  # fmt: skip
     kept = torch.get_rng_state()
     try:

@@ -133,7 +133,7 @@ def samples(trainer: Trainer, count: int) -> Tensor:
 
 def seconds_of(trainer: Trainer, score: QuickScore) -> float:
     """Time that one score takes, from that of a few samples."""
-    count = min(PROBED, score.samples)
+    count = score.samples if isinstance(score, TranslationScore) else min(PROBED, score.samples)
     with untouched(trainer.average, device=trainer.device):
         score.of(samples(trainer, count))  # the first one looks at the reals
         begin = time.perf_counter()

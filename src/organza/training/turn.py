@@ -104,7 +104,8 @@ def frozen_parameters(network: nn.Module, layers: int) -> list[nn.Parameter]:
 def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> bool:
     """Whether parameters sit out some turns: in a network that grows, or in a part of it that only a penalty uses."""
     always = {penalty.name for penalty in penalties if penalty.every == 1}
-    idle = set(getattr(network, "heads", {})) - {PENALTIES[name].head for name in always}
+    used = {head for name in always for head in (PENALTIES[name].head, PENALTIES[name].head_of_maker)}
+    idle = set(getattr(network, "heads", {})) - used
     undrawn = hasattr(network, "reconstruction_error") and "reconstruction" not in always
     return hasattr(network, "advance") or undrawn or bool(idle)
 
