@@ -62,10 +62,10 @@ def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
     `data` ({name, source, licence, people, count, shape, classes, fingerprint}; source and people are known for the
     embedded data) and `scores` ({name: {value, n, protocol, low, high}}, the last two optional); `organza` (the version
     that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `origin`
-    tells where weights come from that Organza did not train, `repository` is its name on the hub, and `grid` says that
-    samples/grid.png lies beside the card. Raises ValueError for a required part that is empty, for a score without N
-    and protocol, and for a path of a machine. A `draft`, which a training writes by itself, says in those places what
-    must be filled in, and still needs `recipe`, `data.name` and no paths.
+    tells where weights come from that Organza did not train, `scale` is that of a translator, `repository` is its name
+    on the hub, and `grid` says that samples/grid.png lies beside the card. Raises ValueError for a required part that
+    is empty, for a score without N and protocol, and for a path of a machine. A `draft`, which a training writes by
+    itself, says in those places what must be filled in, and still needs `recipe`, `data.name` and no paths.
     """
     facts = _Facts(info, draft)
     sections = {
@@ -132,7 +132,7 @@ def _front_matter(facts: _Facts) -> str:
         *named,
         "library_name: organza",
         f"tags: [gan, {json.dumps(facts.get('recipe'))}]",
-        "pipeline_tag: unconditional-image-generation",
+        f"pipeline_tag: {'unconditional-image-generation' if facts.value('scale') is None else 'image-to-image'}",
         f"datasets: [{json.dumps(data[3:] if data.startswith('hf:') else facts.data_name)}]",
         *_results(facts),
     ]
@@ -169,6 +169,11 @@ def _what(facts: _Facts) -> str:
     count = len(classes) if isinstance(classes, (list, tuple)) else int(classes or 0)
     kind = f" that makes samples of {size} (channels, height, width)" if size.count("×") == 2 else ""
     labels = f" Samples may be asked for by class ({count} classes)." if facts.value("conditional") else ""
+    if (scale := facts.value("scale")) is not None:
+        return (
+            f"The generator of a generative adversarial network that changes pictures: results are {scale:g} times as "
+            f"tall and wide. {_inline(facts.value('origin') or '')}"
+        )
     if origin := facts.value("origin"):
         return f"The generator of a generative adversarial network{kind}. {_inline(origin)}{labels}"
     return (
@@ -180,6 +185,13 @@ def _what(facts: _Facts) -> str:
 
 
 def _use(facts: _Facts) -> str:
+    if facts.value("scale") is not None:
+        return (
+            '```python\nimport organza\n\ntranslator = organza.load("FOLDER")  # where this README lies\n'
+            "made = translator.translate(images)  # [N, C, H, W], uint8, uint16 or floats in [-1, 1]\n```\n\n"
+            "```\norganza upscale PICTURES --model FOLDER\n```\n\n"
+            "The weights are safetensors; loading them executes no code."
+        )
     name = facts.value("repository")
     place, remark = (f"hf:{name}", "add @COMMIT to pin it") if name else ("FOLDER", "where this README lies")
     grid = "\n\n![Samples of the seeds 0 to 63](samples/grid.png)" if facts.value("grid") else ""

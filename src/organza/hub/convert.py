@@ -13,12 +13,14 @@ from organza.config import ConfigError, to_dict
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
 from organza.hub.folder import FORMAT, write_weights
-from organza.hub.foreign import Foreign, Network, read
+from organza.hub.foreign import Foreign, Network, ncnn, read
 from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
 from organza.hub.gan import save
 from organza.hub.loading import made_of
 from organza.hub.records import Record, hostile, printable
 from organza.hub.tensors import is_tensor, shape_of
+from organza.hub.translator import Translator
+from organza.hub.translator import save as save_translator
 from organza.reporter import Reporter, Silent
 from organza.training.checkpoint import DamagedError
 from organza.training.run import write_json
@@ -42,7 +44,11 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
     if found.generator is None:
         raise DamagedError(f"{path} holds a discriminator and no generator; type: organza train --start {path}")
     reporter.step(f"converting {path.name}, step", 2, 3)
-    save(made_of(found), out, _card(found, path))
+    made, card = made_of(found), _card(found, path)
+    if isinstance(made, Translator):
+        save_translator(made, out, card)
+    else:
+        save(made, out, card)
     if found.discriminator is not None:
         _save_judge(found, found.discriminator, out / "discriminator")
     return found
@@ -53,6 +59,8 @@ def listing(path: str | Path) -> Lines:
 
     Raises FileNotFoundError, and DamagedError for a file that cannot be read as a pickle at all.
     """
+    if ncnn.is_model(Path(path)):
+        return report(read(path))
     contents = opened(Path(path))
     lines = [("file", f"{path} ({contents.size:,} bytes, {contents.form})")]
     bad = hostile(contents.names)
@@ -65,6 +73,8 @@ def listing(path: str | Path) -> Lines:
 def report(found: Foreign) -> Lines:
     """What became of a file: the networks, what it lacks and what is left over."""
     size = "x".join(str(side) for side in found.shape)
+    if found.source:
+        size = f"pictures of {found.source[0]} channels, {found.shape[1] / found.source[1]:g} times as large"
     labels = f", {found.classes} classes" if found.classes else ""
     lines = [("found", f"{found.kind}: {size}{labels}")]
     for name, network in (("generator", found.generator), ("discriminator", found.discriminator)):
@@ -93,6 +103,7 @@ def _card(found: Foreign, path: Path) -> str:
     info = {
         "recipe": found.name, "licence": found.licence, "origin": origin, "parameters": counts, "data": data,
         "images": found.training.get("images"), "conditional": bool(found.classes),
+        "scale": found.shape[1] / found.source[1] if found.source else None,
     }  # fmt: skip
     return model_card(info, draft=True)
 

@@ -84,6 +84,20 @@ def filled(build: Callable[[], nn.Module], folder: Path, device: torch.device) -
     return network.eval().requires_grad_(False).to(device), hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
+def holding(build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> nn.Module:
+    """The network with these weights; drawn at random first only where it has more than they say."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers without elements
+        network = build()
+    if {name for name, _ in (*network.named_parameters(), *network.named_buffers())} <= tensors.keys():
+        network.load_state_dict(tensors, assign=True)
+        return network
+    with torch.random.fork_rng(devices=[]):
+        network = build()
+    network.load_state_dict(tensors)
+    return network
+
+
 def must_be_sane(values: Any) -> None:
     """Raise DamagedError for numbers that no network has."""
     for value in values.values() if isinstance(values, dict) else values:

@@ -10,10 +10,10 @@ import torch
 from organza.config import ConfigError
 from organza.hub import gan as latent
 from organza.hub import translator as images
-from organza.hub.folder import FILES, description
+from organza.hub.folder import FILES, description, holding
 from organza.hub.gan import GAN
 from organza.hub.translator import Translator
-from organza.models import build
+from organza.models import build, translator
 from organza.training.checkpoint import DamagedError, is_pickle, refuse_pickle
 from organza.training.precision import pick_device
 
@@ -36,7 +36,7 @@ def load(path: str | Path, device: str = "cpu") -> GAN | Translator:
         path = fetched(str(path).removeprefix("hf:"))
     given = Path(path)
     if given.is_file():
-        if given.name not in FILES and is_pickle(given):
+        if given.name not in FILES and (is_pickle(given) or given.suffix == ".param"):
             return from_foreign(given, place)
         refuse_pickle(given)
         if given.name not in FILES:
@@ -70,7 +70,7 @@ def load_translator(path: str | Path, device: str = "cpu") -> Translator:
     return found
 
 
-def from_foreign(path: Path, device: torch.device | None = None) -> GAN:
+def from_foreign(path: Path, device: torch.device | None = None) -> GAN | Translator:
     """The averaged generator in a file of another project. Raises DamagedError for a file without one."""
     from organza.hub.foreign import read
 
@@ -82,15 +82,19 @@ def from_foreign(path: Path, device: torch.device | None = None) -> GAN:
     return made_of(found, device)
 
 
-def made_of(found: Foreign, device: torch.device | None = None) -> GAN:
-    """The GAN of a foreign file's generator."""
+def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Translator:
+    """The GAN or translator of a foreign file's generator."""
     assert found.generator is not None
     model, classes = found.generator.model, tuple(str(number) for number in range(found.classes))
-    with torch.random.fork_rng(devices=[]):
-        generator = build(model, "generator", found.shape, found.classes)
-    generator.load_state_dict(found.generator.tensors)
-    generator.eval().requires_grad_(False).to(device or "cpu")
-    return GAN(generator, model, found.shape, classes, found.name, found.training, found.sha256, licence=found.licence)
+    if found.source:
+        make = lambda: translator(model, found.source, found.shape, found.classes)  # noqa: E731
+    else:
+        make = lambda: build(model, "generator", found.shape, found.classes)  # noqa: E731
+    generator = holding(make, found.generator.tensors).eval().requires_grad_(False).to(device or "cpu")
+    about = (classes, found.name, found.training, found.sha256)
+    if found.source:
+        return Translator(generator, model, found.source, found.shape, *about, licence=found.licence)
+    return GAN(generator, model, found.shape, *about, licence=found.licence)
 
 
 def _missing(given: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from organza.config import ConfigError, Model, Shape, closest, to_dict
 from organza.hub.folder import described, filled, shape_in, write_folder
+from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
 from organza.models import translator
 from organza.models.both_ways import two_way
-from organza.training.batches import to_bytes, to_range
 
 KIND = "translator"
 
@@ -47,18 +47,31 @@ class Translator:
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
     def translate(
-        self, images: Tensor, *, seed: int = 0, label: int | str | None = None, reverse: bool = False, batch: int = 16
-    ) -> Tensor:
+        self, images: Tensor, *, seed: int = 0, label: int | str | None = None, reverse: bool = False, batch: int = 16,
+        tile: int | None = None, overlap: int | None = None, half: bool = False, told: Told | None = None,
+        note: Note | None = None,
+    ) -> Tensor:  # fmt: skip
         """Images [N, C, H, W], uint8, uint16 or float32 in [-1, 1], of any sides -> results of the same type.
 
         `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
-        `reverse` takes the way from B to A where both were learned. Raises ConfigError for other channels, for an
-        unknown label and for a way that was not learned.
+        `reverse` takes the way from B to A where both were learned. Pictures larger than `tile` are made in tiles that
+        see `overlap` pixels more on each side; by default those that a network names as its own, as restorers do, and
+        else whole. `half` computes in half precision. `told` and `note` are
+        those of `organza.hub.tiling.tiled`. Raises ConfigError for other channels, for an unknown label and for a way
+        that was not learned, and else as `tiled` and `Runner` there.
         """
         self.must_take(images, reverse)
-        number = self._label(label)
-        parts = [self._translated(part, seed, number, reverse) for part in images.split(batch)]
-        return torch.cat(parts)
+        number, device = self._label(label), next(self.generator.parameters()).device
+        tile = tile or getattr(self.generator, "tile", None)
+        parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
+        run = Runner(self._function(seed, number, reverse), device, half, note)
+        channels = (self.source if reverse else self.shape)[0]
+        done = [
+            tiled(run, part, scale=self.scale, channels=channels, tile=tile, overlap=overlap, multiple=self.multiple,
+                  told=_share(told, i, len(parts)), note=note)
+            for i, part in enumerate(parts)
+        ]  # fmt: skip
+        return torch.cat(done) if len(done) > 1 else done[0]
 
     def must_take(self, images: Tensor, reverse: bool = False) -> None:
         """Raise ConfigError for images that this translator cannot take."""
@@ -68,16 +81,16 @@ class Translator:
         if reverse and not self.both_ways:
             raise ConfigError(f"'{self.recipe}' has learned one way only; leave out reverse")
 
-    @torch.no_grad()
-    def _translated(self, images: Tensor, seed: int, label: int | None, reverse: bool) -> Tensor:
-        device = next(self.generator.parameters()).device
-        x, (height, width) = padded(to_range(images.to(device)), self.multiple), images.shape[2:]
-        z = latents([seed], int(self.generator.z_dim)).expand(len(x), -1).to(device)  # type: ignore[arg-type]
-        labels = None if label is None else torch.full((len(x),), label, device=device)
-        one_way = getattr(self.generator, "one_way", None)
-        made = self.generator(x, z, labels) if one_way is None else one_way(x, z, reverse)
-        sides = round(height * self.scale), round(width * self.scale)
-        return like(made[:, :, : sides[0], : sides[1]].float().cpu(), images.dtype)
+    def _function(self, seed: int, label: int | None, reverse: bool) -> Callable[[Tensor], Tensor]:
+        """The generator with its noise and label: images on its device -> results there."""
+        noise, one_way = latents([seed], int(self.generator.z_dim)), getattr(self.generator, "one_way", None)  # type: ignore[arg-type]
+
+        def made(x: Tensor) -> Tensor:
+            z = noise.expand(len(x), -1).to(x.device)
+            labels = None if label is None else torch.full((len(x),), label, device=x.device)
+            return self.generator(x, z, labels) if one_way is None else one_way(x, z, reverse)
+
+        return made
 
     def _label(self, label: int | str | None) -> int | None:
         if not self.classes:
@@ -115,22 +128,6 @@ def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> T
     )  # fmt: skip
 
 
-def padded(images: Tensor, multiple: int) -> Tensor:
-    """Images [N, C, H, W] with their mirror image added below and to the right, so that `multiple` divides both sides.
-
-    A side too short to be mirrored so far is mirrored again and again.
-    """
-    for axis in (2, 3):
-        wanted = -(-images.shape[axis] // multiple) * multiple
-        places = torch.arange(wanted, device=images.device) % (2 * images.shape[axis])
-        images = images.index_select(axis, torch.minimum(places, 2 * images.shape[axis] - 1 - places))
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def like(results: Tensor, dtype: torch.dtype) -> Tensor:
-    """Results in [-1, 1] as uint8, uint16 or float32."""
-    if dtype == torch.uint8:
-        return to_bytes(results)
-    if dtype == torch.uint16:
-        return results.mul(32767.5).add(32768).clamp(0, 65535).to(torch.int32).to(torch.uint16)
-    return results
+def _share(told: Told | None, number: int, parts: int) -> Told | None:
+    """Progress of one of several equal parts."""
+    return told and (lambda done, total: told(number * total + done, parts * total))

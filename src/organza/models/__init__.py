@@ -47,6 +47,9 @@ TRANSLATORS = {
     "pix2pixhd": "organza.models.pix2pixhd",
     "cyclegan": "organza.models.cyclegan",
     "spade": "organza.models.spade",
+    "srgan": "organza.models.srgan",
+    "esrgan": "organza.models.esrgan",
+    "srvgg": "organza.models.srvgg",
 }
 
 Role = Literal["generator", "discriminator"]

@@ -18,6 +18,8 @@ import organza
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """The IPTC's word for media that a trained model made."""
+CHANGED_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""Its word for media that a trained model changed, such as an enlarged photograph."""
 
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _XMP = "http://ns.adobe.com/xap/1.0/"
@@ -37,17 +39,18 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def provenance(model: str, sha256: str, seed: int | None) -> PngInfo:
+def provenance(model: str, sha256: str, seed: int | None, source_type: str = SOURCE_TYPE) -> PngInfo:
     """The chunk for `Image.save(..., pnginfo=...)`: the generator's name (its recipe), its weights' hash, the seed.
 
-    Raises ValueError for a name that could be a path (of a machine or a user) and for a hash that is not hexadecimal.
+    `source_type` is `SOURCE_TYPE` or `CHANGED_TYPE`. Raises ValueError for a name that could be a path (of a machine or
+    a user) and for a hash that is not hexadecimal.
     """
     info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", packet(model, sha256, seed))
+    info.add_itxt("XML:com.adobe.xmp", packet(model, sha256, seed, source_type))
     return info
 
 
-def packet(model: str, sha256: str, seed: int | None) -> str:
+def packet(model: str, sha256: str, seed: int | None, source_type: str = SOURCE_TYPE) -> str:
     """The mark itself, XMP. Raises as `provenance` does."""
     if not model.strip() or re.search(r"[/\\~@]", model):
         raise ValueError(f"the model's name in a picture is '{model}'; it takes the recipe's name, never a path")
@@ -57,7 +60,7 @@ def packet(model: str, sha256: str, seed: int | None) -> str:
         iptc=_IPTC,
         xmp=_XMP,
         own=_OWN,
-        source=SOURCE_TYPE,
+        source=source_type,
         version=escape(organza.__version__),
         model=escape(model),
         sha256=sha256,

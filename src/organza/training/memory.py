@@ -23,9 +23,14 @@ def memory_explained(config: Config, store: ImageStore, device: torch.device) ->
     try:
         yield
     except (MemoryError, RuntimeError) as problem:
-        if not isinstance(problem, MemoryError) and not any(sign in str(problem).lower() for sign in _SIGNS):
+        if not is_out_of_memory(problem):
             raise
         raise MemoryError(advice(config, store, device)) from problem
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether that is what an error says, in the words of any device."""
+    return isinstance(problem, MemoryError) or any(sign in str(problem).lower() for sign in _SIGNS)
 
 
 def advice(config: Config, store: ImageStore, device: torch.device) -> str:

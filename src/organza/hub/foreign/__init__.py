@@ -1,7 +1,8 @@
 """GANs of other projects, from their files to networks of the catalogue, without running anything of the files.
 
 Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
-stage of StyleGAN-XL, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep. See `organza.hub.unpickle` for how.
+stage of StyleGAN-XL, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; and of restorers, ESRGAN, Real-ESRGAN
+and SRGAN's generator, PyTorch's files and ncnn's. See `organza.hub.unpickle` for how.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 from organza.config import Shape
 from organza.hub.contents import Contents, opened
-from organza.hub.foreign import biggan, rosinality, stylegan, tensorflow
+from organza.hub.foreign import biggan, ncnn, restorers, rosinality, stylegan, tensorflow
 from organza.hub.foreign.parts import (
     OFFICIAL,
     UNKNOWN,
@@ -37,12 +38,15 @@ from organza.training.checkpoint import DamagedError
 __all__ = ["Foreign", "Network", "read"]
 
 Result = TypeVar("Result")
-READ = "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality's StyleGAN2, BigGAN and BigGAN-deep"
+READ = (
+    "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality's StyleGAN2, BigGAN, BigGAN-deep, ESRGAN, Real-ESRGAN "
+    "and SRGAN"
+)
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A GAN of another project. `generator` is the averaged one; one of the two networks may be absent."""
+    """A GAN or translator of another project. `generator` is the averaged one; one of the networks may be absent."""
 
     kind: str  # of the file, in words
     name: str  # of the GAN, as a recipe is called
@@ -54,6 +58,7 @@ class Foreign:
     training: Mapping[str, Any] = field(default_factory=dict)  # what the file tells of it
     notes: tuple[str, ...] = ()
     sha256: str = ""  # of the file
+    source: Shape = ()  # of the pictures that a translator takes
 
 
 @dataclass
@@ -74,11 +79,14 @@ def read(path: str | Path) -> Foreign:
     Raises FileNotFoundError, and DamagedError (a ValueError) for a file that is hostile, damaged or of another kind,
     and for networks that the catalogue has not. Nothing of the file is executed or imported.
     """
-    path = Path(path)
-    contents = opened(path)
-    contents.must_be_harmless()
-    notes: list[str] = []
-    found = _guarded(path, lambda: _recognised(contents, notes))
+    path, notes = Path(path), list[str]()
+    if ncnn.is_model(path):
+        path = path.with_suffix(".bin")
+        found = _guarded(path, lambda: _restorer(*ncnn.restorer(path), ncnn.LICENCE))
+    else:
+        contents = opened(path)
+        contents.must_be_harmless()
+        found = _guarded(path, lambda: _recognised(contents, notes))
     generator = _guarded(path, lambda: found.generator and fitted(found.generator, "generator", notes))
     judge = _optional(lambda: found.discriminator and fitted(found.discriminator, "discriminator", notes), notes)
     main = found.generator or found.discriminator
@@ -87,7 +95,7 @@ def read(path: str | Path) -> Foreign:
     training = {"source": path.name} | found.training
     return Foreign(
         found.kind, found.name, main.shape, main.classes, generator, judge, found.licence, training, tuple(notes),
-        hashlib.sha256(path.read_bytes()).hexdigest(),
+        hashlib.sha256(path.read_bytes()).hexdigest(), main.source,
     )  # fmt: skip
 
 
@@ -99,9 +107,17 @@ def _recognised(contents: Contents, notes: list[str]) -> _Found:
         return _official(contents, notes)
     if isinstance(value, dict) and is_state_dict(value.get("g_ema")):
         return _rosinality(contents, notes)
+    if (inner := restorers.inside(value)) is not None:
+        tensors = state_dict(inner, contents.budget)
+        return _restorer(*restorers.generator(tensors), UNKNOWN)
     if is_state_dict(value):
         return _plain(contents, notes)
     raise DamagedError(f"none of the GANs that are read ({READ}); it holds {_what(value)}")
+
+
+def _restorer(kind: str, made: Described, licence: str) -> _Found:
+    """A network that changes pictures."""
+    return _Found(kind, made.model.name, made, None, licence)
 
 
 def _official(contents: Contents, notes: list[str]) -> _Found:

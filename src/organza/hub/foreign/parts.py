@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from organza.config import ConfigError, Model, Shape
 from organza.hub.records import Budget, Name, Record
 from organza.hub.tensors import is_tensor, number_of, tensor_of
-from organza.models import Role, build, complete
+from organza.models import Role, build, complete, translator
 from organza.training.checkpoint import DamagedError
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -65,6 +65,7 @@ class Described:
     shape: Shape
     classes: int
     tensors: Tensors
+    source: Shape = ()  # of the pictures that a translator takes
 
 
 def fitted(told: Described, role: Role, notes: list[str]) -> Network:
@@ -73,18 +74,27 @@ def fitted(told: Described, role: Role, notes: list[str]) -> Network:
     try:
         model = complete(told.model, role)
         with torch.device("meta"):
-            planned = build(model, role, told.shape, told.classes)
+            planned = _built(told, model, role)
     except ConfigError as problem:
         raise DamagedError(f"its {role} has a form that '{told.model.name}' has not: {problem}") from None
     missing, unknown = _compared(planned, told.tensors, role)
+    if not missing and planned.state_dict().keys() <= told.tensors.keys():
+        tensors = {name: told.tensors[name] for name in planned.state_dict()}
+        return Network(model, tensors, (), tuple(unknown))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = build(model, role, told.shape, told.classes)
+        network = _built(told, model, role)
     network.load_state_dict({name: told.tensors[name] for name in told.tensors.keys() - unknown}, strict=False)
     if "mapping.w_avg" in missing and role == "generator":
         _average(network.eval())
         notes.append(f"the file has no mean w: it is that of {MEANS_OF:,} codes of fixed noise")
     return Network(model, network.state_dict(), tuple(missing), tuple(unknown))
+
+
+def _built(told: Described, model: Model, role: Role) -> nn.Module:
+    if told.source:
+        return translator(model, told.source, told.shape, told.classes)
+    return build(model, role, told.shape, told.classes)
 
 
 def _compared(planned: nn.Module, tensors: Tensors, role: str) -> tuple[list[str], list[str]]:

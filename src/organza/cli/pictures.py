@@ -1,0 +1,231 @@
+"""What the verbs that change pictures share: which files, where to, their progress, the bad ones and the page."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from organza.cli.console import Console
+from organza.cli.words import number, told
+from organza.config import ConfigError
+
+if TYPE_CHECKING:
+    from organza.data.still import Still
+    from organza.hub.translator import Translator
+
+    Change = Callable[[Still, Callable[[int, int], None]], Still]
+
+FAILED = 1  # exit code when some files could not be changed; the others are there
+
+Paths = Annotated[
+    tuple[str, ...], Positional, arg(metavar="PATHS", help="pictures, films and folders of them", help_behavior_hint="")
+]
+Out = Annotated[str, told(metavar="DIR", help="the folder to write (default: made/)")]
+Suffix = Annotated[str, told(metavar="TEXT", help="behind the names of what is written")]
+Tile = Annotated[str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default the model's)")]
+Overlap = Annotated[str, told(metavar="N", help="pixels that a tile sees beyond its side (default 24)")]
+Half = Annotated[bool, FlagCreatePairsOff, told(help="half precision, where the device has it: faster on most GPUs")]
+NoPage = Annotated[bool, FlagCreatePairsOff, told(help="write no page of pictures before and after")]
+
+
+class Shared(Protocol):
+    """The options of every such verb."""
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def out(self) -> str: ...  # noqa: D102
+    @property
+    def no_page(self) -> bool: ...  # noqa: D102
+    @property
+    def no_provenance(self) -> bool: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to change and where to write it."""
+
+    source: Path
+    target: Path
+    is_film: bool
+
+
+@dataclass
+class Outcome:
+    """What became of the files."""
+
+    written: list[Path] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    page: Path | None = None
+
+    def lines(self, out: Path) -> list[tuple[str, str]]:
+        """For the console."""
+        lines = [("written", f"{len(self.written):,} in {out}/" if len(self.written) != 1 else str(self.written[0]))]
+        lines += [("page", str(self.page))] if self.page else []
+        return lines + ([("failed", f"{len(self.failed):,}: {'; '.join(self.failed[:5])}")] if self.failed else [])
+
+
+def joined(argv: Sequence[str]) -> list[str]:
+    """The words with `--suffix -x4` made `--suffix=-x4`: a value that begins like an option is none."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--suffix":
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
+
+
+def how(tile: str, overlap: str, half: bool) -> dict[str, Any]:
+    """The arguments of `Translator.translate`. Raises ConfigError."""
+    side = number(tile, int, "tile")
+    return {"tile": 2**30 if side == 0 else side, "overlap": number(overlap, int, "overlap"), "half": half}
+
+
+def open_translator(model: str, device: str, verb: str) -> Translator:
+    """The model on its device. Raises as `organza.load`, with what to type."""
+    from organza.hub import load_translator
+    from organza.training.precision import pick_device
+
+    try:
+        return load_translator(model, str(pick_device(device)))
+    except FileNotFoundError as problem:
+        raise FileNotFoundError(
+            f"{problem}; --model takes a folder that organza trained or converted, or a published file, such as: "
+            f"organza {verb} PICTURE --model RealESRGAN_x4plus.pth"
+        ) from None
+
+
+def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
+    """A task for each file, of folders for each picture and film in them. Raises ConfigError and FileNotFoundError."""
+    from organza.data.still import ENDINGS as PICTURES
+    from organza.report.footage import ENDINGS as FILMS
+
+    if not paths:
+        raise ConfigError("no picture is named; type PATHS: pictures, films, or folders of them")
+    found: list[tuple[Path, Path]] = []  # (file, its place in the folder to write)
+    for given in map(lambda text: Path(text).expanduser(), paths):
+        if not given.exists():
+            raise FileNotFoundError(f"no file or folder {given}")
+        inner = sorted(given.rglob("*")) if given.is_dir() else [given]
+        inner = [one for one in inner if one.is_file() and not _is_inside(one, out)] if given.is_dir() else inner
+        known = [one for one in inner if one.suffix.lower() in (*PICTURES, *FILMS)] if given.is_dir() else inner
+        found += [(one, one.relative_to(given) if given.is_dir() else Path(one.name)) for one in known]
+    if not found:
+        raise ConfigError(f"no picture or film in {', '.join(paths)}; endings that are read: {' '.join(PICTURES)}")
+    taken: dict[Path, Path] = {}
+    made = []
+    for source, place in found:
+        is_film = source.suffix.lower() in FILMS
+        target = _free(out / place.with_name(f"{place.stem}{suffix}{'.mp4' if is_film else '.png'}"), source, taken)
+        made.append(Task(source, target, is_film))
+    return made
+
+
+def change_all(work: Sequence[Task], change: Change, options: Shared, out: Path, mark: str, title: str,
+               console: Console) -> Outcome:  # fmt: skip
+    """Every file through `change`, which is told of its progress; a bad one is reported, and the others go on.
+
+    `mark` is a `provenance.packet`, or empty.
+    """
+    from organza.report.before_after import BeforeAfter
+
+    outcome, started = Outcome(), time.monotonic()
+    page = BeforeAfter(out, title, f"{len(work):,} files.")
+    for i, task in enumerate(work):
+        clock = _Clock(console, f"{task.source.name} ({i + 1} of {len(work)})", i, len(work), started)
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if task.is_film:
+                _film(task, change, mark, clock)
+            else:
+                _picture(task, change, mark, clock, page if not options.no_page else None, console)
+        except (MemoryError, OSError, ValueError) as problem:
+            if isinstance(problem, ConfigError) or _is_full(problem):
+                raise
+            outcome.failed.append(str(problem))
+            console.note(f"left out: {problem}")
+        else:
+            outcome.written.append(task.target)
+    outcome.page = page.close()
+    return outcome
+
+
+def end(outcome: Outcome, out: Path, console: Console) -> None:
+    """Say what was written. Raises SystemExit(1) when a file failed."""
+    console.lines(outcome.lines(out))
+    if outcome.failed:
+        raise SystemExit(FAILED)
+
+
+class _Clock:
+    """Progress over all files, as if each took as long, with the time left."""
+
+    def __init__(self, console: Console, what: str, before: int, files: int, started: float) -> None:
+        self.console, self.what, self.before, self.files, self.started = console, what, before, files, started
+
+    def __call__(self, done: int, total: int) -> None:
+        share = (self.before + done / max(total, 1)) / self.files
+        left = (time.monotonic() - self.started) / max(share, 1e-9) * (1 - share)
+        minutes, seconds = divmod(int(left + 0.5), 60)
+        self.console.step(f"{self.what}, {minutes}:{seconds:02} left: percent", int(100 * share), 100)
+
+
+def _picture(task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    from organza.data.still import read_still, save_still
+
+    before = read_still(task.source)
+    for note in before.notes:
+        console.note(note)
+    after, info = change(before, clock), PngInfo()
+    if mark:
+        info.add_itxt("XML:com.adobe.xmp", mark)
+    save_still(after, task.target, info)
+    if page is not None:
+        page.take(task.source.name, before, after)
+
+
+def _film(task: Task, change: Change, mark: str, clock: _Clock) -> None:
+    from organza.data.still import Still
+    from organza.report.footage import FootageWriter, open_footage
+    from organza.report.provenance import sentence
+
+    film = open_footage(task.source)
+    writer = FootageWriter(task.target, film, sentence(mark) if mark else "")
+    try:
+        for number_, frame in enumerate(film, 1):
+            made = change(Still(frame.transpose(2, 0, 1)), lambda done, total: None).pixels
+            writer.take((made if len(made) == 3 else made.repeat(3, 0)).transpose(1, 2, 0))
+            clock(number_, max(film.frames, number_))
+        writer.close()
+    finally:
+        writer.abandon()
+
+
+def _free(target: Path, source: Path, taken: dict[Path, Path]) -> Path:
+    """The place, or with the source's ending in its name where another file of this batch has it. Never the source."""
+    if target in taken:
+        target = target.with_name(f"{target.stem}-{source.suffix.strip('.').lower() or 'file'}{target.suffix}")
+    count, stem = 2, target.stem
+    while target in taken:
+        target, count = target.with_name(f"{stem}-{count}{target.suffix}"), count + 1
+    if target.exists() and target.samefile(source):
+        raise ConfigError(f"{source} would be overwritten; choose another --out, or a --suffix such as -x4")
+    taken[target] = source
+    return target
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return folder.exists() and path.resolve().is_relative_to(folder.resolve())
+
+
+def _is_full(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and bool(re.search("No space|File too large|quota", str(problem)))

@@ -1,0 +1,53 @@
+"""A picture of any kind through a translator: its colours made those that the network takes, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from organza.config import ConfigError
+from organza.data.pixels import recolour
+from organza.data.still import Still
+from organza.hub.translator import Translator
+
+Alpha = Literal["bilinear", "network"]
+
+
+def translate_still(translator: Translator, still: Still, alpha: Alpha = "bilinear", **how: Any) -> Still:
+    """The picture's translation, of the same depth; `how` goes to `Translator.translate`.
+
+    Grey pictures stay grey where the network gives as many channels as it takes. Transparency grows by a bilinear
+    filter, or as a grey picture through the network. Raises ConfigError for a network of other channels than 1 or 3,
+    and as `translate`.
+    """
+    made = _through(translator, still.pixels, how)
+    veil = still.alpha
+    if veil is not None and made.shape[1:] != still.size:
+        quiet = {key: value for key, value in how.items() if key != "told"}
+        veil = _through(translator, veil, quiet) if alpha == "network" else _resized(veil, made.shape[1:])
+    profile = still.profile if len(made) == len(still.pixels) else None
+    return replace(still, pixels=made, alpha=veil, profile=profile)
+
+
+def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:
+    """[C, H, W] -> [K, H', W']; grey for grey where that is what the network is for."""
+    takes = translator.source[0]
+    if takes not in (1, 3):
+        raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1 or 3 (and transparency)")
+    given = recolour(pixels.transpose(1, 2, 0), takes).transpose(2, 0, 1)
+    made = translator.translate(torch.from_numpy(np.ascontiguousarray(given))[None], **how)[0].numpy()
+    if len(pixels) == 1 and takes == len(made) == 3:
+        return recolour(made.transpose(1, 2, 0), 1).transpose(2, 0, 1)
+    return made
+
+
+def _resized(veil: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    wide: Tensor = torch.from_numpy(veil.astype(np.float32))[None]
+    made = F.interpolate(wide, size, mode="bilinear", align_corners=False)[0]
+    return made.add(0.5).numpy().astype(veil.dtype)
