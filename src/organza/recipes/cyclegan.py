@@ -8,7 +8,7 @@ Two translators, G from A to B and F back, and a judge of each kind of image. No
 near its source is that the other translator has to lead it back.
 
     D minimises  E (D_B(b) - 1)^2 + E D_B(G(a))^2, and the same of D_A
-    G minimises  E (D_B(G(a)) - 1)^2 + 10 E |F(G(a)) - a| + 5 E |G(b) - b|, and the same of F    (eq. 1 to 3, section 5.2)
+    G minimises  E (D_B(G(a)) - 1)^2 + 10 E |F(G(a)) - a| + 5 E |G(b) - b|, and the same of F   (eq. 1 to 3, sec. 5.2)
 
 Both judges are shown an earlier result in the place of half of the new ones, out of a pool of 50 (section 4). The
 published runs take 100 epochs and 100 more while the rate falls to zero, one image of each at a time, cut out at
