@@ -20,7 +20,18 @@ import torch
 
 from organza.config import ConfigError
 from organza.data import SILENT, ImageStore, Progress
-from organza.evaluation.catalogue import ALIASES, DEFAULT, INFLUENCES, METRICS, OF_PAIRS, PIXELS, Asked, Part, parse
+from organza.evaluation.catalogue import (
+    ALIASES,
+    DEFAULT,
+    INFLUENCES,
+    METRICS,
+    OF_COUNTERPARTS,
+    OF_PAIRS,
+    PIXELS,
+    Asked,
+    Part,
+    parse,
+)
 from organza.evaluation.evidence import Evidence, Features
 from organza.evaluation.publish import NAME, publish
 from organza.evaluation.receipt import Receipt, Score, must_compare
@@ -78,7 +89,8 @@ def evaluate(
         kept = _at_most(open_real(source, opened, split, progress), real_samples)
         if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
             kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
-        asked = [parse(name, network) for name in _names(metrics, opened)]
+        paired = isinstance(source, ImageStore) and source.paired
+        asked = [parse(name, network) for name in _names(metrics, opened, paired)]
         _must_have_a_model(asked, opened)
         foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
         measures = _measures(asked, None if foreign else weights, download, progress)
@@ -183,10 +195,12 @@ def _count(opened: GAN | Images, samples: int) -> int:
     return samples if isinstance(opened, GAN) else min(samples, len(opened))
 
 
-def _names(metrics: Sequence[str] | str, opened: GAN | Images) -> list[str]:
+def _names(metrics: Sequence[str] | str, opened: GAN | Images, paired: bool) -> list[str]:
     """Those that were asked for, else what the samples allow."""
     names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
-    return list(dict.fromkeys(names)) or (list(DEFAULT) if len(shape_of(opened)) == 3 else ["modes"])
+    if names or len(shape_of(opened)) != 3:
+        return list(dict.fromkeys(names)) or ["modes"]
+    return [*(OF_COUNTERPARTS if paired else ()), *DEFAULT]
 
 
 def _networks(

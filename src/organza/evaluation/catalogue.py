@@ -11,8 +11,9 @@ from torch import Tensor
 
 from organza.config import ConfigError, closest
 from organza.data.synthetic import grid_modes, ring_modes
+from organza.evaluation.counterparts import of_pairs, perceptual, psnr
 from organza.evaluation.evidence import Evidence
-from organza.evaluation.perceptual import lengths_of_paths, pair_distances
+from organza.evaluation.perceptual import distance_of, lengths_of_paths, pair_distances
 from organza.metrics import (
     authenticity,
     bootstrap,
@@ -24,7 +25,7 @@ from organza.metrics import (
     memorisation_influence,
     sliced_distance,
 )  # fmt: skip
-from organza.metrics.diversity import pair_similarities, random_pairs
+from organza.metrics.diversity import pair_similarities, random_pairs, ssim
 from organza.metrics.influence import Influence, centred
 from organza.metrics.lpips import Trunk
 from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mode_shares, stacked_labels
@@ -212,6 +213,23 @@ def _lpips(seen: Evidence) -> list[Part]:
     return [_beside_reals("lpips", fake, real, seen)]
 
 
+def _psnr(seen: Evidence) -> list[Part]:
+    return [_of_values("psnr", of_pairs(seen, psnr, "psnr"), -1, seen)]
+
+
+def _ssim(seen: Evidence) -> list[Part]:
+    return [_of_values("ssim", of_pairs(seen, ssim, "ssim"), -1, seen, -1.0, 1.0)]
+
+
+def _perceptual(seen: Evidence) -> list[Part]:
+    return [_of_values("perceptual", of_pairs(seen, perceptual(seen), "perceptual"), 1, seen, 0.0)]
+
+
+def _lpips_of_pairs(seen: Evidence) -> list[Part]:
+    distances = of_pairs(seen, distance_of(seen.measures["alex"], seen), "lpips-of-pairs")
+    return [_of_values("lpips-of-pairs", distances, 1, seen, 0.0)]
+
+
 def _ppl(seen: Evidence) -> list[Part]:
     found = lengths_of_paths(seen.measures["vgg"], seen)
     return [_of_values(name, lengths, 1, seen, 0.0) for name, lengths in found.items()]
@@ -315,6 +333,12 @@ METRICS: dict[str, Metric] = {
         trunk="vgg",
         of_model=True,
     ),
+    "psnr": Metric("each result beside its counterpart, dB", "all channels, no border cut", _psnr, 1, looks=False),
+    "ssim": Metric("the same, structure", "11 x 11 window, sigma 1.5, each channel", _ssim, 1, looks=False),
+    "perceptual": Metric(
+        "the same, through the embedded network", "and a pyramid of pixels", _perceptual, 1, looks=False
+    ),
+    "lpips-of-pairs": Metric("the same, LPIPS", "sides of at least 64", _lpips_of_pairs, 1, looks=False, trunk="alex"),
     "modes": Metric("modes of ring, grid and stacked-mnist", "within 3 sigma; digits read", _modes, looks=False),
 }
 
@@ -332,5 +356,6 @@ ALIASES: dict[str, tuple[str, str]] = {
 
 USUAL = {"mifid": "inception-legacy"}  # where the border of copies was set for one network
 DEFAULT = ("fd", "kd", "precision-recall", "density-coverage")
+OF_COUNTERPARTS = ("psnr", "ssim", "perceptual")
 INFLUENCES = {"kd": "kernel_distance"}  # where a part has another name than its influence
 OF_PAIRS = ("kd", "precision-recall", "density-coverage")

@@ -15,7 +15,9 @@ from torch import Tensor
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
 from organza.data.store import fingerprint
-from organza.hub import GAN, load_gan
+from organza.evaluation.results import translated
+from organza.games import GAMES
+from organza.hub import GAN, Translator, load, load_translator
 from organza.training.distributed import dealt
 from organza.training.run import Run
 
@@ -64,7 +66,10 @@ def place_of_data(subject: Subject) -> str:
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
     if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
-        return open_data(Run(Path(subject).expanduser()).config.data, split=split, progress=progress)
+        run = Path(subject).expanduser()
+        if GAMES[Run(run).config.game].translates:
+            return translated(load_translator(run), run, progress)[1]
+        return open_data(Run(run).config.data, split=split, progress=progress)
     raise ConfigError("only a run knows its data; say what to compare with, such as --real mnist or --real FOLDER")
 
 
@@ -73,8 +78,24 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
     if isinstance(subject, GAN):
         return subject
     if is_model(subject):
-        return load_gan(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+        found = load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+        return found if isinstance(found, GAN) else _results(found, Path(subject).expanduser(), progress)  # type: ignore[arg-type]
     return of_store(open_dataset(subject, progress=progress), subject)
+
+
+def _results(translator: Translator, run: Path, progress: Progress) -> Images:
+    """Of a translating run, for what its training did not see. Raises ConfigError for a model without its data."""
+    if not (run / "checkpoints").is_dir():
+        raise ConfigError(
+            f"{run} translates images, and only a run knows which; type: organza translate IMAGES --model {run} --out "
+            "made, and: organza evaluate made --real TARGETS"
+        )
+    samples, _ = translated(translator, run, progress)
+    origin = {
+        "kind": "translation", "name": translator.recipe, "samples": len(samples), "fingerprint": translator.sha256,
+        "first_seed": None, "images_seen": translator.training.get("images"),
+    }  # fmt: skip
+    return Images(samples, None, (), origin)
 
 
 def shape_of(opened: GAN | Images) -> Shape:

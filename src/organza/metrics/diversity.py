@@ -67,6 +67,18 @@ def ms_ssim(one: Tensor, two: Tensor) -> Tensor:
     return result.mean(1)
 
 
+def ssim(one: Tensor, two: Tensor) -> Tensor:
+    """Similarity float32 [N] at the one scale of the images: Wang et al. (2004, doi:10.1109/TIP.2003.819861), eq. 13.
+
+    Images as for `ms_ssim`; an 11 x 11 window of deviation 1.5 where it fits whole; the mean over places and channels.
+    """
+    one, two = _images("one", one), _images("two", two)
+    if one.shape != two.shape:
+        raise ConfigError(f"images of {tuple(one.shape)} and {tuple(two.shape)} are not compared; give equal shapes")
+    luminance, contrast = _ssim_parts(one, two)
+    return (luminance * contrast).mean((1, 2, 3))
+
+
 def _images(name: str, given: Tensor) -> Tensor:
     if given.dim() != 4 or min(given.shape[2:]) < WINDOW:
         raise ConfigError(
