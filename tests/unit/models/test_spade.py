@@ -134,11 +134,10 @@ def loud(network):
         ("most", ("G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")),
     ],
 )
-def test_generator_is_the_formula(ups, doubled, monkeypatch):
-    monkeypatch.setattr("organza.models.spade.HIDDEN", 4)
+def test_generator_is_the_formula(ups, doubled):
     torch.manual_seed(0)
     side = 2 ** len(doubled)
-    network = loud(Generator((3, side, 2 * side), (2, side, 2 * side), width=2, ups=ups))
+    network = loud(Generator((3, side, 2 * side), (2, side, 2 * side), width=2, ups=ups, hidden=4))
     maps, state = F.one_hot(torch.randint(0, 3, (2, side, 2 * side)), 3).movedim(-1, 1).double(), network.state_dict()
     h = conv(state, nearest(maps, 1, 2), "fc", padding=1)
     for name in ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"):
@@ -204,7 +203,7 @@ def test_a_gain_of_the_map_stays_in_its_place():
 @pytest.mark.parametrize("options", [{}, {"norm": "instance"}, {"spectral": False}, {"vae": True, "z_dim": 6}])
 def test_shapes_range_and_gradients(options):
     torch.manual_seed(0)
-    generator = Generator((3, 64, 32), (1, 64, 32), width=2, **options)
+    generator = Generator((3, 64, 32), (1, 64, 32), width=2, hidden=8, **options)
     judge = Discriminator((4, 64, 32), width=4, spectral=options.get("spectral", True))
     maps = F.one_hot(torch.randint(0, 3, (2, 64, 32)), 3).movedim(-1, 1).float()
     z = torch.randn(2, 6) if "vae" in options else None
