@@ -27,6 +27,7 @@ from organza.layers.init import xavier_layers
 from organza.layers.norm import norms
 from organza.layers.patchgan import features_at_scales, logits_at_scales, logits_of_scales, plan
 from organza.layers.source import ends, prepared, with_planes
+from organza.layers.spectral import take_folded_weights
 from organza.models.pix2pixhd import must_judge
 
 Norm = Literal["batch", "instance"]
@@ -61,7 +62,7 @@ class Generator(nn.Module):
         self.conv_img = nn.Conv2d(width // (2 if ups == "most" else 1), after, 3, padding=1)
         for layer in (self.fc, self.conv_img):
             xavier_layers(layer)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """Translate."""
@@ -145,7 +146,7 @@ class Encoder(nn.Module):
         self.fc_var = nn.Linear(channels * SMALLEST**2, z_dim)
         for layer in (self.fc_mu, self.fc_var):
             xavier_layers(layer)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Encode."""
@@ -181,7 +182,7 @@ class Discriminator(nn.Module):
             for number, stage in enumerate(_stages(channels + classes, width, layers, spectral)):
                 judge.add_module(f"model{number}", stage)
             self.add_module(f"discriminator_{scale}", judge)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def features(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, ...]:
         """What each stage of each scale makes, finest first; the last of each scale is judged."""
@@ -229,6 +230,7 @@ def _conv(
     return spectral_norm(layer) if spectral else layer
 
 
-def _plain(network: nn.Module, spectral: bool) -> tuple[str, ...]:
-    """Everything, where spectral norm is built in and must not come twice."""
+def _built_in(network: nn.Module, spectral: bool) -> tuple[str, ...]:
+    """What `plain` names: everything, where spectral norm is built in and must not come twice."""
+    network.register_load_state_dict_pre_hook(take_folded_weights)
     return tuple(name for name, _ in network.named_children()) if spectral else ()

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from organza.config import ConfigError
-from organza.layers.spectral import add_spectral_norm
+from organza.layers.spectral import add_spectral_norm, without_spectral_norm
 from organza.models.spade import Discriminator, Encoder, Generator, Spade
 
 
@@ -250,6 +250,23 @@ def test_spectral_norm_is_built_in_once():
     bare = Discriminator((2, 32, 32), width=4, spectral=False)
     assert not any(parametrize.is_parametrized(m) for m in bare.modules())
     add_spectral_norm(bare)
+
+
+def test_weights_for_use_load_into_the_same_network():
+    """Folders and exports hold the normed weights; a new network takes either form."""
+    torch.manual_seed(0)
+    made = [Generator((3, 32, 32), (1, 32, 32), width=2, hidden=4).eval() for _ in range(3)]
+    network, other, third = (loud(one) for one in made)
+    x = torch.rand(1, 3, 32, 32).double()
+    other.load_state_dict(without_spectral_norm(network).state_dict())
+    assert not any(parametrize.is_parametrized(m) for m in other.modules())
+    third.load_state_dict(network.state_dict())
+    assert all(parametrize.is_parametrized(third.get_submodule(f"up_{i}.conv_s")) for i in range(4))
+    for loaded in (other, third):
+        torch.testing.assert_close(loaded(x), network(x))
+    nested = nn.ModuleList([loud(Generator((3, 32, 32), (1, 32, 32), width=2, hidden=4)).eval()])
+    nested.load_state_dict({f"0.{key}": value for key, value in other.state_dict().items()})
+    torch.testing.assert_close(nested[0](x), network(x))
 
 
 def test_start():
