@@ -108,6 +108,19 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
     return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
 
 
+def nothing(like: GAN | Images) -> Images:
+    """The real side of metrics that ask the generator alone."""
+    origin = {
+        "kind": "nothing",
+        "name": "nothing",
+        "catalogue": "",
+        "samples": 0,
+        "fingerprint": "",
+        "first_seed": None,
+    }
+    return Images(torch.empty(0, *shape_of(like), dtype=torch.uint8), None, (), origin)
+
+
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
     """`count` samples of a GAN from seed `seed` on, its classes in turn; of images at most so many.
 
