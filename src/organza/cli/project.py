@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -11,8 +12,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from organza.cli.console import Console
 from organza.cli.words import number, told
-from organza.cli.workbench import Timed, mark, must_be_images, new_folder, opened
+from organza.cli.workbench import Timed, emptied, mark, must_be_images, new_folder, opened
 from organza.config import ConfigError
+from organza.interruption import interruptible
 
 if TYPE_CHECKING:
     from organza.hub import GAN
@@ -26,7 +28,8 @@ class Options:
     """Find the code whose sample looks most like a picture (arXiv:1912.04958, appendix D).
 
     The folder gets target.png, projection.png, code.safetensors and projected_w.npz for other programs, fit.gif and
-    fit.json; with --tune also model/, a GAN that draws the picture from that code, and tuned.png.
+    fit.json; with --tune also model/, a GAN that draws the picture from that code, and tuned.png. Ctrl-C ends the
+    search early and writes what it has found.
     """
 
     model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
@@ -50,10 +53,13 @@ class Options:
 
 
 def main(argv: list[str]) -> None:
-    """Parse, project, tune, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
+    """Parse, project, tune, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError.
+
+    Ctrl-C ends the search with what it has, which is written; then SystemExit has 128 + the signal, as in training.
+    """
     options = tyro.cli(Options, args=argv, prog="organza project")
     steps, tuning = number(options.steps, int, "steps"), number(options.tune, int, "tune")
-    seed = number(options.seed, int, "seed") or 0
+    seed, signals = number(options.seed, int, "seed") or 0, []
     if tuning is not None and tuning < 1:
         raise ConfigError(f"tune is {tuning}; it takes a number of steps, such as 350")
     with Console() as console:
@@ -65,14 +71,20 @@ def main(argv: list[str]) -> None:
         if not Path(options.image).expanduser().is_file():  # before a folder is made for it
             raise FileNotFoundError(f"no picture '{options.image}'; give a PNG, JPEG, WebP or another image file")
         folder = new_folder(options.out, "projections", gan, Path(options.image).stem, FILES)
-        found = project(
-            gan, options.image, space=options.space, steps=steps, seed=seed, label=options.label or None,  # type: ignore[arg-type]
-            perceptual=options.perceptual, progress=timed,
-        )  # fmt: skip
-        lines = _written(gan, found, folder, not options.no_provenance)
-        if tuning:
+        with interruptible(signals.append), emptied(folder):
+            found = project(
+                gan, options.image, space=options.space, steps=steps, seed=seed, label=options.label or None,  # type: ignore[arg-type]
+                perceptual=options.perceptual, progress=timed, stop=lambda: bool(signals),
+            )  # fmt: skip
+            lines = _written(gan, found, folder, not options.no_provenance)
+        if signals:
+            place = f"at step {found.steps} of {found.planned}" if found.interrupted else "behind the last step"
+            lines.append(("stopped", f"by {Signals(signals[0]).name} {place}; the fit so far is written"))
+        elif tuning:
             lines.append(_tuned(gan, found, tuning, folder, timed, not options.no_provenance))
     console.lines(lines)
+    if signals:
+        raise SystemExit(128 + signals[0])
 
 
 def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tuple[str, str]]:
@@ -89,7 +101,7 @@ def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tu
     about = {
         "space": found.space, "perceptual": found.perceptual, "distance": found.distance, "steps": found.steps,
         "seed": found.seed, "label": found.label, "model": gan.recipe, "sha256": gan.sha256,
-        "distances": list(found.distances),
+        "interrupted": found.interrupted, "planned_steps": found.planned, "distances": list(found.distances),
     }  # fmt: skip
     write_json(folder / "fit.json", about)
     label = "" if found.label is None else f", label {gan.classes[found.label]}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +86,17 @@ def new_folder(out: str, kind: str, gan: GAN, name: str, files: Sequence[str]) -
             path, at = first.with_name(f"{first.name}-{at}"), at + 1
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """Work that fills a folder: where it ends before it wrote anything, the folder goes as well."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+        raise
 
 
 def safe(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,10 @@ from organza.cli.console import Console
 from organza.config import ConfigError
 from organza.hub import GAN
 from organza.latent.film import Film
-from organza.report.grid import picture, save_png
+from organza.latent.mixing import Mixture
+from organza.report.grid import grid_image, picture, save_png
 from organza.report.provenance import packet, provenance
-from organza.report.video import CHANNELS, FilmWriter
+from organza.report.video import CHANNELS, FilmWriter, begun_folder, ended_folder
 
 Kind = Literal["grid", "folder", "array", "points"]
 Lines = list[tuple[str, str]]
@@ -169,6 +171,43 @@ def write_film(
     if writer.note:
         console.note(writer.note)
     return [("replaced" if writer.replaced else "written", writer.told())]
+
+
+def write_figure(
+    mixture: Mixture, path: Path, gan: GAN, rows: Sequence[int], columns: Sequence[int], marked: bool
+) -> tuple[str, str]:
+    """The figure of mixing as one picture; what became of the file, and its name."""
+    verb = "replaced" if path.exists() else "written"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(grid_image(mixture.cells(), len(columns) + 1), path, mark_of(gan, rows[0]) if marked else None)
+    return verb, str(path)
+
+
+def write_cells(
+    mixture: Mixture, path: Path, gan: GAN, rows: Sequence[int], columns: Sequence[int], marked: bool
+) -> tuple[str, str]:
+    """Each picture of the figure as a file of a new folder: row0000.png, column0100.png, row0000-column0100.png, ….
+
+    Raises ConfigError for a folder with files in it, and for a seed that is there twice.
+    """
+    seeds = [rows, columns]
+    if any(len(set(some)) < len(some) for some in seeds):
+        raise ConfigError("a seed is there twice in the rows or in the columns, and would be written twice")
+    cells = [(f"row{row:04}", row, mixture.rows[i]) for i, row in enumerate(rows)]
+    cells += [(f"column{column:04}", column, mixture.columns[j]) for j, column in enumerate(columns)]
+    cells += [
+        (f"row{row:04}-column{column:04}", row, mixture.mixed[i, j])
+        for i, row in enumerate(rows) for j, column in enumerate(columns)
+    ]  # fmt: skip
+    part = begun_folder(path, "pictures")
+    try:
+        for name, seed, cell in cells:
+            save_png(one_image(cell), part / f"{name}.png", mark_of(gan, seed) if marked else None)
+        ended_folder(part, path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return "written", f"{path}{os.sep}, {len(cells):,} pictures"
 
 
 def _write_still(film: Film, path: Path, console: Console, mark: PngInfo | None) -> Lines:
