@@ -67,7 +67,6 @@ def main(argv: list[str]) -> None:
                       progress=console, **settings)  # fmt: skip
         path = Path(options.out).expanduser() if options.out else free(gan, f"mix-seed{rows[0]}", ".png")
         write = write_figure if path.suffix.lower() == ".png" else write_cells
-        verb, written = write(mixture, path, gan, rows, columns, not options.no_provenance)
+        verb, where = write(mixture, path, gan, rows, columns, not options.no_provenance)
     taken = ", ".join(map(str, mixture.layers))
-    told = f"{len(rows)} x {len(columns)} mixed; layers {taken} from the columns"
-    console.lines([(verb, f"{written} ({told})")])
+    console.lines([(verb, f"{where}{len(rows)} x {len(columns)} mixed; layers {taken} from the columns)")])

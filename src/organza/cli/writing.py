@@ -176,11 +176,11 @@ def write_film(
 def write_figure(
     mixture: Mixture, path: Path, gan: GAN, rows: Sequence[int], columns: Sequence[int], marked: bool
 ) -> tuple[str, str]:
-    """The figure of mixing as one picture; what became of the file, and its name."""
+    """The figure of mixing as one picture; what became of the file, and the beginning of what is told."""
     verb = "replaced" if path.exists() else "written"
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(grid_image(mixture.cells(), len(columns) + 1), path, mark_of(gan, rows[0]) if marked else None)
-    return verb, str(path)
+    return verb, f"{path} ("
 
 
 def write_cells(
@@ -207,7 +207,7 @@ def write_cells(
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return "written", f"{path}{os.sep}, {len(cells):,} pictures"
+    return "written", f"{path}{os.sep} ({len(cells):,} pictures; "
 
 
 def _write_still(film: Film, path: Path, console: Console, mark: PngInfo | None) -> Lines:

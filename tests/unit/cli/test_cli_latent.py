@@ -104,7 +104,7 @@ def test_mix_draws_the_figure(organza, styled):
 def test_mix_writes_every_picture_as_a_file(organza, styled):
     words = ("mix", styled, "--rows", "0-1", "--cols", "7-9", "--layers", "4-5")
     said = organza(*words, "--out", "cells")
-    assert said.out == "written   cells/, 11 pictures (2 x 3 mixed; layers 4, 5 from the columns)\n"
+    assert said.out == "written   cells/ (11 pictures; 2 x 3 mixed; layers 4, 5 from the columns)\n"
     names = {"row0000", "row0001", "column0007", "column0008", "column0009"}
     names |= {f"row000{row}-column000{column}" for row in (0, 1) for column in (7, 8, 9)}
     assert {path.stem for path in Path("cells").iterdir()} == names
