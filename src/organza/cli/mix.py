@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
@@ -34,11 +35,7 @@ class Options:
         ),
     ] = "coarse"
     labels: Annotated[str, told(metavar="LABELS", help="one for all, or one for each row and then each column")] = ""
-    truncation: shared.Truncation = ""
-    cutoff: shared.Cutoff = ""
-    noise: shared.Noise = ""
-    translate: shared.Translate = ""
-    rotate: shared.Rotate = ""
+    look: OmitArgPrefixes[shared.LookOptions] = field(default_factory=shared.LookOptions)
     out: Annotated[
         str, told(metavar="PATH", help="a .png, or a folder: every picture a file (default a new .png in samples/)")
     ] = ""
@@ -55,7 +52,7 @@ def main(argv: list[str]) -> None:
                           f"{LARGEST:,} pictures")  # fmt: skip
     if Path(options.out).suffix.lower() in (".gif", ".mp4", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".npy", ".npz"):
         raise ConfigError(f"out is '{options.out}'; the figure is a .png, or a folder with every picture in a file")
-    settings = shared.look(options)
+    settings = options.look.settings()
     with Console() as console:
         console.wait("loading torch")
         from organza.cli.writing import free, write_cells, write_figure

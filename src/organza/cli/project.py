@@ -8,11 +8,12 @@ from signal import Signals
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
+from organza.cli import options as shared
 from organza.cli.console import Console
 from organza.cli.words import number, told
-from organza.cli.workbench import Timed, emptied, mark, must_be_images, new_folder, opened
+from organza.cli.workbench import Timed, emptied, must_be_images, new_folder
 from organza.config import ConfigError
 from organza.interruption import interruptible
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from organza.hub import GAN
     from organza.latent.projection import Projection
 
+SECONDS, REST = 4.0, 1.5  # of the film, and of its last picture
 FILES = ("target.png", "projection.png", "code.safetensors", "fit.json", "fit.gif", "model")
 
 
@@ -32,7 +34,7 @@ class Options:
     search early and writes what it has found.
     """
 
-    model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
+    model: shared.Model
     image: Annotated[str, Positional, arg(metavar="IMAGE", help="a picture of any size; it is cut and resized")]
     space: Annotated[
         str, told(metavar="auto|w|w+|z", help="w+: a w for each layer, closer (default auto: w, or z without it)")
@@ -46,10 +48,8 @@ class Options:
     ] = "auto"
     seed: Annotated[str, told(metavar="S", help="of the search (default 0)")] = ""
     out: Annotated[str, told(metavar="DIR", help="a folder (default projections/RECIPE-IMAGE)")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
-    no_provenance: Annotated[
-        bool, FlagCreatePairsOff, told(help="leave out the mark that says a model made the picture")
-    ] = False
+    device: shared.Device = "auto"
+    no_provenance: shared.NoProvenance = False
 
 
 def main(argv: list[str]) -> None:
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
         console.wait("loading torch")
         from organza.latent.projection import project
 
-        gan, timed = opened(options.model, options.device, "project"), Timed(console)
+        gan, timed = shared.open_gan(options.model, options.device, "project"), Timed(console)
         must_be_images(gan, "project")
         if not Path(options.image).expanduser().is_file():  # before a folder is made for it
             raise FileNotFoundError(f"no picture '{options.image}'; give a PNG, JPEG, WebP or another image file")
@@ -90,14 +90,14 @@ def main(argv: list[str]) -> None:
 def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tuple[str, str]]:
     from organza.cli.writing import one_image
     from organza.latent.codes import save_code
-    from organza.report.film import save_gif
     from organza.report.grid import save_png
+    from organza.report.provenance import mark_of
     from organza.training.run import write_json
 
     save_png(one_image(found.target), folder / "target.png")
-    save_png(one_image(found.image), folder / "projection.png", mark(gan, None, marked))
+    save_png(one_image(found.image), folder / "projection.png", mark_of(gan, None, marked=marked))
     save_code(found, folder)
-    save_gif(found.frames, folder / "fit.gif", target=found.target)
+    _save_film(gan, found, folder / "fit.gif", marked)
     about = {
         "space": found.space, "perceptual": found.perceptual, "distance": found.distance, "steps": found.steps,
         "seed": found.seed, "label": found.label, "model": gan.recipe, "sha256": gan.sha256,
@@ -107,6 +107,24 @@ def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tu
     label = "" if found.label is None else f", label {gan.classes[found.label]}"
     told = f"{found.distances[0]:.4g} to {found.distance:.4g} in {found.steps} steps of {found.space}{label}"
     return [("distance", f"{told} (judged by {found.perceptual})"), ("written", f"{folder}/ (target.png, …)")]
+
+
+def _save_film(gan: GAN, found: Projection, path: Path, marked: bool) -> None:
+    """The way to the picture, beside the target; the last frame stays for a while."""
+    import torch
+    from torch.nn import functional as F
+
+    from organza.report.provenance import name_of, packet
+    from organza.report.video import FASTEST_GIF, FilmWriter
+
+    frames, still = found.frames, found.target[None].float()
+    if still.shape[2:] != frames.shape[2:]:
+        still = F.interpolate(still, frames.shape[2:], mode="bilinear", antialias=True)
+    beside = torch.stack([still.round().to(torch.uint8).expand_as(frames), frames], 1)
+    rate = min(len(frames) / SECONDS, FASTEST_GIF)
+    with FilmWriter(path, rate, columns=2, mark=packet(name_of(gan), gan.sha256, None) if marked else None) as writer:
+        writer.take(beside)
+        writer.take(beside[-1:].expand(round(REST * rate), *beside.shape[1:]))
 
 
 def _tuned(
@@ -119,13 +137,14 @@ def _tuned(
     from organza.latent.space import LatentSpace
     from organza.latent.tuning import card, tune
     from organza.report.grid import save_png
+    from organza.report.provenance import mark_of
     from organza.training.batches import to_bytes
 
     save(tune(gan, found, steps, progress=timed), folder / "model", card(gan, steps))
     tuned = organza.load(folder / "model")
     label = None if found.label is None else gan.label_numbers(found.label, 1)
     image = to_bytes(LatentSpace(tuned.generator).draw(found.codes, label))[0]
-    save_png(one_image(image), folder / "tuned.png", mark(tuned, None, marked))
+    save_png(one_image(image), folder / "tuned.png", mark_of(tuned, None, marked=marked))
     save_code(found, folder / "model", noise=False)  # which it does not need
     far = float((image.float() - found.target.float()).square().mean().sqrt())
     before = float((found.image.float() - found.target.float()).square().mean().sqrt())

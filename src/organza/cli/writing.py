@@ -17,12 +17,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from organza.cli.console import Console
+from organza.cli.options import FilmOptions
+from organza.cli.words import file_name
 from organza.config import ConfigError
 from organza.hub import GAN
 from organza.latent.film import Film
 from organza.latent.mixing import Mixture
 from organza.report.grid import grid_image, picture, save_png
-from organza.report.provenance import packet, provenance
+from organza.report.provenance import mark_of, name_of, packet
 from organza.report.video import CHANNELS, FilmWriter, begun_folder, ended_folder
 
 Kind = Literal["grid", "folder", "array", "points"]
@@ -108,7 +110,7 @@ class Writer:
         return "-" + (re.sub(r"[^\w.-]+", "_", self.gan.classes[self.labels[i]]).strip("._-") or str(self.labels[i]))
 
     def _mark(self, seed: int) -> PngInfo | None:
-        return mark_of(self.gan, seed) if self.marked else None
+        return mark_of(self.gan, seed, marked=self.marked)
 
     def _save_array(self, values: np.ndarray) -> None:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
@@ -133,7 +135,7 @@ def one_image(pixels: Tensor) -> Image.Image:
 
 def free(gan: GAN, what: str, suffix: str) -> Path:
     """samples/RECIPE-WHAT, or the first of …-2, …-3 that is not there."""
-    name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', gan.recipe) or 'gan'}-{what}"
+    name = f"{file_name(gan.recipe) or 'gan'}-{what}"
     folder, number = Path("samples"), 2
     path = folder / f"{name}{suffix}"
     while path.exists() or path.with_suffix(".png").exists():
@@ -141,9 +143,9 @@ def free(gan: GAN, what: str, suffix: str) -> Path:
     return path
 
 
-def film_target(out: str, gan: GAN, what: str, fps: str) -> Path:
+def film_target(options: FilmOptions, gan: GAN, what: str) -> Path:
     """Where a film goes; without `out` a place in samples/ where nothing is yet. Raises ConfigError."""
-    points = len(gan.shape) == 1
+    points, out = len(gan.shape) == 1, options.out
     path = Path(out).expanduser() if out else free(gan, what, ".png" if points else ".gif")
     suffix = path.suffix.lower()
     if suffix in (*OTHERS, ".npy", ".npz"):
@@ -152,18 +154,19 @@ def film_target(out: str, gan: GAN, what: str, fps: str) -> Path:
         raise ConfigError(f"these samples are points, which make no film; type --out {path.with_suffix('.png')}")
     if not points and gan.shape[0] not in CHANNELS:
         raise ConfigError(f"samples with {gan.shape[0]} channels make no picture; organza sample writes them as .npy")
-    if fps and suffix == ".png":
+    if options.fps and suffix == ".png":
         raise ConfigError("fps has no effect on a still picture; type --out FILE.gif, or leave it out")
     return path
 
 
 def write_film(
-    film: Film, path: Path, gan: GAN, console: Console, *, rate: float, columns: int, marked: bool
+    film: Film, options: FilmOptions, gan: GAN, console: Console, name: str, marked: bool
 ) -> Lines:  # fmt: skip
-    """Draw and write; a line for what is written, and a note for what is not."""
-    mark = packet(_name(gan), gan.sha256, film.seed) if marked else None
+    """Draw and write, as `name` where no place is given; a line for what is written, and a note for what is not."""
+    path, rate, (columns, _) = film_target(options, gan, name), options.rate(), options.size()
+    mark = packet(name_of(gan), gan.sha256, film.seed) if marked else None
     if path.suffix.lower() == ".png":
-        return _write_still(film, path, console, mark_of(gan, film.seed) if marked else None)
+        return _write_still(film, path, console, mark_of(gan, film.seed, marked=marked))
     with FilmWriter(path, rate, columns=columns, mark=mark) as writer:
         for frames in _shown(film, console):
             writer.take(frames)
@@ -179,7 +182,7 @@ def write_figure(
     """The figure of mixing as one picture; what became of the file, and the beginning of what is told."""
     verb = "replaced" if path.exists() else "written"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_png(grid_image(mixture.cells(), len(columns) + 1), path, mark_of(gan, rows[0]) if marked else None)
+    save_png(grid_image(mixture.cells(), len(columns) + 1), path, mark_of(gan, rows[0], marked=marked))
     return verb, f"{path} ("
 
 
@@ -202,7 +205,7 @@ def write_cells(
     part = begun_folder(path, "pictures")
     try:
         for name, seed, cell in cells:
-            save_png(one_image(cell), part / f"{name}.png", mark_of(gan, seed) if marked else None)
+            save_png(one_image(cell), part / f"{name}.png", mark_of(gan, seed, marked=marked))
         ended_folder(part, path)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -229,12 +232,3 @@ def _shown(film: Film, console: Console) -> Iterator[Tensor]:
         yield frames
         done += len(frames)
         console.paced("drawing frames", done, film.count, started)
-
-
-def mark_of(gan: GAN, seed: int) -> PngInfo:
-    """The mark of a picture."""
-    return provenance(_name(gan), gan.sha256, seed)
-
-
-def _name(gan: GAN) -> str:
-    return re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name
