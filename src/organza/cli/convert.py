@@ -16,7 +16,7 @@ from organza.config import ConfigError
 
 @dataclass(frozen=True)
 class Options:
-    """Turn weights of StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality or BigGAN into a model folder.
+    """Turn weights of StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality or BigGAN into a model folder.
 
     The file is read without executing or importing anything of it. OUT gets safetensors, config.json and a card, and
     discriminator/ where the file has one; then: organza sample OUT, or organza train RECIPE --start OUT.

@@ -42,6 +42,7 @@ from organza.evaluation.subjects import (
     draw,
     first,
     lossy,
+    nothing,
     open_real,
     open_subject,
     place_of_data,
@@ -85,13 +86,10 @@ def evaluate(
     with process_group(pick_device(device)) as place:
         progress = progress if rank() == 0 else SILENT
         opened = open_subject(fake, str(place), progress)
-        source = trained_on(fake, split, progress) if real is None else real
-        kept = _at_most(open_real(source, opened, split, progress), real_samples)
-        if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
-            kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
-        paired = isinstance(source, ImageStore) and source.paired
-        asked = [parse(name, network) for name in _names(metrics, opened, paired)]
+        asked = [parse(name, network) for name in _names(metrics, opened, real is None)]
         _must_have_a_model(asked, opened)
+        kept = _real_side(fake, real, asked, opened, split, progress)
+        kept = kept if real_samples is None else first(kept, real_samples)
         foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
         measures = _measures(asked, None if foreign else weights, download, progress)
         of_networks = weights if foreign or not measures else None
@@ -184,8 +182,16 @@ def _is_run_of(out: str | Path, fake: Subject) -> bool:
     return whole and Path(out).expanduser().parent.resolve() == run.resolve()
 
 
-def _at_most(real: Images, count: int | None) -> Images:
-    return real if count is None else first(real, count)
+def _real_side(
+    fake: Subject, real: Any, asked: Sequence[Asked], opened: GAN | Images, split: str, progress: Progress
+) -> Images:  # fmt: skip
+    """`real`, else what the run was trained on; nothing where no metric looks at it. Raises ConfigError."""
+    if real is None and all(METRICS[item.metric].of_model for item in asked):
+        return nothing(opened)
+    kept = open_real(trained_on(fake, split, progress) if real is None else real, opened, split, progress)
+    if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
+        kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
+    return kept
 
 
 def _count(opened: GAN | Images, samples: int) -> int:
@@ -195,11 +201,12 @@ def _count(opened: GAN | Images, samples: int) -> int:
     return samples if isinstance(opened, GAN) else min(samples, len(opened))
 
 
-def _names(metrics: Sequence[str] | str, opened: GAN | Images, paired: bool) -> list[str]:
-    """Those that were asked for, else what the samples allow."""
+def _names(metrics: Sequence[str] | str, opened: GAN | Images, own: bool) -> list[str]:
+    """Those that were asked for, else what the samples allow; `own` are the data of a run."""
     names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
     if names or len(shape_of(opened)) != 3:
         return list(dict.fromkeys(names)) or ["modes"]
+    paired = own and isinstance(opened, Images) and opened.origin.get("counterparts")
     return [*(OF_COUNTERPARTS if paired else ()), *DEFAULT]
 
 
@@ -210,7 +217,7 @@ def _networks(
     found: dict[str, Extractor] = {}
     for item in asked:
         for size, word, option in ((count, "generated", "--samples"), (len(real), "real", "--real-samples")):
-            if size < METRICS[item.metric].least:
+            if size < METRICS[item.metric].least and not (word == "real" and METRICS[item.metric].of_model):
                 raise ConfigError(
                     f"{item.name} needs at least {METRICS[item.metric].least} samples a side and has {size} {word}; "
                     f"type {option} {METRICS[item.metric].least} or more, or leave {item.name} out"
@@ -236,13 +243,15 @@ def _measures(
 
 
 def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
-    """Raise ConfigError for metrics that walk through the noise of images, and for points."""
+    """Raise ConfigError for metrics of a generator that is not there or that they cannot judge, and for points."""
     for item in asked:
         if METRICS[item.metric].of_model and not isinstance(opened, GAN):
             raise ConfigError(
-                f"{item.name} walks through the noise of a generator, and images have none; judge a run or a model, or "
-                f"leave {item.name} out"
+                f"{item.name} asks a generator, and images have none; judge a run or a model, or leave {item.name} out"
             )
+        if (check := METRICS[item.metric].takes) is not None:
+            assert isinstance(opened, GAN)
+            check(opened)
         if METRICS[item.metric].trunk and len(shape_of(opened)) != 3:
             raise ConfigError(f"{item.name} looks at images; points take --metrics modes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from organza.config import ConfigError, closest
 from organza.data.synthetic import grid_modes, ring_modes
 from organza.evaluation.counterparts import of_pairs, perceptual, psnr
 from organza.evaluation.evidence import Evidence
+from organza.evaluation.motion import SMALLEST, errors_of_motion, must_move
 from organza.evaluation.perceptual import distance_of, lengths_of_paths, pair_distances
+from organza.hub import GAN
 from organza.metrics import (
     authenticity,
     bootstrap,
@@ -26,6 +29,7 @@ from organza.metrics import (
     sliced_distance,
 )  # fmt: skip
 from organza.metrics.diversity import pair_similarities, random_pairs, ssim
+from organza.metrics.equivariance import Motion, decibels
 from organza.metrics.influence import Influence, centred
 from organza.metrics.lpips import Trunk
 from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mode_shares, stacked_labels
@@ -60,6 +64,7 @@ class Metric:
     looks: bool = True  # through a network; else at the samples themselves
     trunk: Trunk | None = None  # of LPIPS, through which it looks instead
     of_model: bool = False  # it needs a generator, not samples alone
+    takes: Callable[[GAN], None] | None = None  # raises ConfigError for a generator that it cannot judge
     of_pairs: bool = False  # its cost grows with the square of the reals, of which it takes some thousands
 
 
@@ -235,6 +240,22 @@ def _ppl(seen: Evidence) -> list[Part]:
     return [_of_values(name, lengths, 1, seen, 0.0) for name, lengths in found.items()]
 
 
+def _moved(kind: Motion, name: str) -> Metric:
+    """Equivariance to one kind of motion, in dB."""
+    about = {"integer": "whole pixels", "fractional": "parts of pixels too, through a round filter",
+             "rotation": "turns by any angle, through a round filter"}[kind]  # fmt: skip
+
+    def compute(seen: Evidence) -> list[Part]:
+        """The bounds change places: less error is more dB."""
+        part = _of_values(name, errors_of_motion(kind, seen), -1, seen, SMALLEST)
+        value, low, high = (decibels(error) for error in (part.value, part.high or part.value, part.low or part.value))
+        return [replace(part, value=value, low=low, high=high)]
+
+    protocol = f"{about}, one motion a sample, peak from -1 to 1"
+    how_well = "equivariance in dB: do pictures move with their waves"
+    return Metric(how_well, protocol, compute, looks=False, of_model=True, takes=partial(must_move, kind=kind))
+
+
 def _beside_reals(name: str, fake: Tensor, real: Tensor, seen: Evidence) -> Part:
     """The mean of a value of pairs; how much is good is told by the reals."""
     return replace(_of_values(name, fake, 0, seen), details={"of_real": float(real.mean())})
@@ -339,6 +360,9 @@ METRICS: dict[str, Metric] = {
         "the same, through the embedded network", "and a pyramid of pixels", _perceptual, 1, looks=False
     ),
     "lpips-of-pairs": Metric("the same, LPIPS", "sides of at least 64", _lpips_of_pairs, 1, looks=False, trunk="alex"),
+    "eq-t": _moved("integer", "eq-t"),
+    "eq-t-frac": _moved("fractional", "eq-t-frac"),
+    "eq-r": _moved("rotation", "eq-r"),
     "modes": Metric("modes of ring, grid and stacked-mnist", "within 3 sigma; digits read", _modes, looks=False),
 }
 

@@ -90,10 +90,10 @@ def _results(translator: Translator, run: Path, progress: Progress) -> Images:
             f"{run} translates images, and only a run knows which; type: organza translate IMAGES --model {run} --out "
             "made, and: organza evaluate made --real TARGETS"
         )
-    samples, _ = translated(translator, run, progress)
+    samples, targets = translated(translator, run, progress)
     origin = {
         "kind": "translation", "name": translator.recipe, "samples": len(samples), "fingerprint": translator.sha256,
-        "first_seed": None, "images_seen": translator.training.get("images"),
+        "first_seed": None, "images_seen": translator.training.get("images"), "counterparts": targets.paired,
     }  # fmt: skip
     return Images(samples, None, (), origin)
 
@@ -127,6 +127,19 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
         "fingerprint": store.fingerprint, "first_seed": None,
     }  # fmt: skip
     return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
+
+
+def nothing(like: GAN | Images) -> Images:
+    """The real side of metrics that ask the generator alone."""
+    origin = {
+        "kind": "nothing",
+        "name": "nothing",
+        "catalogue": "",
+        "samples": 0,
+        "fingerprint": "",
+        "first_seed": None,
+    }
+    return Images(torch.empty(0, *shape_of(like), dtype=torch.uint8), None, (), origin)
 
 
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
