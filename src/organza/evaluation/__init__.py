@@ -28,6 +28,7 @@ from organza.evaluation.catalogue import (
     OF_COUNTERPARTS,
     OF_PAIRS,
     PIXELS,
+    SUBSETS,
     Asked,
     Part,
     parse,
@@ -101,11 +102,16 @@ def evaluate(
         known = {
             name: Evidence(features, extractor, kept, made, most, gan, measures) for name, extractor in through.items()
         }  # fmt: skip
+        for item in asked:
+            if item.metric == "kd-subsets":
+                known[_network_of(item, kept)].subsets = SUBSETS
         scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
         notes = _warnings(kept, made, scores, known)
         networks = _seen_through(known) | {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
         seconds, about = round(time.perf_counter() - began, 1), environment(place)
-        receipt = Receipt(tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes))
+        receipt = Receipt(
+            tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes), Evidence.seed
+        )
         if out is not None and rank() == 0:
             receipt.save(out)
             features.forget()
@@ -318,7 +324,7 @@ def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int |
 def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:
     """What a reader of the numbers should know."""
     notes = [
-        f"the {word} images are JPEG or WebP: distances see the losses of compression; take PNG where there is one"
+        f"the {word} images are JPEG or lossy WebP: distances see what compression lost; take PNG where there is one"
         for word, side in (("real", real), ("generated", fake)) if side.lossy
     ]  # fmt: skip
     for seen in known.values():

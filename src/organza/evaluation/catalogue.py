@@ -38,6 +38,7 @@ from organza.metrics.uncertainty import Score
 PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
 LEAST_PER_CLASS = 20
 PAIRS = 1000
+SUBSETS = 100
 MIXTURES = {"ring": (ring_modes, 0.02), "grid": (grid_modes, 0.05)}
 
 
@@ -101,9 +102,11 @@ def _kd(seen: Evidence) -> list[Part]:
 
 
 def _kd_subsets(seen: Evidence) -> list[Part]:
-    found = kernel_distance(real=seen.few_real_features, fake=seen.fake_features, subsets=100, progress=seen.progress)
     if seen.plain:
-        return [Part("kd-subsets", found.mean, 1)]
+        real, fake = seen.few_real_features, seen.fake_features
+        return [Part("kd-subsets", kernel_distance(real=real, fake=fake, subsets=SUBSETS).mean, 1)]
+    found = seen.looked.kernel_subsets
+    assert found is not None
     own = replace(seen.pairs["kernel_distance"], value=found.mean)  # whose mean over all subsets is that of all samples
     return [replace(_of_influence("kd-subsets", own, 1, seen.seed), details={"std_over_subsets": found.std})]
 
