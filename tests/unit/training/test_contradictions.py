@@ -120,7 +120,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"game": "unpaired", G: "pixel"}, ("compares with counterparts", "--game paired")),
     ({"game": "unpaired", G: "cycle"}, ("needs the way back", "--game cycle")),
     ({"data.degrade": "grey"}, ("data.degrade and data.direction are of translations",)),
-    ({"game": "paired", "codes.categorical": 10, D: "mutual-information", G: "mutual-information"}, ("leave codes out",)),
+    ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
     ({"game": "domains"}, ("translates between classes", "--conditional true")),
     ({"game": "cycle", "data.degrade": "grey"}, ("in one way only", "--game paired")),
@@ -150,7 +150,8 @@ def test_what_cannot_work_is_refused_at_once(changes, words):
 
 FREE_ADVICE = (
     "leave", "move it to", "type the recipe", "it takes 0 or more", "it takes 1 or more", "whole number from", "or add",
-    "number from 0 to 1", "number from 0 to its", "each takes 2 or more", "with a larger", "such as 20000", "type a number",
+    "number from 0 to 1", "number from 0 to its", "each takes 2 or more", "with a larger", "such as 20000",
+    "type a number",
 )  # fmt: skip
 
 
