@@ -232,7 +232,7 @@ def _what(value: Any) -> str:
         return f"an object {value.name}" if value.name else "the result of a call"
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
-    keys = [str(key) for key in list(value)[:4]]
+    keys = [f"{key!s:.40}" for key in list(value)[:4]]
     return f"{len(value)} entries ({', '.join(keys)}{', …' if len(value) > len(keys) else ''})"
 
 

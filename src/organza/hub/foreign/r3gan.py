@@ -213,10 +213,10 @@ def _described(
 def _must_agree(part: Part, name: str, found: Any) -> None:
     """An argument that the file does not tell, or that is nothing, says nothing."""
     told = part.argument(name)
-    told = plain(told) if is_plain(told) else told
+    shown = plain(told) if is_plain(told) else "neither a number nor a short list of numbers"
     allowed = (found, found[::-1]) if isinstance(found, list) else (found,)
-    if told is not None and told not in allowed:
-        raise DamagedError(f"its {name} is {told!r:.80}, and its tensors say {found}")
+    if told is not None and shown not in allowed:
+        raise DamagedError(f"its {name} is {shown!r:.80}, and its tensors say {found}")
 
 
 def _unfit(role: str, why: str, names: Iterable[str]) -> DamagedError:
