@@ -90,8 +90,9 @@ def distances_of_organza(real: torch.Tensor, fake: torch.Tensor) -> dict[str, fl
     """FID and KID alone, by the functions for each."""
     from organza.metrics import frechet_distance, kernel_distance
 
+    distance = frechet_distance(real=real, fake=fake)
     kernel = kernel_distance(real=real, fake=fake, subsets=SUBSETS, subset_size=_size(real))
-    return {"fid": frechet_distance(real=real, fake=fake), "kid": kernel.mean}
+    return {"fid": distance, "kid": kernel.mean}
 
 
 def _size(real: torch.Tensor) -> int:

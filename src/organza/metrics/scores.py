@@ -44,12 +44,13 @@ def feature_scores(
     `subset_size`, different D and values that are not finite.
     """
     reals, fakes = as_pair(real, fake, max(k_precision, k_density) + 1)
+    distance = frechet_distance(real=reals, fake=fakes)  # first: what it takes goes back to the system
     found = look_at_pairs(
         real=reals, fake=fakes, k_precision=k_precision, k_density=k_density, subsets=subsets, subset_size=subset_size,
         progress=progress,
     )  # fmt: skip
     values = {name: influence.value for name, influence in found.influences.items()}
-    return FeatureScores(frechet_distance(real=reals, fake=fakes), **values, kernel_subsets=found.kernel_subsets)
+    return FeatureScores(distance, **values, kernel_subsets=found.kernel_subsets)
 
 
 def feature_influences(
