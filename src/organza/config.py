@@ -30,12 +30,13 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A value that moves from `start` to `end` over the first `images` seen by the discriminator, then stays."""
+    """A value that moves from `start` to `end` until `images` were seen by the discriminator, then stays."""
 
     start: float  # the first value
     end: float  # the last value
     images: int  # seen by the discriminator when the last value is reached
     shape: Literal["linear", "cosine"] = "cosine"  # of the way from one to the other
+    hold: int = 0  # images before it begins to move
 
 
 @dataclass(frozen=True, kw_only=True)

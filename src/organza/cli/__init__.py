@@ -20,6 +20,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "interpolate": ("organza.cli.interpolate", "a film from one sample to the next"),
     "mix": ("organza.cli.mix", "some layers of one sample in another"),
     "walk": ("organza.cli.walk", "a film of a random walk through the samples"),
+    "translate": ("organza.cli.translate", "pictures of one kind into another"),
+    "upscale": ("organza.cli.upscale", "enlarge pictures and films"),
     "evaluate": ("organza.cli.evaluate", "scores with intervals, beside real images"),
     "project": ("organza.cli.project", "find the code of a picture"),
     "edit": ("organza.cli.edit", "move samples along directions"),

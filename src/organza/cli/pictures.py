@@ -26,6 +26,7 @@ FAILED = 1  # exit code when some files could not be changed; the others are the
 Paths = Annotated[
     tuple[str, ...], Positional, arg(metavar="PATHS", help="pictures, films and folders of them", help_behavior_hint="")
 ]
+Model = Annotated[str, told(metavar="MODEL", help="a run, a model folder, hf:ORG/NAME, or a published file")]
 Out = Annotated[str, told(metavar="DIR", help="the folder to write (default: made/)")]
 Suffix = Annotated[str, told(metavar="TEXT", help="behind the names of what is written")]
 Tile = Annotated[str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default the model's)")]
@@ -80,6 +81,12 @@ def joined(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
+
+
+def must_name_model(model: str, example: str) -> None:
+    """Raise ConfigError where no model is named."""
+    if not model:
+        raise ConfigError(f"no model is named; type --model MODEL: {example}")
 
 
 def how(tile: str, overlap: str, half: bool) -> dict[str, Any]:

@@ -52,10 +52,7 @@ class Options:
 def main(argv: list[str]) -> None:
     """Parse, enlarge, write, say where. Raises ConfigError, ValueError, FileNotFoundError, OSError; SystemExit(1)."""
     options = tyro.cli(Options, args=pictures.joined(argv), prog="organza upscale")
-    if not options.model:
-        raise ConfigError(
-            "no model is named; type --model MODEL, such as RealESRGAN_x4plus.pth or a folder of organza convert"
-        )
+    pictures.must_name_model(options.model, "a file such as RealESRGAN_x4plus.pth, or a folder of organza convert")
     if options.alpha not in ("bilinear", "network"):
         raise ConfigError(f"alpha is '{options.alpha}'; it takes bilinear or network")
     out, how = Path(options.out).expanduser(), pictures.how(options.tile, options.overlap, options.half)

@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from organza.config import ConfigError
+from organza.data.degrade import degradation
 from organza.data.pixels import recolour
 from organza.data.still import Still
+from organza.draws import Draws
 from organza.hub.translator import Translator
+from organza.training.batches import to_bytes, to_range
 
 Alpha = Literal["bilinear", "network"]
 
@@ -33,6 +36,16 @@ def translate_still(translator: Translator, still: Still, alpha: Alpha = "biline
         veil = _through(translator, veil, quiet) if alpha == "network" else _resized(veil, made.shape[1:])
     profile = still.profile if len(made) == len(still.pixels) else None
     return replace(still, pixels=made, alpha=veil, profile=profile)
+
+
+def degraded_still(translator: Translator, still: Still) -> Still:
+    """The picture made into what the network was trained to translate. Raises ConfigError where that was not made."""
+    if translator.degrade == "none":
+        raise ConfigError(f"'{translator.recipe}' was trained on pairs and not on degraded images; leave out --degrade")
+    wide = recolour(still.pixels.transpose(1, 2, 0), translator.shape[0]).transpose(2, 0, 1)
+    images = to_range(torch.from_numpy(np.ascontiguousarray(wide))[None])
+    made = degradation(translator.degrade).make(images, Draws(torch.zeros(1, dtype=torch.long)))[0]
+    return replace(still, pixels=to_bytes(made).numpy(), alpha=None, profile=None)
 
 
 def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:

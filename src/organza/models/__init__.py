@@ -11,7 +11,7 @@ each one's logits. Growing networks have `advance(images)`, and their generators
 A generator of `TRANSLATORS` is built as `Generator(source, shape, classes, **options)`, and maps images of the shape
 `source` [B, C, H, W] in [-1, 1] (with noise [B, z_dim], of length 0 where a translator takes none, and labels) to
 others. Both sides of what it takes divide by its `multiple`. One that translates `both_ways` by itself takes images of
-both kinds side by side on the channels.
+both kinds side by side on the channels, and has `two_way`.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def two_way(maker: Model, a: Shape, b: Shape, classes: int = 0) -> nn.Module:
     """The generator of both ways. Raises ConfigError."""
     assert not classes
     generator = translator(maker, a, b)
-    if getattr(generator, "both_ways", False):
+    if getattr(generator, "two_way", False):
         return generator
     return BothWays(generator, translator(maker, b, a), (a[0], b[0]))
 

@@ -11,6 +11,8 @@ from organza.config import Config, Shape, Size
 from organza.recipes.acgan import acgan
 from organza.recipes.biggan import biggan, biggan_deep
 from organza.recipes.cgan import cgan
+from organza.recipes.cut import cut, fastcut
+from organza.recipes.cyclegan import cyclegan
 from organza.recipes.dcgan import dcgan
 from organza.recipes.dragan import dragan
 from organza.recipes.fastgan import fastgan
@@ -55,6 +57,9 @@ RECIPES: dict[str, Recipe] = {
     "stylegan3-t": stylegan3_t,
     "stylegan3-r": stylegan3_r,
     "pix2pix": pix2pix,
+    "cyclegan": cyclegan,
+    "cut": cut,
+    "fastcut": fastcut,
 }
 
 MEASURED: dict[str, str] = {

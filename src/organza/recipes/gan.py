@@ -24,10 +24,10 @@ def gan(shape: Shape, size: Size = "laptop") -> Config:
     return points(2_000_000) if len(shape) == 1 else _images(size)
 
 
-def points(images: int) -> Config:
+def points(images: int, batch: int = 128, rate: float = 1e-3) -> Config:
     """The configuration for points, its schedules over so many samples; other recipes begin with it."""
-    rate = Schedule(start=1e-3, end=1e-5, images=images, shape="linear")
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    lr = Schedule(start=rate, end=rate / 100, images=images, shape="linear")
+    adam = Optimizer(name="adam", lr=lr, beta1=0.5, beta2=0.999)
     layers = {"width": 128, "depth": 3, "slope": 0.0}
     judge = {**layers, "dropout": 0.0, "minibatch": "none", "reach": 4.0}
     return Config(
@@ -38,7 +38,7 @@ def points(images: int) -> Config:
         share_fakes=True,
         noise=Schedule(start=0.4, end=0.0, images=images * 3 // 10, shape="linear"),
         data=Data(source="ring"),
-        batch=128,
+        batch=batch,
         images=images,
         ema=EMA(half_life=50_000.0, ramp=0.05),
         precision="float32",

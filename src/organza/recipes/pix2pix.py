@@ -23,7 +23,7 @@ def pix2pix(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W). Raises ConfigError for images too small to be halved."""
     small = size == "laptop"
     images = 150_000 if small else 200 * 400  # epochs of the façades
-    rate = Schedule(start=1e-3 if small else 2e-4, end=0.0, images=images, shape="linear")
+    rate = Schedule(start=1e-3 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
     width = 32 if small else 64
     return Config(

@@ -71,7 +71,7 @@ class FootageWriter:
         self.path, self.like, self.mark = path, like, mark
         self.part = path.with_name(f".{path.stem}.{os.getpid()}.part.mp4")
         self.process: subprocess.Popen[bytes] | None = None
-        self.said = tempfile.TemporaryFile()  # noqa: SIM115; what ffmpeg says; a pipe could fill and stop it
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the film); what ffmpeg says; a pipe could fill and stop it
 
     def take(self, frame: np.ndarray) -> None:
         """The next frame."""

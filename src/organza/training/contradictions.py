@@ -60,6 +60,8 @@ def _schedules(config: Config) -> Iterator[str]:
     for field, schedule in _scheduled(config, ""):
         if schedule.images < 0:
             yield f"{field}.images is {schedule.images}; it takes 0 or more"
+        if not 0 <= schedule.hold <= max(schedule.images, 0):
+            yield f"{field}.hold is {schedule.hold}; it takes a number from 0 to its images, {schedule.images}"
     if min(_ends("noise", config.noise).values()) < 0:
         yield "noise is a deviation; it takes 0 or more, such as 0.1"
     if min(_ends("blur", config.blur).values()) < 0:

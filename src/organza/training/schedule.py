@@ -11,7 +11,8 @@ def value_at(value: float | Schedule, images: int) -> float:
     """The number itself, or where its schedule stands after `images` images."""
     if not isinstance(value, Schedule):
         return value
-    progress = min(images / value.images, 1.0) if value.images else 1.0
+    way, gone = value.images - value.hold, max(images - value.hold, 0)
+    progress = min(gone / way, 1.0) if way > 0 else float(images >= value.images)
     if value.shape == "cosine":
         progress = (1 - math.cos(math.pi * progress)) / 2
     return value.start + (value.end - value.start) * progress

@@ -1,0 +1,58 @@
+"""CUT: "Contrastive Learning for Unpaired Image-to-Image Translation" (Park et al., 2020, arXiv:2007.15651).
+
+    organza train cut --data emoji-pairs --out runs/cut
+    organza train fastcut --data my/horse2zebra --size paper --out runs/zebras
+
+One way only, without the way back: a patch of the result has to be recognised as the patch of the source that stood
+there, among 255 others of the same source (PatchNCE, eq. 3 and 5).
+
+    D minimises  E (D(y) - 1)^2 + E D(G(x))^2
+    G minimises  E (D(G(x)) - 1)^2 + NCE(G(x), x) + NCE(G(y), y)        (section 3.3)
+
+Official code takes the mean of both contrasts, hence weights of one half. `fastcut` leaves the second one out, weighs
+the first by 10, and halves the epochs (150 and 50 while the rate falls; `cut` has 200 and 200). Its flips of source and
+result together are left out here. `laptop` has a quarter of the width, 6 blocks and batches of 4.
+"""
+
+from __future__ import annotations
+
+from organza.config import EMA, Config, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.cyclegan import data
+
+EPOCH = 1_334  # zebras
+
+
+def cut(shape: Shape, size: Size = "laptop") -> Config:
+    """The configuration for targets of `shape` (C, H, W)."""
+    contrasts = (Penalty(name="patches", weight=0.5), Penalty(name="patches-of-targets", weight=0.5))
+    return _config("cut", size, contrasts, epochs=(200, 200))
+
+
+def fastcut(shape: Shape, size: Size = "laptop") -> Config:
+    """The configuration for targets of `shape` (C, H, W), in less than half the time."""
+    return _config("fastcut", size, (Penalty(name="patches", weight=10.0),), epochs=(150, 50))
+
+
+def _config(name: str, size: Size, contrasts: tuple[Penalty, ...], epochs: tuple[int, int]) -> Config:
+    small = size == "laptop"
+    images = 60_000 if small else EPOCH * sum(epochs)
+    held = images * epochs[0] // sum(epochs)
+    rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=held)
+    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    width = 24 if small else 64
+    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance", "antialias": True}
+    judge = {"width": 2 * width if small else 64, "layers": 2 if small else 3, "norm": "instance", "antialias": True}
+    return Config(
+        recipe=name,
+        game="unpaired",
+        generator=Player(model=Model(name="cyclegan", options=maker), optimizer=adam, penalties=contrasts),
+        discriminator=Player(model=Model(name="cyclegan", options=judge), optimizer=adam),
+        loss="least-squares",
+        share_fakes=True,
+        data=data(small),
+        batch=4 if small else 1,
+        images=images,
+        ema=EMA(half_life=0.0, ramp=None),
+        precision="auto" if small else "float32",
+        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+    )

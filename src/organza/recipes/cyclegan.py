@@ -1,0 +1,58 @@
+"""CycleGAN: "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (Zhu et al., 2017,
+arXiv:1703.10593).
+
+    organza train cyclegan --data emoji-pairs --out runs/cyclegan
+    organza train cyclegan --data my/horse2zebra --size paper --out runs/zebras
+
+Two translators, G from A to B and F back, and a judge of each kind of image. Nothing is paired: what keeps a result
+near its source is that the other translator has to lead it back.
+
+    D minimises  E (D_B(b) - 1)^2 + E D_B(G(a))^2, and the same of D_A
+    G minimises  E (D_B(G(a)) - 1)^2 + 10 E |F(G(a)) - a| + 5 E |G(b) - b|, and the same of F   (eq. 1 to 3, sec. 5.2)
+
+Both judges are shown an earlier result in the place of half of the new ones, out of a pool of 50 (section 4). The
+published runs take 100 epochs and 100 more while the rate falls to zero, one image of each at a time, cut out at
+random from 286 pixels and mirrored. Here both halves of a pair of results change places in the pool together, and D's
+turn comes before G's. `laptop` has a quarter of the width, 6 blocks, batches of 4 and a patch of 34 pixels.
+"""
+
+from __future__ import annotations
+
+from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Replay, Schedule, Shape, Size
+
+
+def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
+    """The configuration for targets of `shape` (C, H, W)."""
+    small = size == "laptop"
+    images = 60_000 if small else 1_334 * 200  # epochs of the zebras
+    rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
+    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    width = 24 if small else 64
+    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance"}
+    judge = {"width": 2 * width if small else 64, "layers": 2 if small else 3, "norm": "instance"}
+    return Config(
+        recipe="cyclegan",
+        game="cycle",
+        generator=Player(
+            model=Model(name="cyclegan", options=maker),
+            optimizer=adam,
+            penalties=(Penalty(name="cycle", weight=10.0), Penalty(name="identity", weight=5.0)),
+        ),
+        discriminator=Player(model=Model(name="cyclegan", options=judge), optimizer=adam),
+        loss="least-squares",
+        share_fakes=True,
+        replay=Replay(size=50, share=0.5),
+        data=data(small),
+        batch=4 if small else 1,
+        images=images,
+        ema=EMA(half_life=0.0, ramp=None),
+        precision="auto" if small else "float32",
+        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+    )
+
+
+def data(small: bool) -> Data:
+    """The embedded emoji; as published they are enlarged to 286 pixels, of which 256 are cut out."""
+    if small:
+        return Data(source="emoji-pairs", flip=True)
+    return Data(source="emoji-pairs", resolution=(286, 286), window=(256, 256), flip=True)
