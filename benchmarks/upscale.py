@@ -81,9 +81,9 @@ def ncnn_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
         for y in range(0, height, TILE):
             for x in range(0, width, TILE):
                 top, left = max(y - BESIDE, 0), max(x - BESIDE, 0)
-                part = pixels[:, top : y + TILE + BESIDE, left : x + TILE + BESIDE]
+                part = np.ascontiguousarray(pixels[:, top : y + TILE + BESIDE, left : x + TILE + BESIDE])
                 extractor = net.create_extractor()
-                extractor.input("data", ncnn.Mat(np.ascontiguousarray(part)).clone())
+                extractor.input("data", ncnn.Mat(part).clone())  # it keeps no array alive
                 out = np.array(extractor.extract("output")[1])[:, SCALE * (y - top) :, SCALE * (x - left) :]
                 out = out[:, : SCALE * TILE, : SCALE * TILE]
                 place = slice(SCALE * y, SCALE * y + out.shape[1]), slice(SCALE * x, SCALE * x + out.shape[2])
