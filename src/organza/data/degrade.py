@@ -57,7 +57,7 @@ def smaller(images: Tensor, factor: int) -> Tensor:
     if images.shape[2] % factor or images.shape[3] % factor:
         raise ConfigError(
             f"degrade x{factor} takes sides that {factor} divides, not {images.shape[2]}x{images.shape[3]}; "
-            f"type --data.resolution {max(images.shape[2] // factor, 4) * factor}"
+            f"type --data.resolution {max(images.shape[2] // factor, 1) * factor}"
         )
     return F.avg_pool2d(images, factor)
 

@@ -154,9 +154,8 @@ def _store(
 ) -> ImageStore:
     sources, images = (a, b) if data.direction == "AtoB" else (b, a)
     if sources.shape[2:] != images.shape[2:]:
-        raise ConfigError(
-            f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {min(a.shape[2:])}"
-        )
+        side = min(*a.shape[2:], *b.shape[2:])
+        raise ConfigError(f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {side}")
     mark = fingerprint(images, None)[:8] + fingerprint(sources, None)[:8]
     return ImageStore(
         name, images, licence=licence, fingerprint=mark, catalogue=catalogue, sources=sources, paired=paired
