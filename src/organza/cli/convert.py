@@ -19,9 +19,9 @@ class Options:
     """Turn weights of other projects into a model folder.
 
     Of StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality and BigGAN; of the restorers ESRGAN,
-    Real-ESRGAN and SRGAN, also in ncnn's form (FILE.bin with FILE.param beside it). The file is read without executing or importing
-    anything of it. OUT gets safetensors, config.json and a card, and discriminator/ where the file has one; then:
-    organza sample OUT, organza upscale PICTURES --model OUT, or organza train RECIPE --start OUT.
+    Real-ESRGAN and SRGAN, also in ncnn's form (FILE.bin with FILE.param beside it). The file is read without executing
+    or importing anything of it. OUT gets safetensors, config.json and a card, and discriminator/ where the file has
+    one; then: organza sample OUT, organza upscale PICTURES --model OUT, or organza train RECIPE --start OUT.
     """
 
     file: Annotated[str, Positional, arg(metavar="FILE", help="a .pkl, .pt, .pth or .bin file", help_behavior_hint="")]
