@@ -40,8 +40,8 @@ class Demonstration:
 
 
 DEMONSTRATIONS = {
-    "outlines": Demonstration("pix2pix", "emoji", changes={"data.degrade": "outline"}),
-    "twemoji": Demonstration("pix2pix", "emoji-pairs"),
+    "outlines": Demonstration("pix2pix", "emoji", 10.0, {"data.degrade": "outline"}),
+    "twemoji": Demonstration("pix2pix", "emoji-pairs", 10.0),
     "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs"),
     "twemoji-cut": Demonstration("cut", "emoji-pairs"),
 }
