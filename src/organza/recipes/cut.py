@@ -40,8 +40,15 @@ def _config(name: str, size: Size, contrasts: tuple[Penalty, ...], epochs: tuple
     held = images * epochs[0] // sum(epochs)
     rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=held)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
-    maker = {"width": 16 if small else 64, "blocks": 3 if small else 9, "norm": "instance", "antialias": not small}
-    judge = {"width": 32 if small else 64, "layers": 2 if small else 3, "norm": "instance", "antialias": not small}
+    both = {"norm": "instance", "antialias": not small}
+    maker = {
+        "width": 16 if small else 64,
+        "blocks": 3 if small else 9,
+        "dropout": 0.0,
+        "upsample": "transposed",
+        **both,
+    }
+    judge = {"width": 32 if small else 64, "layers": 2 if small else 3, **both}
     return Config(
         recipe=name,
         game="unpaired",

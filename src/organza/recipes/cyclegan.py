@@ -28,10 +28,11 @@ def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
     images = 60_000 if small else 1_334 * 200  # epochs of the zebras
     rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
-    maker = Model(name="cyclegan", options={"width": 64, "blocks": 9, "norm": "instance"})
+    plain = {"norm": "instance", "dropout": 0.0, "upsample": "transposed"}
+    maker = Model(name="cyclegan", options={"width": 64, "blocks": 9, "antialias": False, **plain})
     if small:
-        maker = Model(name="pix2pix", options={"width": 24, "downs": downs(shape, most=4), "norm": "instance"})
-    judge = {"width": 32 if small else 64, "layers": 2 if small else 3, "norm": "instance"}
+        maker = Model(name="pix2pix", options={"width": 24, "downs": downs(shape, most=4), **plain})
+    judge = {"width": 32 if small else 64, "layers": 2 if small else 3, "norm": "instance", "antialias": False}
     return Config(
         recipe="cyclegan",
         game="cycle",
