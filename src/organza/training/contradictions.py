@@ -278,6 +278,11 @@ def _translation(config: Config) -> Iterator[str]:
                 yield f"{name} compares with counterparts; add --game paired, or leave it out"
             elif penalty.name == "cycle" and not (kind.both_ways or kind.domains):
                 yield f"{name} needs the way back; add --game cycle, or leave it out"
+            if (makers := PENALTIES[penalty.name].makers) and config.generator.model.name not in makers:
+                yield (
+                    f"{name} reads what '{config.generator.model.name}' does not have; type --generator.model "
+                    f"{' or '.join(makers)}, or leave it out"
+                )
     if not kind.translates and (config.data.degrade, config.data.direction) != ("none", "AtoB"):
         yield "data.degrade and data.direction are of translations; leave them out, or take a recipe such as pix2pix"
     if kind.translates and config.codes != Codes():
