@@ -40,7 +40,8 @@ def _config(name: str, size: Size, contrasts: tuple[Penalty, ...], epochs: tuple
     rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=held)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
     width = 24 if small else 64
-    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance", "antialias": True}
+    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance", "dropout": 0.0,
+             "antialias": True, "upsample": "transposed"}  # fmt: skip
     judge = {"width": 2 * width if small else 64, "layers": 2 if small else 3, "norm": "instance", "antialias": True}
     return Config(
         recipe=name,

@@ -28,8 +28,10 @@ def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
     rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
     width = 24 if small else 64
-    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance"}
-    judge = {"width": 2 * width if small else 64, "layers": 2 if small else 3, "norm": "instance"}
+    maker = {"width": width, "blocks": 6 if small else 9, "norm": "instance", "dropout": 0.0,
+             "antialias": False, "upsample": "transposed"}  # fmt: skip
+    judge = {"width": 2 * width if small else 64, "layers": 2 if small else 3, "norm": "instance",
+             "antialias": False}  # fmt: skip
     return Config(
         recipe="cyclegan",
         game="cycle",

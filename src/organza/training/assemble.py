@@ -152,6 +152,8 @@ def source_shape(config: Config, store: ImageStore) -> Shape:
     if config.data.degrade != "none":
         shape = degradation(config.data.degrade).shape(shown_shape(config, store))
         return shape
+    if config.data.layout_classes:
+        return (config.data.layout_classes, *shown_shape(config, store)[1:])
     if store.sources is not None:
         return (store.sources.shape[1], *shown_shape(config, store)[1:])
     if GAMES[config.game].domains:
