@@ -8,6 +8,7 @@ on image i and its own random numbers alone.
 | outline | 1 channel: dark lines where colours change | drawing to picture, as edges2shoes of arXiv:1611.07004 |
 | grey | 1 channel: luma | colouring |
 | x2, x4 | a half or a quarter of each side, averaged over areas of four by four | enlarging |
+| regions | a plane of zeros and ones for each corner of the cube of colours, the nearest one being 1 | label maps: painting |
 | hole | the image with a box greyed out, and the box as one more channel (1 inside, -1 outside) | filling in |
 """
 
@@ -78,6 +79,18 @@ def hole(images: Tensor, draws: Draws) -> Tensor:
     return torch.cat([images * ~inside, 2 * inside.to(images.dtype) - 1], 1)
 
 
+def regions(images: Tensor, draws: Draws | None = None) -> Tensor:
+    """A label map [B, 2^C, H, W] of zeros and ones: which corner of the cube of colours a pixel is nearest to.
+
+    Pixels are means over three by three, so that regions have fewer crumbs.
+    """
+    flat = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    weights = 2 ** torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
+    corner = ((flat > 0) * weights).sum(1)
+    planes = F.one_hot(corner, 2 ** images.shape[1]).movedim(-1, 1).to(images.dtype)
+    return planes.contiguous(memory_format=torch.channels_last)
+
+
 def _shrunk(factor: int) -> Degradation:
     return Degradation(lambda x, _: smaller(x, factor), lambda s: (s[0], s[1] // factor, s[2] // factor))
 
@@ -85,6 +98,7 @@ def _shrunk(factor: int) -> Degradation:
 DEGRADATIONS: dict[str, Degradation] = {
     "outline": Degradation(outline, lambda s: (1, *s[1:])),
     "grey": Degradation(grey, lambda s: (1, *s[1:])),
+    "regions": Degradation(regions, lambda s: (2 ** s[0], *s[1:])),
     "x2": _shrunk(2),
     "x4": _shrunk(4),
     "hole": Degradation(hole, lambda s: (s[0] + 1, *s[1:])),
