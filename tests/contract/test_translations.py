@@ -211,5 +211,5 @@ def test_what_cannot_work_is_refused(recipe, changes, message):
 def test_drawings_have_colours():
     store = translation_store("animegan")
     grey = organza.data.ImageStore("grey", store.images[:, :1], sources=store.sources[:, :1])
-    with pytest.raises(ValueError, match="add --data.channels rgb"):
+    with pytest.raises(ValueError, match=r"add --data\.channels rgb"):
         Trainer(translation_config("animegan"), grey, CPU)

@@ -17,7 +17,10 @@ SGD = {"name": "sgd", "lr": 0.05, "beta1": 0.5}
 SETTINGS = {f"{role}.optimizer.{k}": v for role in ("generator", "discriminator") for k, v in SGD.items()}
 SETTINGS |= {"replay.share": 0.0, "replay.size": 512}  # each process has a pool of its own
 CASES = {recipe: (recipe, {}) for recipe in TRANSLATING} | {
-    "munit-cycle": ("munit", {"generator.penalties": tuple(Penalty(name=n, weight=1.0) for n in ("image", "style", "cycle", "smooth"))}),
+    "munit-cycle": (
+        "munit",
+        {"generator.penalties": tuple(Penalty(name=n, weight=1.0) for n in ("image", "style", "cycle", "smooth"))},
+    ),
     "stargan-unread": ("stargan", {"generator.penalties": (Penalty(name="classification", weight=1.0, every=2),)}),
 }
 
