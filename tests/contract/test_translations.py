@@ -25,10 +25,11 @@ from organza.config import from_dict, to_dict
 from organza.games import GAMES
 from organza.health.signals import Signals
 from organza.hub import load_translator
+from organza.hub.translator import Translator, save
 from organza.models import TRANSLATORS, complete
 from organza.recipes import RECIPES
-from organza.training.assemble import resolve
-from organza.training.plan import make_plan
+from organza.training.assemble import resolve, shown_shape, source_shape
+from organza.training.plan import peak_memory
 from organza.training.trainer import Trainer
 
 FILES = {
@@ -80,14 +81,12 @@ def test_every_weight_learns(recipe):
 
 
 @pytest.mark.parametrize("recipe", TRANSLATING)
-def test_state_and_restore(recipe, tmp_path):
-    """Steps after a snapshot are the same in this trainer and in a new one; looking and planning change nothing."""
+def test_state_and_restore(recipe):
+    """Steps after a snapshot are the same in this trainer and in a new one; looking changes nothing."""
     trainer = translation_trainer(recipe)
     trainer.step()
     snapshot = trainer.state()
-    found, plan = Signals(trainer).scalars(), make_plan(trainer, tmp_path)
-    assert all(np.isfinite(value) for value in found.values())
-    assert recipe in "\n".join(plan.lines(1000, 30.0))
+    assert all(np.isfinite(value) for value in Signals(trainer).scalars().values())
     assert_equal_trees(trainer.state(), snapshot)
     trainer.step()
     again = Trainer(trainer.config, trainer.store, CPU)
@@ -125,7 +124,7 @@ def write(image, path):
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
 
 
-@pytest.mark.parametrize("recipe", TRANSLATING)
+@pytest.mark.parametrize("recipe", ["munit", "stargan"])
 def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path):
     every = {"output.checkpoint": 4, "output.log": 4, "images": 8}
     asked = {"data": folders(recipe), "device": "cpu"}
@@ -145,18 +144,37 @@ def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path):
     translator = load_translator(str(run.path / "model"))
     assert translator.recipe == recipe
     assert bool(translator.classes) == GAMES[run.config.game].domains
-    channels, side = translator.source[0], 2 * pictures_of(recipe)[1] - 3
-    images = torch.randint(0, 256, (2, channels, side, side), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("recipe", TRANSLATING)
+def test_a_translator_can_move(recipe, tmp_path):
+    trainer, channels = translation_trainer(recipe), 3
+    config, store, kind = trainer.config, trainer.store, GAMES[trainer.config.game]
+    shapes = source_shape(config, store), shown_shape(config, store)
+    made_here = Translator(
+        trainer.average.eval(), config.generator.model, *shapes, store.classes, recipe, {}, degrade=config.data.degrade,
+        both_ways=kind.both_ways,
+    )  # fmt: skip
+    save(made_here, tmp_path / "model", "card")
+    translator = load_translator(str(tmp_path / "model"))
+    side = 2 * pictures_of(recipe)[1] - 3
+    images = torch.randint(0, 256, (2, shapes[0][0], side, side), dtype=torch.uint8)
     label = "b" if translator.classes else None
     made = translator.translate(images, label=label, seed=1)
-    assert made.shape == (2, 3, side, side)
+    assert made.shape == (2, channels, side, side)
     assert made.dtype == torch.uint8
-    assert torch.equal(translator.translate(images, label=label, seed=1), made)
+    here = made_here.translate(images, label=label, seed=1)
+    assert (here.int() - made.int()).abs().max() <= 1  # weights in another layout may choose other kernels
     assert made.float().std() > 0
     if translator.both_ways:
         back = translator.translate(images, reverse=True)
         assert back.shape == made.shape
         assert not torch.equal(back, made)
+
+
+def test_blurred_edges_can_be_planned():
+    """Edges are followed as far as they go, which a plan without numbers cannot do."""
+    assert peak_memory(translation_config("animegan"), translation_store("animegan")) > 1e5
 
 
 def test_networks_of_both_ways_say_what_they_are(tmp_path):
@@ -193,5 +211,5 @@ def test_what_cannot_work_is_refused(recipe, changes, message):
 def test_drawings_have_colours():
     store = translation_store("animegan")
     grey = organza.data.ImageStore("grey", store.images[:, :1], sources=store.sources[:, :1])
-    with pytest.raises(ValueError, match="add --data.channels rgb"):
+    with pytest.raises(ValueError, match=r"add --data\.channels rgb"):
         Trainer(translation_config("animegan"), grey, CPU)

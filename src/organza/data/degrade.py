@@ -8,7 +8,7 @@ on image i and its own random numbers alone.
 | outline | 1 channel: dark lines where colours change | drawing to picture, as edges2shoes of arXiv:1611.07004 |
 | grey | 1 channel: luma | colouring |
 | x2, x4 | a half or a quarter of each side, averaged over areas of four by four | enlarging |
-| regions | a plane of zeros and ones for each corner of the cube of colours, the nearest one being 1 | label maps: painting |
+| regions | 2^C planes of zeros and ones: which corner of the cube of colours is nearest | painting by label maps |
 | hole | the image with a box greyed out, and the box as one more channel (1 inside, -1 outside) | filling in |
 """
 

@@ -59,10 +59,10 @@ class Translator:
         `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
         `reverse` takes the way from B to A where both were learned. Pictures larger than `tile` are made in tiles that
         see `overlap` pixels more on each side; by default those that a network names as its own, as restorers do, and
-        else whole. `half` computes in half precision. `told` and `note` are
-        those of `organza.hub.tiling.tiled`. A translator of label maps takes them as numbers of classes, uint8
-        [N, 1, H, W] (255: unknown), as well as their planes. Raises ConfigError for other channels, for an unknown label and for a way
-        that was not learned, and else as `tiled` and `Runner` there.
+        else whole. `half` computes in half precision. `told` and `note` are those of `organza.hub.tiling.tiled`. A
+        translator of label maps takes them as numbers of classes, uint8 [N, 1, H, W] (255: unknown), as well as their
+        planes. Raises ConfigError for other channels, for an unknown label and for a way that was not learned, and
+        else as `tiled` and `Runner` there.
         """
         if self.layout_classes and images.dtype == torch.uint8 and images.shape[1:2] == (1,):
             return to_bytes(self.translate(

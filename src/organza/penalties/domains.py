@@ -27,7 +27,7 @@ def image(seen: Evidence) -> Tensor:
 
 
 def style(seen: Evidence) -> Tensor:
-    """|s - E(G(x, s))|: the style has to be legible in the result (arXiv:1804.04732, eq. 4; arXiv:1912.01865, eq. 2)."""
+    """|s - E(G(x, s))|: the style must be legible in the result (arXiv:1804.04732, eq. 4; arXiv:1912.01865, eq. 2)."""
     if not isinstance(seen.generator, v2_model.Generator):
         return terms(seen)["style"]
     assert seen.labels is not None

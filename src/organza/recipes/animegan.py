@@ -4,18 +4,18 @@ doi:10.1007/978-981-15-5577-0_18), in the authors' second version.
     organza train animegan --data emoji-pairs --out runs/drawn
     organza train animegan --data my/photo2anime --size paper --out runs/anime
 
-Photographs (A) become drawings in the hand of one artist (B). Nothing is paired. D learns that drawings without colours,
-and those with blurred edges, are as wrong as fakes; G keeps what the photograph shows and its colours, and takes the
-brush from grey drawings.
+Photographs (A) become drawings in the hand of one artist (B). Nothing is paired. D learns that drawings without
+colours, and those with blurred edges, are as wrong as fakes; G keeps what the photograph shows and its colours, and
+takes the brush from grey drawings.
 
     D minimises  E (D(y) - 1)^2 + E D(G(x))^2 + E D(grey(y))^2 + 2/3 E D(grey(blurred(y)))^2
     G minimises  E (D(G(x)) - 1)^2 + content + style + colour + variation
 
 with the ratios of D's terms of the style Hayao (1.2 to 0.8). The published weights (content 1.5, style 2.5, colour 15,
-variation 1, for 300 of the loss) are for features of VGG19 on another scale; those here are chosen by how large the terms
-are. Ten epochs of content alone come first there; here the weight of content begins so high that it drowns the rest.
-Published rates are 2e-5 for G and 4e-5 for D, with batches of 12 and 101 epochs. The colour offset of each style's data
-is left out. `laptop` has half of the width, 2 blocks and rates ten times as high.
+variation 1, for 300 of the loss) are for features of VGG19 on another scale; those here are chosen by how large the
+terms are. Ten epochs of content alone come first there; here the weight of content begins so high that it drowns the
+rest. Published rates are 2e-5 for G and 4e-5 for D, with batches of 12 and 101 epochs. The colour offset of each
+style's data is left out. `laptop` has half of the width, 2 blocks and rates ten times as high.
 """
 
 from __future__ import annotations

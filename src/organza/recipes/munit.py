@@ -16,8 +16,8 @@ Least squares are halved here, and so are the weights. For scenes the paper adds
         --generator.penalties.cycle.weight 5
 
 (the other two then weigh 1). Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the
-distance by VGG16 for large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, and as many
-scales as there are pixels for.
+distance by VGG16 for large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, and as
+many scales as there are pixels for.
 """
 
 from __future__ import annotations

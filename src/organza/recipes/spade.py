@@ -15,8 +15,8 @@ weights are found, else the embedded network, where the published runs have VGG1
 where this is the sum, hence both weights are doubled. D's rate is four times G's. The published runs take 200 epochs,
 the second half while both rates fall to zero, 32 pictures at a time. Without noise each map has one picture; the
 encoder of styles and its KL are left out. By default maps are made of the pictures themselves (`data.degrade regions`);
-with a folder of label maps, palette or grey images of class numbers, type `--data.layout_classes N --data.degrade none`.
-`laptop` has an eighth of the width and batches of 8.
+with a folder of label maps, palette or grey images of class numbers, type `--data.layout_classes N --data.degrade
+none`. `laptop` has an eighth of the width and batches of 8.
 """
 
 from __future__ import annotations

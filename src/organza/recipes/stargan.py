@@ -10,10 +10,10 @@ real from fake and reads the class; the way back keeps what does not belong to t
     D minimises  E D(G(x, c)) - E D(y) + 10 E (|grad D| - 1)^2 - E log D(c_y | y)
     G minimises  -E D(G(x, c)) - E log D(c | G(x, c)) + 10 E |x - G(G(x, c), c_x)|        (eq. 1 to 8)
 
-Five turns of D for one of G; Adam with beta2 of 0.999; 200 000 turns of D with 16 images each, the second half while the
-rate falls to zero. The classes to go to are those of other real images in the batch, as there. Several attributes of one
-image at once, as those of CelebA, are not read from data here; the network takes them. `laptop` has a third of the
-width, 4 blocks, and images of the size that they are.
+Five turns of D for one of G; Adam with beta2 of 0.999; 200 000 turns of D with 16 images each, the second half while
+the rate falls to zero. The classes to go to are those of other real images in the batch, as there. Several attributes
+of one image at once, as those of CelebA, are not read from data here; the network takes them. `laptop` has a third of
+the width, 4 blocks, and images of the size that they are.
 """
 
 from __future__ import annotations

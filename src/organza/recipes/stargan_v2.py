@@ -3,8 +3,8 @@
     organza train stargan-v2 --data emoji --out runs/styles
     organza train stargan-v2 --data my/animals --size paper --out runs/animals
 
-One generator draws an image in a style of another class; styles come from noise or are read from an image of that class,
-and D has a head for each. Data is a folder with a folder of images for each class.
+One generator draws an image in a style of another class; styles come from noise or are read from an image of that
+class, and D has a head for each. Data is a folder with a folder of images for each class.
 
     D minimises  -E log D_c(y) - E log(1 - D_c(G(x, s))) + 1/2 E |grad D_c(y)|^2
     G minimises  -E log D_c(G(x, s)) + |s - E_c(G(x, s))| - w |G(x, s) - G(x, s')| + |x - G(G(x, s), E_cx(x))|
@@ -13,8 +13,9 @@ and D has a head for each. Data is a folder with a folder of images for each cla
 for s from noise, and D_c(G(x, s)) alone for s of real images of the class c (the penalty `references`), which the paper
 takes in steps of their own with all terms. w falls linearly from 1 to 0. As published: Adam (0, 0.99) at 1e-4 with a
 weight decay of 1e-4, batches of 8, 100 000 steps, an average with 0.999 a step. Not as published: the mapping network
-learns at the rate of all others instead of 1e-6, classes are drawn as often as they are in the data, images are mirrored
-but not cut, and faces need masks of another network, which is not part of this. `laptop` has widths of 32 to 128.
+learns at the rate of all others instead of 1e-6, classes are drawn as often as they are in the data, images are
+mirrored but not cut, and faces need masks of another network, which is not part of this. `laptop` has widths of 32 to
+128.
 """
 
 from __future__ import annotations
