@@ -1,4 +1,4 @@
-"""What other tools make of our files: spandrel, which ComfyUI and chaiNNer load models with, finds the same networks."""
+"""What other tools make of our files: spandrel, with which ComfyUI and chaiNNer load models, finds the same."""
 
 import pytest
 import torch

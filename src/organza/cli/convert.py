@@ -77,8 +77,10 @@ def _original(options: Options) -> None:
 
 def _must_be_file(path: Path, out: Path, only_list: bool) -> None:
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder; convert takes a file, such as network-snapshot-025000.pkl; for the "
-                          f"other way type: organza convert {path} --to original")
+        raise ConfigError(
+            f"{path} is a folder; convert takes a file, such as network-snapshot-025000.pkl; for the "
+            f"other way type: organza convert {path} --to original"
+        )
     if not path.exists():
         raise FileNotFoundError(f"no file {path}; convert takes a .pkl, .pt or .pth file")
     if not only_list and out == path:

@@ -75,8 +75,8 @@ def report(found: Foreign) -> Lines:
     size = "x".join(str(side) for side in found.shape)
     if found.source:
         scale = found.shape[1] / found.source[1]
-        size = f"pictures of {found.source[0]} channels into {found.shape[0]}"
-        size += f", {scale:g} times as large" if scale != 1 else ""
+        what = f", {scale:g} times as large" if scale != 1 else f" into {found.shape[0]}"
+        size = f"pictures of {found.source[0]} channels{what}"
     labels = f", {found.classes} classes" if found.classes else ""
     lines = [("found", f"{found.kind}: {size}{labels}")]
     for name, network in (("generator", found.generator), ("discriminator", found.discriminator)):

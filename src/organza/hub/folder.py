@@ -75,7 +75,8 @@ def filled(build: Callable[[], nn.Module], folder: Path, device: torch.device) -
         with planning():
             planned = build()
         tensors = whole(weights)
-        take_folded_weights(planned, tensors)
+        with planning():
+            take_folded_weights(planned, tensors)
         _must_fit(planned, tensors)  # before any memory is taken for it
         network = build()
         network.load_state_dict(tensors)
