@@ -50,6 +50,9 @@ TRANSLATORS = {
     "srgan": "organza.models.srgan",
     "esrgan": "organza.models.esrgan",
     "srvgg": "organza.models.srvgg",
+    "lama": "organza.models.lama",
+    "deepfill": "organza.models.deepfill",
+    "colorize": "organza.models.colorize",
 }
 
 Role = Literal["generator", "discriminator"]
