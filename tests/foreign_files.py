@@ -235,6 +235,62 @@ def deep_discriminator(widths=(8, 16, 16), classes=4, attended=1, seed=6):
     return r.made
 
 
+R3_NAMES = {"stages": "MainLayers", "blocks": "Layers", "joint": "TransitionLayer", "basis": "Basis",
+            "conv": "LinearLayer{}.Layer.weight", "bias": "NonLinearity{}.Bias", "linear": "LinearLayer.weight",
+            "filter": "Resampler.Kernel", "gather": "Basis.weight", "image": "AggregationLayer.Layer.weight",
+            "embed": "EmbeddingLayer.weight", "from": "ExtractionLayer.Layer.weight", "model": "Model."}  # fmt: skip
+OTHER_NAMES = {"stages": "net.levels", "blocks": "body", "joint": "body.0", "conv": "w{}", "bias": "act{}.b",
+               "basis": "start", "linear": "mix.weight", "filter": "f", "gather": "end.weight", "image": "rgb.weight",
+               "embed": "table.weight", "from": "in.weight", "model": ""}  # fmt: skip
+
+
+def r3_block(r, n, place, width, expansion, group):
+    inner = width * expansion
+    for i, shape in enumerate(((inner, width, 1, 1), (inner, group, 3, 3), (width, inner, 1, 1)), 1):
+        r(f"{place}.{n['conv'].format(i)}", *shape, scale=0.3)
+    for i in (1, 2):
+        r(f"{place}.{n['bias'].format(i)}", inner, scale=0.3)
+
+
+def r3_generator(widths=(8, 8, 4), z=5, c=0, e=3, blocks=2, expansion=2, group=4, n=R3_NAMES, seed=7):
+    r, first = Random(seed), int(n["joint"].startswith(n["blocks"]))
+    for i, width in enumerate(widths):
+        stage = f"{n['model']}{n['stages']}.{i}"
+        if i == 0:
+            r(f"{stage}.{n['joint']}.{n['basis']}", width, 4, 4)
+            r(f"{stage}.{n['joint']}.{n['linear']}", width, z + (e if c else 0))
+        else:
+            if widths[i - 1] != width:
+                r(f"{stage}.{n['joint']}.{n['conv'].format('')}", width, widths[i - 1], 1, 1)
+            r.made[f"{stage}.{n['joint']}.{n['filter']}"] = TAPS[None, None] * 4
+        for j in range(blocks):
+            r3_block(r, n, f"{stage}.{n['blocks']}.{j + first}", width, expansion, group)
+    r(f"{n['model']}{n['image']}", 3, widths[-1], 1, 1)
+    if c:
+        r(f"{n['model']}{n['embed']}", e, c)
+    return r.made
+
+
+def r3_discriminator(widths=(8, 8, 4), c=0, blocks=2, expansion=2, group=4, n=R3_NAMES, seed=8):
+    r, widths = Random(seed), widths[::-1]
+    joint = n["joint"].replace("0", str(blocks))
+    r(f"{n['model']}{n['from']}", widths[0], 3, 1, 1)
+    for i, width in enumerate(widths):
+        stage = f"{n['model']}{n['stages']}.{i}"
+        for j in range(blocks):
+            r3_block(r, n, f"{stage}.{n['blocks']}.{j}", width, expansion, group)
+        if i == len(widths) - 1:
+            r(f"{stage}.{joint}.{n['gather']}", width, 1, 4, 4)
+            r(f"{stage}.{joint}.{n['linear']}", width if c else 1, width)
+        else:
+            r.made[f"{stage}.{joint}.{n['filter']}"] = TAPS[None, None]
+            if widths[i + 1] != width:
+                r(f"{stage}.{joint}.{n['conv'].format('')}", widths[i + 1], width, 1, 1)
+    if c:
+        r(f"{n['model']}{n['embed']}", width, c)
+    return r.made
+
+
 # NVIDIA's PyTorch pickles
 
 

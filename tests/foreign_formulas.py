@@ -1,7 +1,7 @@
 """The published formulas, straight down in float64, for comparison: nothing of organza is used here.
 
-StyleGAN2 (arXiv:1912.04958), StyleGAN3 (arXiv:2106.12423) and BigGAN (arXiv:1809.11096), on tensors under the names of
-their official files.
+StyleGAN2 (arXiv:1912.04958), StyleGAN3 (arXiv:2106.12423), BigGAN (arXiv:1809.11096) and R3GAN (arXiv:2501.05441), on
+tensors under the names of their official files, R3GAN's as remembered.
 """
 
 import math
@@ -385,6 +385,53 @@ def big_logits(x, t, label):
     h = x.relu().sum((2, 3))
     out = h @ normed(t, "linear").T + t["linear.bias"]
     return out[:, 0] + (normed(t, "embed")[label] * h).sum(1)
+
+
+# R3GAN
+
+SLOW = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])).double() / 64
+
+
+def r3_blocks(x, t, stage):
+    j = 0
+    while (block := f"{stage}.Layers.{j}") + ".NonLinearity1.Bias" in t:
+        biases = [t[f"{block}.NonLinearity{k}.Bias"].view(1, -1, 1, 1) for k in (1, 2)]
+        kernels = [t[f"{block}.LinearLayer{k}.Layer.weight"] for k in (1, 2, 3)]
+        y = F.leaky_relu(F.conv2d(x, kernels[0]) + biases[0], 0.2)
+        groups = y.shape[1] // kernels[1].shape[1]
+        y = F.leaky_relu(F.conv2d(y, kernels[1], padding=1, groups=groups) + biases[1], 0.2)
+        x, j = x + F.conv2d(y, kernels[2]), j + 1
+    return x
+
+
+def r3_joint(x, t, stage):
+    kernel = t.get(f"{stage}.TransitionLayer.LinearLayer.Layer.weight")
+    return x if kernel is None else F.conv2d(x, kernel)
+
+
+def r3_generator(t, z, label, stages):
+    if "Model.EmbeddingLayer.weight" in t:
+        z = torch.cat([z, t["Model.EmbeddingLayer.weight"].T[label]], 1)
+    first = "Model.MainLayers.0.TransitionLayer"
+    x = t[f"{first}.Basis"] * (z @ t[f"{first}.LinearLayer.weight"].T)[:, :, None, None]
+    x = r3_blocks(x, t, "Model.MainLayers.0")
+    for i in range(1, stages):
+        stage = f"Model.MainLayers.{i}"
+        x = upfirdn(r3_joint(x, t, stage), SLOW, up=2, pads=(2, 1, 2, 1), gain=4)
+        x = r3_blocks(x, t, stage)
+    return F.conv2d(x, t["Model.AggregationLayer.Layer.weight"])
+
+
+def r3_discriminator(t, x, label, stages):
+    x = F.conv2d(x, t["Model.ExtractionLayer.Layer.weight"])
+    for i in range(stages):
+        stage = f"Model.MainLayers.{i}"
+        x = r3_blocks(x, t, stage)
+        if i < stages - 1:
+            x = r3_joint(upfirdn(x, SLOW, down=2, pads=(1, 1, 1, 1)), t, stage)
+    x = (x * t[f"{stage}.TransitionLayer.Basis.weight"][:, 0]).sum((2, 3))
+    x = x @ t[f"{stage}.TransitionLayer.LinearLayer.weight"].T
+    return x[:, 0] if label is None else (x * t["Model.EmbeddingLayer.weight"].T[label]).sum(1)
 
 
 def near(found, wanted, tolerance=1e-5):

@@ -1,29 +1,24 @@
 """Tiny untrained GANs for the tests of the latent tools, whose samples differ visibly."""
 
-import torch
+from typing import Any
 
-from organza.config import Codes, Model
+import torch
+from gan_helpers import untrained
+
 from organza.hub import GAN
-from organza.models import build, complete
 
 SHAPE = (3, 16, 16)
 TINY = {
     "width": 8, "max_width": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "depth": 1, "blocks": 1,
-    "embed_dim": 4, "channels_per_group": 8, "layers": 6, "attention": 0,
+    "embed_dim": 4, "channels_per_group": 8, "layers": 6, "attention": 0, "fade": 0, "stable": 1,
 }  # fmt: skip
 
 
 def tiny(name: str, classes: int = 0, shape=SHAPE, codes=None, **options) -> GAN:
     """An untrained generator of the catalogue in evaluation mode; w has a mean, and the noise of the pixels is loud."""
-    torch.manual_seed(1)
-    known = complete(Model(name=name), "generator").options
-    chosen = {key: value for key, value in TINY.items() if key in known}
-    if "widths" in known:
-        chosen |= {"widths": (8,) * 3}
-    if "fade" in known:
-        chosen |= {"fade": 0, "stable": 1}
-    model = complete(Model(name=name, options=chosen | options), "generator")
-    network = build(model, "generator", shape, classes, codes or Codes()).eval().requires_grad_(False)
+    names = tuple(f"class {i}" for i in range(classes))
+    gan = untrained(name, TINY, (8, 8, 8), names, shape, seed=1, codes=codes, sha256="ab" * 32, **options)
+    network: Any = gan.generator
     if hasattr(network, "advance"):
         network.advance(10**6)
     for key, value in [*network.named_parameters(), *network.named_buffers()]:
@@ -34,7 +29,7 @@ def tiny(name: str, classes: int = 0, shape=SHAPE, codes=None, **options) -> GAN
     if not hasattr(network, "mapping"):
         for parameter in network.parameters():
             parameter.mul_(3)  # else grey images that all look the same
-    return GAN(network, model, shape, tuple(f"class {i}" for i in range(classes)), name, sha256="ab" * 32)
+    return gan
 
 
 def distance(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from organza.config import Config, ConfigError, Size, closest, override, to_dict
 from organza.data import SILENT, ImageStore, Progress
 from organza.games import GAMES
+from organza.interruption import interruptible
 from organza.recipes import RECIPES
 from organza.report.page import write_report
 from organza.report.pictures import make_pictures
@@ -214,7 +214,7 @@ def _run(
     for line in notes:
         reporter.note(line)
         outputs.note(line)
-    with _interruptible(limits):
+    with interruptible(limits.interrupt):
         if not resume:
             outputs.begin(trainer)
         status = "failed"
@@ -246,23 +246,3 @@ def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dic
         "licence": store.licence, "catalogue": store.catalogue, "fingerprint": store.fingerprint,
     }  # fmt: skip
     return before | {"data": data, "parameters": players}
-
-
-@contextmanager
-def _interruptible(limits: Limits) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the loop to stop after its step; a second Ctrl-C stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, frame: object) -> None:
-        if limits.interrupted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        limits.interrupted, limits.signal = True, number
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,8 +3,9 @@
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
-from organza.health import advice, diagnosis
+from organza.health import advice, curves, diagnosis, samples
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/doctor.md").read_text()
@@ -33,8 +34,8 @@ def test_most_broken_runs_are_saved(monkeypatch):
 
 
 def test_every_finding_is_told():
-    source = Path(diagnosis.__file__).read_text()
-    names = set(re.findall(r'inding\(\s*(?:case,\s*)?"([a-z A-Z]+)"', source)) - {"not looked at"}
+    source = "".join(Path(str(module.__file__)).read_text() for module in (diagnosis, curves, samples))
+    names = set(re.findall(r'(?:advised|Finding)\(\s*(?:case,\s*)?"([a-z A-Z]+)"', source)) - {"not looked at"}
     assert len(names) >= 17
     rows = re.findall(r"^\| ([a-z ,A-Z]+) \|", PAGE, re.MULTILINE)
     told = {name.strip() for row in rows for name in row.split(",")}
@@ -42,7 +43,7 @@ def test_every_finding_is_told():
 
 
 def test_borders_are_those_of_the_rules():
-    found = diagnosis
+    found = SimpleNamespace(**vars(diagnosis) | vars(curves) | vars(samples))
     texts = [
         f"above {found.EXPLODED:,.0f}".replace(",", " "), f"narrower than {found.DIM} of 255",
         f"below {100 * found.REPEATED:.0f} %", f"below {found.FEW_IMAGES:,}".replace(",", " "),

@@ -16,13 +16,15 @@ from organza.config import ConfigError
 
 @dataclass(frozen=True)
 class Options:
-    """Turn weights of StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality or BigGAN into a model folder.
+    """Turn weights of other projects into a model folder.
 
-    The file is read without executing or importing anything of it. OUT gets safetensors, config.json and a card, and
-    discriminator/ where the file has one; then: organza sample OUT, or organza train RECIPE --start OUT.
+    Of StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality and BigGAN; of the restorers ESRGAN,
+    Real-ESRGAN and SRGAN, also in ncnn's form (FILE.bin with FILE.param beside it). The file is read without executing
+    or importing anything of it. OUT gets safetensors, config.json and a card, and discriminator/ where the file has
+    one; then: organza sample OUT, organza upscale PICTURES --model OUT, or organza train RECIPE --start OUT.
     """
 
-    file: Annotated[str, Positional, arg(metavar="FILE", help="a .pkl, .pt or .pth file", help_behavior_hint="")]
+    file: Annotated[str, Positional, arg(metavar="FILE", help="a .pkl, .pt, .pth or .bin file", help_behavior_hint="")]
     out: Annotated[
         str, Positional, arg(metavar="OUT", help="the folder to write (default: FILE without its ending)",
                              help_behavior_hint=""),
@@ -55,6 +57,6 @@ def _must_be_file(path: Path, out: Path, only_list: bool) -> None:
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; convert takes a file, such as network-snapshot-025000.pkl")
     if not path.exists():
-        raise FileNotFoundError(f"no file {path}; convert takes a .pkl, .pt or .pth file")
+        raise FileNotFoundError(f"no file {path}; convert takes a .pkl, .pt, .pth or .bin file")
     if not only_list and out == path:
         raise ConfigError(f"{path} has no ending to take off; name the folder to write: organza convert {path} OUT")

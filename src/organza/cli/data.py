@@ -179,6 +179,7 @@ def _rows(report: DataReport) -> list[tuple[str, str]]:
         ("turned by EXIF", str(report.turned or "")),
         ("classes", f"{len(report.classes)}: {_counts(report.classes)}" if report.classes else "none"),
         ("captions", str(report.captions or "none")),
+        ("pairs, for translations", report.pairs),
         ("mean", _numbers(report.mean)),
         ("deviation", _numbers(report.std)),
         ("corrupt, left out", _list(len(report.corrupt), [f"{k} ({v})" for k, v in report.corrupt.items()])),

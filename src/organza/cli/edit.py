@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff
 
+from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import number, numbers, told
-from organza.cli.workbench import Timed, mark, must_be_images, new_folder, opened, safe, some
+from organza.cli.words import file_name, number, numbers, some, told
+from organza.cli.workbench import Timed, must_be_images, new_folder
 from organza.config import ConfigError, closest
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Options:
     labels in samples that are labelled: by their class, by the digit that is seen in them, or in a CSV seed,label.
     """
 
-    model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
+    model: shared.Model
     method: Annotated[str, told(metavar="sefa|ganspace|labels", help="(default sefa)")] = ""
     source: Annotated[
         str, told(metavar="classes|digits|FILE", help="the labels, for --method labels (default classes)")
@@ -54,10 +55,8 @@ class Options:
     psi: Annotated[str, told(metavar="T", help="pull w towards its mean first, such as 0.7")] = ""
     grid: Annotated[str, told(metavar="A,B", help="also a grid: rows along direction A, columns along B")] = ""
     out: Annotated[str, told(metavar="DIR", help="a folder (default edits/RECIPE-METHOD)")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
-    no_provenance: Annotated[
-        bool, FlagCreatePairsOff, told(help="leave out the mark that says a model made the picture")
-    ] = False
+    device: shared.Device = "auto"
+    no_provenance: shared.NoProvenance = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def main(argv: list[str]) -> None:
     asked = _asked(options)
     with Console() as console:
         console.wait("loading torch")
-        gan, timed = opened(options.model, options.device, "edit"), Timed(console)
+        gan, timed = shared.open_gan(options.model, options.device, "edit"), Timed(console)
         must_be_images(gan, "edit")
         codes = list(_codes(options, asked, gan))
         console.wait("looking for directions")
@@ -149,18 +148,19 @@ def _written(
 ) -> list[tuple[str, str]]:  # fmt: skip
     from organza.latent.editing import grid, save_directions, strengths, strip
     from organza.report.grid import save_png
+    from organza.report.provenance import mark_of
     from organza.report.strips import strip_image
     from organza.training.run import write_json
 
     def save(name: str, samples: Tensor, rows: Sequence[str], seed: int | None) -> None:
         picture = strip_image(samples, rows, [f"{value:+.2g}" for value in steps])
-        save_png(picture, folder / name, mark(gan, seed, not options.no_provenance))
+        save_png(picture, folder / name, mark_of(gan, seed, marked=not options.no_provenance))
 
     layers, steps = asked.layers if options.use else None, strengths(asked.strength, asked.columns)
     found.moved(codes[0][2].codes, shown[0], 0.0, layers)  # fits, or nothing is written
     named = [name for name, _, _ in codes]
     files = [f"strip-{name}.png" for name in named] + [f"grid-{name}.png" for name in named if asked.pair]
-    method = safe(found.name.split()[0].lower())
+    method = file_name(found.name.split()[0].lower())
     folder = new_folder(options.out, "edits", gan, method, [*files, "directions.safetensors", "edit.json"])
     rows = [f"{n} {found.label(n)}" if found.names else f"direction {n}" for n in shown]
     for at, (name, seed, code) in enumerate(codes, 1):

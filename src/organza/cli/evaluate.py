@@ -28,8 +28,9 @@ class Options:
     METRICS are fd, kd, kd-subsets, precision-recall, density-coverage, fd-infinity, fd-per-class, sliced, mifid,
     authenticity, is, labels, pairwise, ms-ssim and modes, through a network that is embedded in Organza;
     METRIC@NETWORK takes another one. lpips and ppl look through LPIPS, whose weights are found as those of the
-    following. fid, fid-clean, kid, inception-score, improved-precision-recall and fd-dinov2 are the published ones,
-    whose weights Organza does not ship: it says which file to put where, or --download fetches it.
+    following. eq-t, eq-t-frac and eq-r (equivariance, of StyleGAN3), like ppl, ask the model alone. fid, fid-clean,
+    kid, inception-score, improved-precision-recall and fd-dinov2 are the published ones, whose weights Organza does
+    not ship: it says which file to put where, or --download fetches it.
     """
 
     fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
@@ -35,18 +35,12 @@ class Options:
         str, told(metavar="cubic|slerp|linear", help="smooth, on arcs, or straight (default cubic)")
     ] = "cubic"  # fmt: skip
     no_loop: Annotated[bool, FlagCreatePairsOff, told(help="end with the last seed")] = False
-    grid: shared.Grid = ""
     labels: Annotated[
         str,
         told(metavar="LABELS", help="taken in turn by the films of the grid, or in w one for each seed"),
     ] = ""
-    truncation: shared.Truncation = ""
-    cutoff: shared.Cutoff = ""
-    noise: shared.Noise = ""
-    translate: shared.Translate = ""
-    rotate: shared.Rotate = ""
-    fps: shared.Fps = ""
-    out: shared.FilmOut = ""
+    look: OmitArgPrefixes[shared.LookOptions] = field(default_factory=shared.LookOptions)
+    film: OmitArgPrefixes[shared.FilmOptions] = field(default_factory=shared.FilmOptions)
     device: shared.Device = "auto"
     no_provenance: shared.NoProvenance = False
 
@@ -54,13 +48,12 @@ class Options:
 def main(argv: list[str]) -> None:
     """Parse, draw, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
     options = tyro.cli(Options, args=shared.joined(argv), prog="organza interpolate")
-    columns, rows = shared.grid(options.grid)
+    columns, rows = options.film.size()
     tracks = _tracks(options.seeds, columns * rows)
-    frames, rate = number(options.frames, int, "frames"), number(options.fps, float, "fps")
-    settings = shared.look(options)
+    frames, settings = number(options.frames, int, "frames"), options.look.settings()
     with Console() as console:
         console.wait("loading torch")
-        from organza.cli.writing import film_target, write_film
+        from organza.cli.writing import write_film
         from organza.latent.interpolation import interpolate
 
         gan = shared.open_gan(options.model, options.device, "interpolate")
@@ -69,11 +62,9 @@ def main(argv: list[str]) -> None:
             way=cast("Way", options.way), loop=not options.no_loop, labels=_labels(options.labels, gan, tracks),
             **settings,
         )  # fmt: skip
-        path = film_target(options.out, gan, f"interpolation-seed{tracks[0][0]}", options.fps)
         written = write_film(
-            film, path, gan, console, rate=30 if rate is None else rate, columns=columns,
-            marked=not options.no_provenance,
-        )  # fmt: skip
+            film, options.film, gan, console, f"interpolation-seed{tracks[0][0]}", not options.no_provenance
+        )
     console.lines(written)
 
 

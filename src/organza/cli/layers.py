@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import number, told
-from organza.cli.workbench import mark, opened, safe
+from organza.cli.words import file_name, number, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -27,16 +26,14 @@ class Options:
     FILE.png gets a row for each layer, FILE.json the numbers.
     """
 
-    model: Annotated[str, Positional, arg(metavar="MODEL", help="a run folder, or a folder with model.safetensors")]
+    model: shared.Model
     seed: Annotated[str, told(metavar="S", help="of the sample (default 0)")] = ""
     label: Annotated[str, told(metavar="LABEL", help="of a conditional GAN, name or number (default: the first)")] = ""
     code: Annotated[str, told(metavar="FILE", help="a code of organza project, in place of a seed")] = ""
     channels: Annotated[str, told(metavar="N", help="maps of each layer (default 8)")] = ""
     out: Annotated[str, told(metavar="FILE", help="a .png (default layers/RECIPE-seed0.png)")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")] = "auto"
-    no_provenance: Annotated[
-        bool, FlagCreatePairsOff, told(help="leave out the mark that says a model made the picture")
-    ] = False
+    device: shared.Device = "auto"
+    no_provenance: shared.NoProvenance = False
 
 
 def main(argv: list[str]) -> None:
@@ -63,9 +60,10 @@ def _drawn(options: Options, seed: int, channels: int) -> list[tuple[str, str]]:
     from organza.latent.space import LatentSpace
     from organza.report.grid import save_png
     from organza.report.layers import layers_image
+    from organza.report.provenance import mark_of
     from organza.training.run import write_json
 
-    gan = opened(options.model, options.device, "layers")
+    gan = shared.open_gan(options.model, options.device, "layers")
     if options.code:
         code, sample = load_code(options.code, LatentSpace(gan.generator)), "code"
     else:
@@ -74,13 +72,13 @@ def _drawn(options: Options, seed: int, channels: int) -> list[tuple[str, str]]:
         code, sample = Code(codes, None if labels is None else int(labels[0])), f"seed{seed}"
     labels = None if code.label is None else gan.label_numbers(code.label, 1)
     found, image = layer_view(gan, code.codes, labels, channels, code.noise)
-    name = f"{safe(gan.recipe) or 'gan'}-{sample}"
+    name = f"{file_name(gan.recipe) or 'gan'}-{sample}"
     path = Path(options.out).expanduser() if options.out else Path("layers") / f"{name}.png"
     verb = "replaced" if path.exists() else "written"
     path.parent.mkdir(parents=True, exist_ok=True)
     title = f"{gan.recipe or gan.model.name}, {sample}" + ("" if labels is None else f", {gan.classes[int(labels[0])]}")
     page = layers_image(found, image, title)
-    save_png(page, path, mark(gan, None if options.code else seed, not options.no_provenance))
+    save_png(page, path, mark_of(gan, None if options.code else seed, marked=not options.no_provenance))
     about = {"sample": sample, "label": code.label, "model": gan.recipe, "sha256": gan.sha256}
     write_json(path.with_suffix(".json"), about | {"layers": [_numbers(layer) for layer in found]})
     silent = sum(layer.silent for layer in found)

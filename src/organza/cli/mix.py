@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
@@ -34,12 +35,10 @@ class Options:
         ),
     ] = "coarse"
     labels: Annotated[str, told(metavar="LABELS", help="one for all, or one for each row and then each column")] = ""
-    truncation: shared.Truncation = ""
-    cutoff: shared.Cutoff = ""
-    noise: shared.Noise = ""
-    translate: shared.Translate = ""
-    rotate: shared.Rotate = ""
-    out: Annotated[str, told(metavar="PATH", help="a .png (default a new one in samples/)")] = ""
+    look: OmitArgPrefixes[shared.LookOptions] = field(default_factory=shared.LookOptions)
+    out: Annotated[
+        str, told(metavar="PATH", help="a .png, or a folder: every picture a file (default a new .png in samples/)")
+    ] = ""
     device: shared.Device = "auto"
     no_provenance: shared.NoProvenance = False
 
@@ -51,23 +50,20 @@ def main(argv: list[str]) -> None:
     if len(rows) * len(columns) > LARGEST:
         raise ConfigError(f"{len(rows)} rows and {len(columns)} columns are too many for one figure; it takes "
                           f"{LARGEST:,} pictures")  # fmt: skip
-    if options.out and Path(options.out).suffix.lower() != ".png":
-        raise ConfigError(f"out is '{options.out}'; the figure is a .png")
-    settings = shared.look(options)
+    if Path(options.out).suffix.lower() in (".gif", ".mp4", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".npy", ".npz"):
+        raise ConfigError(f"out is '{options.out}'; the figure is a .png, or a folder with every picture in a file")
+    settings = options.look.settings()
     with Console() as console:
         console.wait("loading torch")
-        from organza.cli.writing import free, mark_of
+        from organza.cli.writing import free, write_cells, write_figure
         from organza.latent.mixing import mix
-        from organza.report.grid import grid_image, save_png
 
         gan = shared.open_gan(options.model, options.device, "mix")
         labels = shared.named_labels(options.labels, gan) if options.labels else None
         mixture = mix(gan, rows, columns, options.layers, labels=labels[0] if labels and len(labels) == 1 else labels,
                       progress=console, **settings)  # fmt: skip
         path = Path(options.out).expanduser() if options.out else free(gan, f"mix-seed{rows[0]}", ".png")
-        verb = "replaced" if path.exists() else "written"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure = grid_image(mixture.cells(), len(columns) + 1)
-        save_png(figure, path, None if options.no_provenance else mark_of(gan, rows[0]))
+        write = write_figure if path.suffix.lower() == ".png" else write_cells
+        verb, where = write(mixture, path, gan, rows, columns, not options.no_provenance)
     taken = ", ".join(map(str, mixture.layers))
-    console.lines([(verb, f"{path} ({len(rows)} x {len(columns)} mixed; layers {taken} from the columns)")])
+    console.lines([(verb, f"{where}{len(rows)} x {len(columns)} mixed; layers {taken} from the columns)")])

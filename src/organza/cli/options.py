@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -31,26 +32,6 @@ Truncation = Annotated[
         "cut off; such as 0.7",
     ),
 ]
-Cutoff = Annotated[str, told(metavar="N", help="truncate w in the first N layers alone (default all)")]
-Noise = Annotated[
-    str,
-    told(metavar="const|random|none", help="of the pixels, StyleGAN and StyleGAN2 (default const)"),
-]
-Translate = Annotated[
-    str,
-    told(metavar="X,Y", help="move the picture right and down, in picture widths (StyleGAN3)"),
-]
-Rotate = Annotated[str, told(metavar="DEGREES", help="turn the picture counterclockwise (StyleGAN3)")]
-Grid = Annotated[str, told(metavar="WxH", help="so many films side by side, such as 3x2 (default 1x1)")]
-Fps = Annotated[str, told(metavar="F", help="frames a second (default 30)")]
-FilmOut = Annotated[
-    str,
-    told(
-        metavar="PATH",
-        help="FILE.gif, FILE.mp4 (by ffmpeg), FILE.png (a still: a row for each film) or a folder of frames (default "
-        "a new GIF in samples/)",
-    ),
-]
 NoProvenance = Annotated[
     bool,
     FlagCreatePairsOff,
@@ -58,19 +39,58 @@ NoProvenance = Annotated[
 ]
 
 
-class Looks(Protocol):
-    """Options with the settings of a `Drawing`."""
+@dataclass(frozen=True)
+class LookOptions:
+    """How samples look; most of it is for the StyleGANs."""
 
-    @property
-    def truncation(self) -> str: ...  # noqa: D102
-    @property
-    def cutoff(self) -> str: ...  # noqa: D102
-    @property
-    def noise(self) -> str: ...  # noqa: D102
-    @property
-    def translate(self) -> str: ...  # noqa: D102
-    @property
-    def rotate(self) -> str: ...  # noqa: D102
+    truncation: Truncation = ""
+    cutoff: Annotated[str, told(metavar="N", help="truncate w in the first N layers alone (default all)")] = ""
+    noise: Annotated[
+        str, told(metavar="const|random|none", help="of the pixels, StyleGAN and StyleGAN2 (default const)")
+    ] = ""  # fmt: skip
+    translate: Annotated[
+        str, told(metavar="X,Y", help="move the picture right and down, in picture widths (StyleGAN3)")
+    ] = ""  # fmt: skip
+    rotate: Annotated[str, told(metavar="DEGREES", help="turn the picture counterclockwise (StyleGAN3)")] = ""
+
+    def settings(self) -> Look:
+        """As `GAN.sample` takes them. Raises ConfigError for words that are no numbers."""
+        return {
+            "truncation": number(self.truncation, float, "truncation"),
+            "cutoff": number(self.cutoff, int, "cutoff"),
+            "noise": cast("NoiseName", self.noise) if self.noise else None,
+            "translate": _pair(self.translate) if self.translate else None,
+            "rotate": number(self.rotate, float, "rotate"),
+        }
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """How many films stand side by side, how fast they go, and where to."""
+
+    grid: Annotated[str, told(metavar="WxH", help="so many films side by side, such as 3x2 (default 1x1)")] = ""
+    fps: Annotated[str, told(metavar="F", help="frames a second (default 30)")] = ""
+    out: Annotated[
+        str,
+        told(
+            metavar="PATH",
+            help="FILE.gif, FILE.mp4 (by ffmpeg), FILE.png (a still: a row for each film) or a folder of frames "
+            "(default a new GIF in samples/)",
+        ),
+    ] = ""
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the grid. Raises ConfigError, also for a wrong rate, before torch is loaded for it."""
+        self.rate()
+        found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", self.grid or "1x1")
+        if found is None:
+            raise ConfigError(f"grid is '{self.grid}'; it takes columns and rows, such as 3x2")
+        return int(found[1]), int(found[2])
+
+    def rate(self) -> float:
+        """Frames a second. Raises ConfigError."""
+        rate = number(self.fps, float, "fps")
+        return 30 if rate is None else rate
 
 
 def joined(argv: Sequence[str]) -> list[str]:
@@ -82,25 +102,6 @@ def joined(argv: Sequence[str]) -> list[str]:
         else:
             words.append(word)
     return words
-
-
-def look(options: Looks) -> Look:
-    """The settings of the samples. Raises ConfigError for words that are no numbers."""
-    return {
-        "truncation": number(options.truncation, float, "truncation"),
-        "cutoff": number(options.cutoff, int, "cutoff"),
-        "noise": cast("NoiseName", options.noise) if options.noise else None,
-        "translate": _pair(options.translate) if options.translate else None,
-        "rotate": number(options.rotate, float, "rotate"),
-    }
-
-
-def grid(text: str) -> tuple[int, int]:
-    """`3x2` -> (3, 2), columns and rows; (1, 1) for no text. Raises ConfigError."""
-    found = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", text or "1x1")
-    if found is None:
-        raise ConfigError(f"grid is '{text}'; it takes columns and rows, such as 3x2")
-    return int(found[1]), int(found[2])
 
 
 def open_gan(model: str, device: str, verb: str) -> GAN:

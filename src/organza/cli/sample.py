@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
@@ -44,11 +45,7 @@ class Options:
             help="numbers, names or ranges (7, dog,cat, 0-9), taken in turn (default: every class in turn)",
         ),
     ] = ""
-    truncation: shared.Truncation = ""
-    cutoff: shared.Cutoff = ""
-    noise: shared.Noise = ""
-    translate: shared.Translate = ""
-    rotate: shared.Rotate = ""
+    look: OmitArgPrefixes[shared.LookOptions] = field(default_factory=shared.LookOptions)
     out: Annotated[str, told(metavar="PATH", help="what to write (default samples/RECIPE-seed0.png)")] = ""
     device: shared.Device = "auto"
     no_provenance: shared.NoProvenance = False
@@ -57,7 +54,7 @@ class Options:
 def main(argv: list[str]) -> None:
     """Parse, sample, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
     options = tyro.cli(Options, args=shared.joined(argv), prog="organza sample")
-    seeds, settings = _seeds(options), shared.look(options)
+    seeds, settings = _seeds(options), options.look.settings()
     with Console() as console:
         console.wait("loading torch")
         from organza.cli.writing import Writer, target

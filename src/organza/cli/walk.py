@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
@@ -24,17 +25,11 @@ class Options:
                   "(default 60)")
     ] = ""  # fmt: skip
     seed: Annotated[str, told(metavar="S", help="of the first walk, the next follow (default 0)")] = ""
-    grid: shared.Grid = ""
     labels: Annotated[str, told(metavar="LABELS", help="taken in turn by the walks (default: every class in turn)")] = (
         ""
     )
-    truncation: shared.Truncation = ""
-    cutoff: shared.Cutoff = ""
-    noise: shared.Noise = ""
-    translate: shared.Translate = ""
-    rotate: shared.Rotate = ""
-    fps: shared.Fps = ""
-    out: shared.FilmOut = ""
+    look: OmitArgPrefixes[shared.LookOptions] = field(default_factory=shared.LookOptions)
+    film: OmitArgPrefixes[shared.FilmOptions] = field(default_factory=shared.FilmOptions)
     device: shared.Device = "auto"
     no_provenance: shared.NoProvenance = False
 
@@ -42,14 +37,14 @@ class Options:
 def main(argv: list[str]) -> None:
     """Parse, draw, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
     options = tyro.cli(Options, args=shared.joined(argv), prog="organza walk")
-    columns, rows = shared.grid(options.grid)
+    columns, rows = options.film.size()
     first = number(options.seed, int, "seed") or 0
     seeds = list(range(first, first + columns * rows))
     frames, pace = number(options.frames, int, "frames"), number(options.pace, int, "pace")
-    rate, settings = number(options.fps, float, "fps"), shared.look(options)
+    settings = options.look.settings()
     with Console() as console:
         console.wait("loading torch")
-        from organza.cli.writing import film_target, write_film
+        from organza.cli.writing import write_film
         from organza.latent.walk import walk
 
         gan = shared.open_gan(options.model, options.device, "walk")
@@ -61,9 +56,5 @@ def main(argv: list[str]) -> None:
             gan, 300 if frames is None else frames, seeds, pace=60 if pace is None else pace,
             labels=shared.in_turn(labels, len(seeds)) if labels else None, **settings,
         )  # fmt: skip
-        path = film_target(options.out, gan, f"walk-seed{first}", options.fps)
-        written = write_film(
-            film, path, gan, console, rate=30 if rate is None else rate, columns=columns,
-            marked=not options.no_provenance,
-        )  # fmt: skip
+        written = write_film(film, options.film, gan, console, f"walk-seed{first}", not options.no_provenance)
     console.lines(written)

@@ -83,6 +83,16 @@ def numbers(text: str, name: str) -> list[int]:
     return found
 
 
+def some(text: str, name: str) -> list[int] | None:
+    """As `numbers`; None for no text and for `all`. Raises ConfigError."""
+    return None if text in ("", "all") else numbers(text, name)
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
+
+
 def must_be_run(path: Path, verb: str) -> None:
     """Raises FileNotFoundError for what is no run folder, with what to type: the runs there are, or how to make one."""
     from organza.report.folder import is_run

@@ -1,20 +1,18 @@
-"""What the verbs `project`, `edit` and `layers` share: a GAN to open, a place to write to, how long it still takes."""
+"""What the verbs `project` and `edit` share: a place to write to, and how long it still takes."""
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from organza.cli.console import Console
-from organza.cli.words import numbers
+from organza.cli.words import file_name
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
-    from PIL.PngImagePlugin import PngInfo
-
     from organza.hub import GAN
 
 
@@ -45,21 +43,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
-def opened(model: str, device: str, verb: str) -> GAN:
-    """The GAN of a run or a model folder. Raises FileNotFoundError with what to type, and as `organza.load`."""
-    from organza.hub import load_gan
-    from organza.training.precision import pick_device
-
-    try:
-        return load_gan(model, str(pick_device(device)))
-    except FileNotFoundError as problem:
-        given = Path(model).expanduser()
-        places = (given, given.parent, Path("runs"))
-        near = sorted({str(file.parents[1]) for place in places for file in place.glob("*/model/model.safetensors")})
-        advice = f"type: organza {verb} {near[0]}" if near else "train one: organza train dcgan --out runs/first"
-        raise FileNotFoundError(f"{problem}; {advice}") from None
-
-
 def must_be_images(gan: GAN, verb: str) -> None:
     """Raise ConfigError for a GAN whose samples make no picture."""
     if len(gan.shape) != 3 or gan.shape[0] not in (1, 2, 3, 4):
@@ -79,7 +62,7 @@ def new_folder(out: str, kind: str, gan: GAN, name: str, files: Sequence[str]) -
         if there:
             raise ConfigError(f"{out} has {', '.join(there)} already, which would be lost; choose another folder")
     else:
-        path, at = Path(kind) / f"{safe(gan.recipe) or 'gan'}-{safe(name)}", 2
+        path, at = Path(kind) / f"{file_name(gan.recipe) or 'gan'}-{file_name(name)}", 2
         first = path
         while path.exists():
             path, at = first.with_name(f"{first.name}-{at}"), at + 1
@@ -87,19 +70,12 @@ def new_folder(out: str, kind: str, gan: GAN, name: str, files: Sequence[str]) -
     return path
 
 
-def safe(name: str) -> str:
-    """A name as part of a file's."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
-
-
-def mark(gan: GAN, seed: int | None, marked: bool) -> PngInfo | None:
-    """The provenance of a picture, where it is wanted."""
-    from organza.report.provenance import provenance
-
-    name = re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name
-    return provenance(name, gan.sha256, seed) if marked else None
-
-
-def some(text: str, name: str) -> list[int] | None:
-    """`0-3,7` -> the numbers; None for no text and for `all`."""
-    return None if text in ("", "all") else numbers(text, name)
+@contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """Work that fills a folder: where it ends before it wrote anything, the folder goes as well."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,12 +17,15 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from organza.cli.console import Console
+from organza.cli.options import FilmOptions
+from organza.cli.words import file_name
 from organza.config import ConfigError
 from organza.hub import GAN
 from organza.latent.film import Film
-from organza.report.grid import picture, save_png
-from organza.report.provenance import packet, provenance
-from organza.report.video import CHANNELS, FilmWriter
+from organza.latent.mixing import Mixture
+from organza.report.grid import grid_image, picture, save_png
+from organza.report.provenance import mark_of, name_of, packet
+from organza.report.video import CHANNELS, FilmWriter, begun_folder, ended_folder
 
 Kind = Literal["grid", "folder", "array", "points"]
 Lines = list[tuple[str, str]]
@@ -106,7 +110,7 @@ class Writer:
         return "-" + (re.sub(r"[^\w.-]+", "_", self.gan.classes[self.labels[i]]).strip("._-") or str(self.labels[i]))
 
     def _mark(self, seed: int) -> PngInfo | None:
-        return mark_of(self.gan, seed) if self.marked else None
+        return mark_of(self.gan, seed, marked=self.marked)
 
     def _save_array(self, values: np.ndarray) -> None:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
@@ -131,7 +135,7 @@ def one_image(pixels: Tensor) -> Image.Image:
 
 def free(gan: GAN, what: str, suffix: str) -> Path:
     """samples/RECIPE-WHAT, or the first of …-2, …-3 that is not there."""
-    name = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', gan.recipe) or 'gan'}-{what}"
+    name = f"{file_name(gan.recipe) or 'gan'}-{what}"
     folder, number = Path("samples"), 2
     path = folder / f"{name}{suffix}"
     while path.exists() or path.with_suffix(".png").exists():
@@ -139,9 +143,9 @@ def free(gan: GAN, what: str, suffix: str) -> Path:
     return path
 
 
-def film_target(out: str, gan: GAN, what: str, fps: str) -> Path:
+def film_target(options: FilmOptions, gan: GAN, what: str) -> Path:
     """Where a film goes; without `out` a place in samples/ where nothing is yet. Raises ConfigError."""
-    points = len(gan.shape) == 1
+    points, out = len(gan.shape) == 1, options.out
     path = Path(out).expanduser() if out else free(gan, what, ".png" if points else ".gif")
     suffix = path.suffix.lower()
     if suffix in (*OTHERS, ".npy", ".npz"):
@@ -150,18 +154,19 @@ def film_target(out: str, gan: GAN, what: str, fps: str) -> Path:
         raise ConfigError(f"these samples are points, which make no film; type --out {path.with_suffix('.png')}")
     if not points and gan.shape[0] not in CHANNELS:
         raise ConfigError(f"samples with {gan.shape[0]} channels make no picture; organza sample writes them as .npy")
-    if fps and suffix == ".png":
+    if options.fps and suffix == ".png":
         raise ConfigError("fps has no effect on a still picture; type --out FILE.gif, or leave it out")
     return path
 
 
 def write_film(
-    film: Film, path: Path, gan: GAN, console: Console, *, rate: float, columns: int, marked: bool
+    film: Film, options: FilmOptions, gan: GAN, console: Console, name: str, marked: bool
 ) -> Lines:  # fmt: skip
-    """Draw and write; a line for what is written, and a note for what is not."""
-    mark = packet(_name(gan), gan.sha256, film.seed) if marked else None
+    """Draw and write, as `name` where no place is given; a line for what is written, and a note for what is not."""
+    path, rate, (columns, _) = film_target(options, gan, name), options.rate(), options.size()
+    mark = packet(name_of(gan), gan.sha256, film.seed) if marked else None
     if path.suffix.lower() == ".png":
-        return _write_still(film, path, console, mark_of(gan, film.seed) if marked else None)
+        return _write_still(film, path, console, mark_of(gan, film.seed, marked=marked))
     with FilmWriter(path, rate, columns=columns, mark=mark) as writer:
         for frames in _shown(film, console):
             writer.take(frames)
@@ -169,6 +174,43 @@ def write_film(
     if writer.note:
         console.note(writer.note)
     return [("replaced" if writer.replaced else "written", writer.told())]
+
+
+def write_figure(
+    mixture: Mixture, path: Path, gan: GAN, rows: Sequence[int], columns: Sequence[int], marked: bool
+) -> tuple[str, str]:
+    """The figure of mixing as one picture; what became of the file, and the beginning of what is told."""
+    verb = "replaced" if path.exists() else "written"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(grid_image(mixture.cells(), len(columns) + 1), path, mark_of(gan, rows[0], marked=marked))
+    return verb, f"{path} ("
+
+
+def write_cells(
+    mixture: Mixture, path: Path, gan: GAN, rows: Sequence[int], columns: Sequence[int], marked: bool
+) -> tuple[str, str]:
+    """Each picture of the figure as a file of a new folder: row0000.png, column0100.png, row0000-column0100.png, ….
+
+    Raises ConfigError for a folder with files in it, and for a seed that is there twice.
+    """
+    seeds = [rows, columns]
+    if any(len(set(some)) < len(some) for some in seeds):
+        raise ConfigError("a seed is there twice in the rows or in the columns, and would be written twice")
+    cells = [(f"row{row:04}", row, mixture.rows[i]) for i, row in enumerate(rows)]
+    cells += [(f"column{column:04}", column, mixture.columns[j]) for j, column in enumerate(columns)]
+    cells += [
+        (f"row{row:04}-column{column:04}", row, mixture.mixed[i, j])
+        for i, row in enumerate(rows) for j, column in enumerate(columns)
+    ]  # fmt: skip
+    part = begun_folder(path, "pictures")
+    try:
+        for name, seed, cell in cells:
+            save_png(one_image(cell), part / f"{name}.png", mark_of(gan, seed, marked=marked))
+        ended_folder(part, path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return "written", f"{path}{os.sep} ({len(cells):,} pictures; "
 
 
 def _write_still(film: Film, path: Path, console: Console, mark: PngInfo | None) -> Lines:
@@ -190,12 +232,3 @@ def _shown(film: Film, console: Console) -> Iterator[Tensor]:
         yield frames
         done += len(frames)
         console.paced("drawing frames", done, film.count, started)
-
-
-def mark_of(gan: GAN, seed: int) -> PngInfo:
-    """The mark of a picture."""
-    return provenance(_name(gan), gan.sha256, seed)
-
-
-def _name(gan: GAN) -> str:
-    return re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name

@@ -37,10 +37,21 @@ class Dataset:
     embedded: bool = True
 
 
+def _emoji_pairs(progress: Progress) -> ImageStore:
+    """Twemoji's drawings, with Noto's as what is translated into them."""
+    a, b = (
+        open_files(listing, Preparation(), progress).store(listing.name, listing.licence)
+        for listing in (list_emoji("noto"), list_emoji("twemoji"))
+    )
+    licence, mark = f"A: {a.licence}; B: {b.licence}", b.fingerprint[:8] + a.fingerprint[:8]
+    return replace(b, name="emoji-pairs", licence=licence, fingerprint=mark, sources=a.images, paired=True)
+
+
 DATASETS: dict[str, Dataset] = {
     "mnist": Dataset("handwritten digits, 28x28 grey, 10 classes", ("train", "test"), lambda s, _: open_mnist(s)),
     "emoji": Dataset("3 786 Noto emoji, 64x64 RGB, captions", ("train",), lambda s, _: list_emoji("noto")),
     "emoji-twemoji": Dataset("the same emoji by Twemoji", ("train",), lambda s, _: list_emoji("twemoji")),
+    "emoji-pairs": Dataset("both drawings of each emoji, for translations", ("train",), lambda _, p: _emoji_pairs(p)),
     "ring": Dataset("8 Gaussians on a circle, 2-D points", ("train", "test"), lambda s, _: open_ring(s)),
     "grid": Dataset("25 Gaussians on a lattice, 2-D points", ("train", "test"), lambda s, _: open_grid(s)),
     "spiral": Dataset("a spiral, 2-D points", ("train", "test"), lambda s, _: open_spiral(s)),
@@ -122,7 +133,11 @@ def prepared(store: ImageStore, options: Preparation, progress: Progress) -> Ima
     images = prepare(store.images, options, store.name, progress)
     if images is store.images:
         return store
-    return replace(store, images=images, fingerprint=fingerprint(images, store.labels))
+    mark = fingerprint(images, store.labels)
+    if store.sources is None:
+        return replace(store, images=images, fingerprint=mark)
+    sources = prepare(store.sources, options, store.name, progress)
+    return replace(store, images=images, sources=sources, fingerprint=mark[:8] + fingerprint(sources, None)[:8])
 
 
 def _named(name: str, split: str, progress: Progress) -> Opened:

@@ -84,7 +84,7 @@ def _must_divide(images: Tensor, factor: int, name: str) -> None:
     if images.shape[2] % factor or images.shape[3] % factor:
         raise ConfigError(
             f"degrade {name} takes sides that {factor} divides, not {images.shape[2]}x{images.shape[3]}; "
-            f"type --data.resolution {max(images.shape[2] // factor, 4) * factor}"
+            f"type --data.resolution {max(images.shape[2] // factor, 1) * factor}"
         )
 
 

@@ -17,6 +17,7 @@ from organza.config import ConfigError, closest
 from organza.data.catalogue import Source, find, open_dataset, prepared
 from organza.data.files import Scan, open_files, scan
 from organza.data.listing import Listing, labels_of
+from organza.data.pairs import about_pairs
 from organza.data.pixels import decode, strict_pillow
 from organza.data.prepare import Preparation, in_pieces, preparation
 from organza.data.progress import SILENT, Progress
@@ -44,6 +45,7 @@ class DataReport:
     captions: int = 0
     mean: tuple[float, ...] = ()  # per channel, integers as 0..1; floats and points as they are
     std: tuple[float, ...] = ()
+    pairs: str = ""  # what of two kinds of image pairs, for translations
     fingerprint: str = ""
     licence: str = ""
     problem: str = ""  # why training would refuse the data, and what to type
@@ -138,7 +140,8 @@ def _of_files(listing: Listing, options: Preparation, progress: Progress) -> Dat
     except ConfigError as problem:
         return DataReport(**facts, **_refused(listing, found, progress), problem=str(problem))
     store = decoded.store(listing.name, listing.licence)
-    return DataReport(**facts, corrupt=dict(decoded.skipped), **_samples(store, decoded.names, progress))
+    facts |= {"corrupt": dict(decoded.skipped), "pairs": about_pairs(listing)}
+    return DataReport(**facts | _samples(store, decoded.names, progress))
 
 
 def _samples(store: ImageStore, names: Sequence[str], progress: Progress) -> dict[str, Any]:
@@ -184,6 +187,7 @@ def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any
         "corrupt": {listing.entries[i].name: reasons[i] for i in sorted(reasons)},
         "duplicates": _groups([hashes[i] for i in good], [listing.entries[i].name for i in good]),
         "classes": _class_counts(listing, good),
+        "pairs": about_pairs(listing),
         "licence": listing.licence,
     }
 

@@ -23,14 +23,13 @@ from torch import Tensor
 
 from organza.config import ConfigError, Data
 from organza.data.cache import Decoded
-from organza.data.catalogue import find, open_data, open_dataset
+from organza.data.catalogue import find, open_data, prepared
 from organza.data.files import open_files, scan
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore, fingerprint
 
-PAIRS = {"emoji-pairs": ("emoji", "emoji-twemoji")}
 HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
 TENTH = 10  # every tenth pair of a set without a test split is kept from training
 SHOWN = 3  # names in a message
@@ -57,12 +56,13 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     """
     if data.degrade != "none":
         return _halved(open_data(data, progress=progress))
-    if data.source in PAIRS:
-        return _halved(_named(data, progress))
     options = preparation(data.resolution, data.crop, data.channels)
     opened = find(data.source, "train", progress)
     if isinstance(opened, ImageStore):
-        raise ConfigError(f"'{data.source}' has one kind of image; {_ways()}")
+        if opened.sources is None:
+            raise ConfigError(f"'{data.source}' has one kind of image; {_ways()}")
+        named = replace(opened, catalogue=data.source)
+        return _halved(_turned(prepared(named, options, progress), data))
     with ExitStack() as stack:
         stack.enter_context(opened)
         train = _split(opened, "train", data, options, paired, progress)
@@ -75,17 +75,31 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
 def _ways() -> str:
     return (
         "a translation takes a folder with trainA and trainB (or A and B, or images of both side by side), "
-        f"{' or '.join(PAIRS)}; or add --data.degrade outline to make sources of the images themselves"
+        "emoji-pairs; or add --data.degrade outline to make sources of the images themselves"
     )
 
 
-def _named(data: Data, progress: Progress) -> ImageStore:
-    one, two = (
-        open_dataset(name, resolution=data.resolution, crop=data.crop, channels=data.channels, progress=progress)
-        for name in PAIRS[data.source]
-    )
-    licence = f"A: {one.licence}; B: {two.licence}"
-    return _store(data.source, one.images, two.images, data, True, licence, data.source)
+def _turned(store: ImageStore, data: Data) -> ImageStore:
+    """The store with the direction that is asked for."""
+    if data.direction == "AtoB":
+        return store
+    assert store.sources is not None
+    return replace(store, images=store.sources, sources=store.images, fingerprint=store.fingerprint[::-1])
+
+
+def about_pairs(listing: Listing) -> str:
+    """What of a source pairs, in words; "" for one without two kinds of image."""
+    for halves in HALVES:
+        tops = [half.format("train") for half in halves]
+        a, b = (
+            {_stem(e.name.removeprefix(f"{top}/")) for e in listing.entries if e.name.startswith(f"{top}/")}
+            for top in tops
+        )
+        if a and b:
+            alone = [f"{len(some)} in {top} alone ({', '.join(sorted(some)[:SHOWN])})"
+                     for some, top in ((a - b, tops[0]), (b - a, tops[1])) if some]  # fmt: skip
+            return ", ".join([f"{len(a & b):,} of {tops[0]} and {tops[1]} by name", *alone])
+    return ""
 
 
 def _split(
@@ -149,18 +163,13 @@ def _side_by_side(
     return _store(listing.name, torch.from_numpy(left), torch.from_numpy(right), data, True, listing.licence)
 
 
-def _store(
-    name: str, a: Tensor, b: Tensor, data: Data, paired: bool, licence: str = "", catalogue: str = ""
-) -> ImageStore:
+def _store(name: str, a: Tensor, b: Tensor, data: Data, paired: bool, licence: str = "") -> ImageStore:
     sources, images = (a, b) if data.direction == "AtoB" else (b, a)
     if sources.shape[2:] != images.shape[2:]:
-        raise ConfigError(
-            f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {min(a.shape[2:])}"
-        )
+        side = min(*a.shape[2:], *b.shape[2:])
+        raise ConfigError(f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {side}")
     mark = fingerprint(images, None)[:8] + fingerprint(sources, None)[:8]
-    return ImageStore(
-        name, images, licence=licence, fingerprint=mark, catalogue=catalogue, sources=sources, paired=paired
-    )
+    return ImageStore(name, images, licence=licence, fingerprint=mark, sources=sources, paired=paired)
 
 
 def _halved(store: ImageStore) -> ImageStore:

@@ -54,7 +54,7 @@ def worsened(images: Tensor, draws: Draws, scale: int) -> Tensor:
     if height % scale or width % scale:
         raise ConfigError(
             f"degrade real-esrgan takes sides that {scale} divides, not {height}x{width}; type --data.resolution "
-            f"{max(height // scale, 4) * scale}"
+            f"{max(height // scale, 1) * scale}"
         )
     size = height // scale, width // scale
     one, two = draws.other("first"), draws.other("second")

@@ -20,7 +20,19 @@ import torch
 
 from organza.config import ConfigError
 from organza.data import SILENT, ImageStore, Progress
-from organza.evaluation.catalogue import ALIASES, DEFAULT, INFLUENCES, METRICS, OF_PAIRS, PIXELS, Asked, Part, parse
+from organza.evaluation.catalogue import (
+    ALIASES,
+    DEFAULT,
+    INFLUENCES,
+    METRICS,
+    OF_COUNTERPARTS,
+    OF_PAIRS,
+    PIXELS,
+    SUBSETS,
+    Asked,
+    Part,
+    parse,
+)
 from organza.evaluation.evidence import Evidence, Features
 from organza.evaluation.publish import NAME, publish
 from organza.evaluation.receipt import Receipt, Score, must_compare
@@ -31,6 +43,7 @@ from organza.evaluation.subjects import (
     draw,
     first,
     lossy,
+    nothing,
     open_real,
     open_subject,
     place_of_data,
@@ -74,12 +87,10 @@ def evaluate(
     with process_group(pick_device(device)) as place:
         progress = progress if rank() == 0 else SILENT
         opened = open_subject(fake, str(place), progress)
-        source = trained_on(fake, split, progress) if real is None else real
-        kept = _at_most(open_real(source, opened, split, progress), real_samples)
-        if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
-            kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
-        asked = [parse(name, network) for name in _names(metrics, opened)]
+        asked = [parse(name, network) for name in _names(metrics, opened, real is None)]
         _must_have_a_model(asked, opened)
+        kept = _real_side(fake, real, asked, opened, split, progress)
+        kept = kept if real_samples is None else first(kept, real_samples)
         foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
         measures = _measures(asked, None if foreign else weights, download, progress)
         of_networks = weights if foreign or not measures else None
@@ -91,11 +102,16 @@ def evaluate(
         known = {
             name: Evidence(features, extractor, kept, made, most, gan, measures) for name, extractor in through.items()
         }  # fmt: skip
+        for item in asked:
+            if item.metric == "kd-subsets":
+                known[_network_of(item, kept)].subsets = SUBSETS
         scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
         notes = _warnings(kept, made, scores, known)
         networks = _seen_through(known) | {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
         seconds, about = round(time.perf_counter() - began, 1), environment(place)
-        receipt = Receipt(tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes))
+        receipt = Receipt(
+            tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes), Evidence.seed
+        )
         if out is not None and rank() == 0:
             receipt.save(out)
             features.forget()
@@ -172,8 +188,16 @@ def _is_run_of(out: str | Path, fake: Subject) -> bool:
     return whole and Path(out).expanduser().parent.resolve() == run.resolve()
 
 
-def _at_most(real: Images, count: int | None) -> Images:
-    return real if count is None else first(real, count)
+def _real_side(
+    fake: Subject, real: Any, asked: Sequence[Asked], opened: GAN | Images, split: str, progress: Progress
+) -> Images:  # fmt: skip
+    """`real`, else what the run was trained on; nothing where no metric looks at it. Raises ConfigError."""
+    if real is None and all(METRICS[item.metric].of_model for item in asked):
+        return nothing(opened)
+    kept = open_real(trained_on(fake, split, progress) if real is None else real, opened, split, progress)
+    if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
+        kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
+    return kept
 
 
 def _count(opened: GAN | Images, samples: int) -> int:
@@ -183,10 +207,13 @@ def _count(opened: GAN | Images, samples: int) -> int:
     return samples if isinstance(opened, GAN) else min(samples, len(opened))
 
 
-def _names(metrics: Sequence[str] | str, opened: GAN | Images) -> list[str]:
-    """Those that were asked for, else what the samples allow."""
+def _names(metrics: Sequence[str] | str, opened: GAN | Images, own: bool) -> list[str]:
+    """Those that were asked for, else what the samples allow; `own` are the data of a run."""
     names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
-    return list(dict.fromkeys(names)) or (list(DEFAULT) if len(shape_of(opened)) == 3 else ["modes"])
+    if names or len(shape_of(opened)) != 3:
+        return list(dict.fromkeys(names)) or ["modes"]
+    paired = own and isinstance(opened, Images) and opened.origin.get("counterparts")
+    return [*(OF_COUNTERPARTS if paired else ()), *DEFAULT]
 
 
 def _networks(
@@ -196,7 +223,7 @@ def _networks(
     found: dict[str, Extractor] = {}
     for item in asked:
         for size, word, option in ((count, "generated", "--samples"), (len(real), "real", "--real-samples")):
-            if size < METRICS[item.metric].least:
+            if size < METRICS[item.metric].least and not (word == "real" and METRICS[item.metric].of_model):
                 raise ConfigError(
                     f"{item.name} needs at least {METRICS[item.metric].least} samples a side and has {size} {word}; "
                     f"type {option} {METRICS[item.metric].least} or more, or leave {item.name} out"
@@ -222,13 +249,15 @@ def _measures(
 
 
 def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
-    """Raise ConfigError for metrics that walk through the noise of images, and for points."""
+    """Raise ConfigError for metrics of a generator that is not there or that they cannot judge, and for points."""
     for item in asked:
         if METRICS[item.metric].of_model and not isinstance(opened, GAN):
             raise ConfigError(
-                f"{item.name} walks through the noise of a generator, and images have none; judge a run or a model, or "
-                f"leave {item.name} out"
+                f"{item.name} asks a generator, and images have none; judge a run or a model, or leave {item.name} out"
             )
+        if (check := METRICS[item.metric].takes) is not None:
+            assert isinstance(opened, GAN)
+            check(opened)
         if METRICS[item.metric].trunk and len(shape_of(opened)) != 3:
             raise ConfigError(f"{item.name} looks at images; points take --metrics modes")
 
@@ -295,7 +324,7 @@ def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int |
 def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:
     """What a reader of the numbers should know."""
     notes = [
-        f"the {word} images are JPEG or WebP: distances see the losses of compression; take PNG where there is one"
+        f"the {word} images are JPEG or lossy WebP: distances see what compression lost; take PNG where there is one"
         for word, side in (("real", real), ("generated", fake)) if side.lossy
     ]  # fmt: skip
     for seen in known.values():

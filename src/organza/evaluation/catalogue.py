@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from organza.config import ConfigError, closest
 from organza.data.synthetic import grid_modes, ring_modes
+from organza.evaluation.counterparts import of_pairs, perceptual, psnr
 from organza.evaluation.evidence import Evidence
-from organza.evaluation.perceptual import lengths_of_paths, pair_distances
+from organza.evaluation.motion import SMALLEST, errors_of_motion, must_move
+from organza.evaluation.perceptual import distance_of, lengths_of_paths, pair_distances
+from organza.hub import GAN
 from organza.metrics import (
     authenticity,
     bootstrap,
@@ -24,7 +28,8 @@ from organza.metrics import (
     memorisation_influence,
     sliced_distance,
 )  # fmt: skip
-from organza.metrics.diversity import pair_similarities, random_pairs
+from organza.metrics.diversity import pair_similarities, random_pairs, ssim
+from organza.metrics.equivariance import Motion, decibels
 from organza.metrics.influence import Influence, centred
 from organza.metrics.lpips import Trunk
 from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mode_shares, stacked_labels
@@ -33,6 +38,7 @@ from organza.metrics.uncertainty import Score
 PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
 LEAST_PER_CLASS = 20
 PAIRS = 1000
+SUBSETS = 100
 MIXTURES = {"ring": (ring_modes, 0.02), "grid": (grid_modes, 0.05)}
 
 
@@ -59,6 +65,7 @@ class Metric:
     looks: bool = True  # through a network; else at the samples themselves
     trunk: Trunk | None = None  # of LPIPS, through which it looks instead
     of_model: bool = False  # it needs a generator, not samples alone
+    takes: Callable[[GAN], None] | None = None  # raises ConfigError for a generator that it cannot judge
     of_pairs: bool = False  # its cost grows with the square of the reals, of which it takes some thousands
 
 
@@ -95,9 +102,11 @@ def _kd(seen: Evidence) -> list[Part]:
 
 
 def _kd_subsets(seen: Evidence) -> list[Part]:
-    found = kernel_distance(real=seen.few_real_features, fake=seen.fake_features, subsets=100, progress=seen.progress)
     if seen.plain:
-        return [Part("kd-subsets", found.mean, 1)]
+        real, fake = seen.few_real_features, seen.fake_features
+        return [Part("kd-subsets", kernel_distance(real=real, fake=fake, subsets=SUBSETS).mean, 1)]
+    found = seen.looked.kernel_subsets
+    assert found is not None
     own = replace(seen.pairs["kernel_distance"], value=found.mean)  # whose mean over all subsets is that of all samples
     return [replace(_of_influence("kd-subsets", own, 1, seen.seed), details={"std_over_subsets": found.std})]
 
@@ -212,9 +221,42 @@ def _lpips(seen: Evidence) -> list[Part]:
     return [_beside_reals("lpips", fake, real, seen)]
 
 
+def _psnr(seen: Evidence) -> list[Part]:
+    return [_of_values("psnr", of_pairs(seen, psnr, "psnr"), -1, seen)]
+
+
+def _ssim(seen: Evidence) -> list[Part]:
+    return [_of_values("ssim", of_pairs(seen, ssim, "ssim"), -1, seen, -1.0, 1.0)]
+
+
+def _perceptual(seen: Evidence) -> list[Part]:
+    return [_of_values("perceptual", of_pairs(seen, perceptual(seen), "perceptual"), 1, seen, 0.0)]
+
+
+def _lpips_of_pairs(seen: Evidence) -> list[Part]:
+    distances = of_pairs(seen, distance_of(seen.measures["alex"], seen), "lpips-of-pairs")
+    return [_of_values("lpips-of-pairs", distances, 1, seen, 0.0)]
+
+
 def _ppl(seen: Evidence) -> list[Part]:
     found = lengths_of_paths(seen.measures["vgg"], seen)
     return [_of_values(name, lengths, 1, seen, 0.0) for name, lengths in found.items()]
+
+
+def _moved(kind: Motion, name: str) -> Metric:
+    """Equivariance to one kind of motion, in dB."""
+    about = {"integer": "whole pixels", "fractional": "parts of pixels too, through a round filter",
+             "rotation": "turns by any angle, through a round filter"}[kind]  # fmt: skip
+
+    def compute(seen: Evidence) -> list[Part]:
+        """The bounds change places: less error is more dB."""
+        part = _of_values(name, errors_of_motion(kind, seen), -1, seen, SMALLEST)
+        value, low, high = (decibels(error) for error in (part.value, part.high or part.value, part.low or part.value))
+        return [replace(part, value=value, low=low, high=high)]
+
+    protocol = f"{about}, one motion a sample, peak from -1 to 1"
+    how_well = "equivariance in dB: do pictures move with their waves"
+    return Metric(how_well, protocol, compute, looks=False, of_model=True, takes=partial(must_move, kind=kind))
 
 
 def _beside_reals(name: str, fake: Tensor, real: Tensor, seen: Evidence) -> Part:
@@ -315,6 +357,15 @@ METRICS: dict[str, Metric] = {
         trunk="vgg",
         of_model=True,
     ),
+    "psnr": Metric("each result beside its counterpart, dB", "all channels, no border cut", _psnr, 1, looks=False),
+    "ssim": Metric("the same, structure", "11 x 11 window, sigma 1.5, each channel", _ssim, 1, looks=False),
+    "perceptual": Metric(
+        "the same, through the embedded network", "and a pyramid of pixels", _perceptual, 1, looks=False
+    ),
+    "lpips-of-pairs": Metric("the same, LPIPS", "sides of at least 64", _lpips_of_pairs, 1, looks=False, trunk="alex"),
+    "eq-t": _moved("integer", "eq-t"),
+    "eq-t-frac": _moved("fractional", "eq-t-frac"),
+    "eq-r": _moved("rotation", "eq-r"),
     "modes": Metric("modes of ring, grid and stacked-mnist", "within 3 sigma; digits read", _modes, looks=False),
 }
 
@@ -332,5 +383,6 @@ ALIASES: dict[str, tuple[str, str]] = {
 
 USUAL = {"mifid": "inception-legacy"}  # where the border of copies was set for one network
 DEFAULT = ("fd", "kd", "precision-recall", "density-coverage")
+OF_COUNTERPARTS = ("psnr", "ssim", "perceptual")
 INFLUENCES = {"kd": "kernel_distance"}  # where a part has another name than its influence
 OF_PAIRS = ("kd", "precision-recall", "density-coverage")

@@ -25,6 +25,7 @@ from organza.metrics import frechet_distance, frechet_influence, noise_floor, pa
 from organza.metrics.influence import Influence
 from organza.metrics.lpips import Lpips
 from organza.metrics.networks import Extractor
+from organza.metrics.scores import Pairs, look_at_pairs
 from organza.metrics.uncertainty import Floor
 from organza.training import checkpoint
 from organza.training.distributed import dealt
@@ -91,6 +92,7 @@ class Evidence:
 
     seed = 0  # of every draw
     plain = False  # values alone, without intervals
+    subsets: int | None = None  # of the published kernel distance, where it is asked for
 
     def __init__(
         self, features: Features, network: Extractor, real: Images, fake: Images, most: int,
@@ -133,9 +135,16 @@ class Evidence:
         return frechet_influence(real=self.real_features, fake=self.fake_features)
 
     @cached_property
+    def looked(self) -> Pairs:
+        """One pass over pairs, for the kernel distance (of subsets too), precision, recall, density and coverage."""
+        return look_at_pairs(
+            real=self.few_real_features, fake=self.fake_features, subsets=self.subsets, progress=self.progress
+        )
+
+    @property
     def pairs(self) -> dict[str, Influence]:
-        """Kernel distance, precision, recall, density and coverage, from one pass over pairs."""
-        return pair_influences(real=self.few_real_features, fake=self.fake_features, progress=self.progress)
+        """Those five with what each sample adds."""
+        return self.looked.influences
 
     @cached_property
     def frechet_floor(self) -> Floor:

@@ -24,14 +24,24 @@ PAIRS, LEAST, AT_ONCE = 1000, 64, 32
 @torch.no_grad()
 def pair_distances(measure: Lpips, images: Tensor, seen: Evidence) -> Tensor:
     """LPIPS of each random pair of uint8 images [N, C, H, W], float64 [PAIRS]; sides below 64 are enlarged to it."""
-    place, found = measure.to(seen.made.device), []
+    distance, found = distance_of(measure, seen), []
     one, two = random_pairs(len(images), PAIRS, seen.seed)
-    with full_precision():
-        for some, others in zip(one.split(AT_ONCE), two.split(AT_ONCE), strict=True):
-            a, b = (_prepared(images[rows], seen.made.device) for rows in (some, others))
-            found.append(place(a, b).double().cpu())
-            seen.progress.step("LPIPS of pairs", min(AT_ONCE * len(found), PAIRS), PAIRS)
+    for some, others in zip(one.split(AT_ONCE), two.split(AT_ONCE), strict=True):
+        found.append(distance(images[some], images[others]).double().cpu())
+        seen.progress.step("LPIPS of pairs", min(AT_ONCE * len(found), PAIRS), PAIRS)
     return torch.cat(found)
+
+
+def distance_of(measure: Lpips, seen: Evidence) -> Callable[[Tensor, Tensor], Tensor]:
+    """LPIPS of uint8 images [N, C, H, W] and others, [N]; sides below 64 are enlarged to it."""
+    place = measure.to(seen.made.device)
+
+    @torch.no_grad()
+    def distance(one: Tensor, two: Tensor) -> Tensor:
+        with full_precision():
+            return place(_prepared(one, seen.made.device), _prepared(two, seen.made.device))
+
+    return distance
 
 
 def _prepared(images: Tensor, device: torch.device) -> Tensor:

@@ -43,6 +43,7 @@ class Receipt:
     environment: Mapping[str, Any]
     seconds: float
     notes: tuple[str, ...] = ()
+    seed: int = 0  # of intervals (bootstrap), floors and random pairs; that of the samples is in `fake`
     format: int = FORMAT
 
     def __getitem__(self, name: str) -> Score:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -15,12 +16,15 @@ from torch import Tensor
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
 from organza.data.store import fingerprint
-from organza.hub import GAN, load_gan
+from organza.evaluation.results import translated
+from organza.games import GAMES
+from organza.hub import GAN, Translator, load, load_translator
 from organza.training.distributed import dealt
 from organza.training.run import Run
 
 Subject = GAN | ImageStore | Tensor | np.ndarray | str | Path
-LOSSY = (".jpg", ".jpeg", ".webp")
+LOSSY = (".jpg", ".jpeg", ".jfif")
+MOST_OPENED = 500  # WebP files whose kind is looked at
 FIRST_SEED = 1_000_000  # of the samples that are judged: none that a user looks at by default
 AT_ONCE = 256
 
@@ -64,7 +68,10 @@ def place_of_data(subject: Subject) -> str:
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
     if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
-        return open_data(Run(Path(subject).expanduser()).config.data, split=split, progress=progress)
+        run = Path(subject).expanduser()
+        if GAMES[Run(run).config.game].translates:
+            return translated(load_translator(run), run, progress)[1]
+        return open_data(Run(run).config.data, split=split, progress=progress)
     raise ConfigError("only a run knows its data; say what to compare with, such as --real mnist or --real FOLDER")
 
 
@@ -73,8 +80,24 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
     if isinstance(subject, GAN):
         return subject
     if is_model(subject):
-        return load_gan(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+        found = load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
+        return found if isinstance(found, GAN) else _results(found, Path(subject).expanduser(), progress)  # type: ignore[arg-type]
     return of_store(open_dataset(subject, progress=progress), subject)
+
+
+def _results(translator: Translator, run: Path, progress: Progress) -> Images:
+    """Of a translating run, for what its training did not see. Raises ConfigError for a model without its data."""
+    if not (run / "checkpoints").is_dir():
+        raise ConfigError(
+            f"{run} translates images, and only a run knows which; type: organza translate IMAGES --model {run} --out "
+            "made, and: organza evaluate made --real TARGETS"
+        )
+    samples, targets = translated(translator, run, progress)
+    origin = {
+        "kind": "translation", "name": translator.recipe, "samples": len(samples), "fingerprint": translator.sha256,
+        "first_seed": None, "images_seen": translator.training.get("images"), "counterparts": targets.paired,
+    }  # fmt: skip
+    return Images(samples, None, (), origin)
 
 
 def shape_of(opened: GAN | Images) -> Shape:
@@ -106,6 +129,19 @@ def of_store(store: ImageStore, source: Any = "") -> Images:
         "fingerprint": store.fingerprint, "first_seed": None,
     }  # fmt: skip
     return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
+
+
+def nothing(like: GAN | Images) -> Images:
+    """The real side of metrics that ask the generator alone."""
+    origin = {
+        "kind": "nothing",
+        "name": "nothing",
+        "catalogue": "",
+        "samples": 0,
+        "fingerprint": "",
+        "first_seed": None,
+    }
+    return Images(torch.empty(0, *shape_of(like), dtype=torch.uint8), None, (), origin)
 
 
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
@@ -142,15 +178,46 @@ def first(side: Images, count: int) -> Images:
 
 
 def lossy(source: Any) -> bool:
-    """Whether a folder or a zip holds pictures in a format that loses details, which distances see."""
+    """Whether a folder or a zip holds pictures in a format that loses details, which distances see.
+
+    WebP may be either, which the file itself tells; of many, some hundreds are opened.
+    """
     if not isinstance(source, (str, Path)):
         return False
     path = Path(source).expanduser()
     if path.is_dir():
-        return any(file.suffix.lower() in LOSSY for file in path.rglob("*"))
+        return _any_lossy({str(file): partial(file.open, "rb") for file in path.rglob("*") if file.is_file()})
     if path.suffix.lower() == ".zip" and path.is_file():
         with zipfile.ZipFile(path) as archive:
-            return any(Path(name).suffix.lower() in LOSSY for name in archive.namelist())
+            return _any_lossy({name: partial(archive.open, name) for name in archive.namelist()})
+    return False
+
+
+def _any_lossy(files: Mapping[str, Callable[..., Any]]) -> bool:
+    """Of files by name, each with what opens it."""
+    if any(name.lower().endswith(LOSSY) for name in files):
+        return True
+    webp = sorted(name for name in files if name.lower().endswith(".webp"))
+    for name in webp[:: len(webp) // MOST_OPENED + 1]:
+        with files[name]() as file:
+            if is_lossy_webp(file):
+                return True
+    return False
+
+
+def is_lossy_webp(file: IO[bytes]) -> bool:
+    """Whether the first picture of a WebP file is of VP8 and not of VP8L, which is lossless; False for other files.
+
+    A RIFF file is a header of 12 bytes and parts: a name of four bytes, a length, and so many bytes, padded to an even
+    number (RFC 9649). A frame of an animation (ANMF) has 16 bytes, then parts of its own.
+    """
+    if file.read(12)[8:] != b"WEBP":
+        return False
+    while len(head := file.read(8)) == 8:
+        name, length = head[:4], int.from_bytes(head[4:], "little")
+        if name in (b"VP8 ", b"VP8L"):
+            return name == b"VP8 "
+        file.seek(16 if name == b"ANMF" else length + length % 2, 1)
     return False
 
 

@@ -21,6 +21,8 @@ FASTER = 10.0  # than the recipe's own learning rate: far off
 ROLES = ("generator", "discriminator")
 NOISE = 0.1
 ADA_TARGET = 0.6  # arXiv:2006.06676, section 3.1
+TAMING = {"r1": 1.0, "r2": 1.0, "gradient-norm": 10.0, "dragan": 10.0}  # penalties that hold D back, usual weights
+HEAVIER, HEAVIEST = 3.0, 10.0  # one change of a weight, and the most over what is usual
 
 
 def usual_config(case: Case) -> Config | None:
@@ -67,12 +69,24 @@ def scaled(value: float | Schedule, factor: float) -> float | Schedule:
     return float(f"{value * factor:.3g}")
 
 
-def with_penalty(config: Config, name: str, weight: float) -> Changes:
-    """D's penalties and one more; nothing if it is there already."""
-    penalties = config.discriminator.penalties
-    if name in {penalty.name for penalty in penalties}:
-        return {}
-    return {"discriminator.penalties": (*penalties, Penalty(name=name, weight=weight))}
+def more_penalty(case: Case, name: str) -> Changes:
+    """`name` for D at its usual weight; where gradients have a penalty, three times its weight, to ten times the usual.
+
+    Nothing where that is reached.
+    """
+    before = case.config.discriminator.penalties
+    after = tuple(_heavier(case, penalty) if penalty.name in TAMING else penalty for penalty in before)
+    if not any(penalty.name in TAMING for penalty in before):
+        after = (*before, Penalty(name=name, weight=TAMING[name]))
+    return {} if after == before else {"discriminator.penalties": after}
+
+
+def _heavier(case: Case, penalty: Penalty) -> Penalty:
+    usual = usual_config(case)
+    own = [first(p.weight) for p in usual.discriminator.penalties if p.name == penalty.name] if usual else []
+    most = HEAVIEST * (own[0] if own else TAMING[penalty.name])
+    may = HEAVIER * first(penalty.weight) <= most
+    return dataclasses.replace(penalty, weight=scaled(penalty.weight, HEAVIER)) if may else penalty
 
 
 def as_the_recipe(case: Case) -> Changes:
@@ -91,12 +105,12 @@ def as_the_recipe(case: Case) -> Changes:
 
 
 def against_strength(case: Case) -> Changes:
-    """Of D: the recipe's balance, a loss that does not saturate, R1, noise, then a slower D."""
+    """Of D: the recipe's balance, a loss that does not saturate, R1 or more of it, noise, then a slower D."""
     config = case.config
     loss = {"loss": "non-saturating"} if config.loss == "minimax" else {}
     if mild := {**as_the_recipe(case), **loss}:
         return mild
-    if penalty := with_penalty(config, "r1", 1.0):
+    if penalty := more_penalty(case, "r1"):
         return penalty
     return slower(case, "discriminator", by=4) if config.noise else {"noise": NOISE}
 
@@ -125,8 +139,8 @@ def _quick(case: Case) -> int:
 
 
 def against_swings(case: Case) -> Changes:
-    """R1, which makes the game converge near its solution (arXiv:1801.04406), then slower players."""
-    return with_penalty(case.config, "r1", 1.0) or slower(case, *ROLES, by=4)
+    """R1, which makes the game converge near its solution (arXiv:1801.04406), or more of it, then slower players."""
+    return more_penalty(case, "r1") or slower(case, *ROLES, by=4)
 
 
 def against_growth(case: Case) -> Changes:
@@ -134,11 +148,11 @@ def against_growth(case: Case) -> Changes:
     usual, clip = usual_config(case), case.config.discriminator.weight_clip
     if usual is not None and clip is None and usual.discriminator.weight_clip is not None:
         return {"discriminator.weight_clip": usual.discriminator.weight_clip, **slower(case, *ROLES, by=1)}
-    return with_penalty(case.config, "gradient-norm", 10.0) or slower(case, *ROLES, by=4)
+    return more_penalty(case, "gradient-norm") or slower(case, *ROLES, by=4)
 
 
 def against_collapse(case: Case) -> Changes:
-    """Fewer turns of G, rates near the recipe's, then noise, then R1, then slower players."""
+    """Fewer turns of G, rates near the recipe's, then noise, then R1 or more of it, then slower players."""
     usual, config = usual_config(case), case.config
     changes: dict[str, Any] = {"generator.turns": 1} if config.generator.turns > 1 else {}
     for role in ROLES:
@@ -148,7 +162,7 @@ def against_collapse(case: Case) -> Changes:
         return changes
     if not config.noise:
         return {"noise": first(usual.noise if usual is not None and usual.noise else NOISE)}
-    return with_penalty(config, "r1", 1.0) or slower(case, *ROLES, by=4)
+    return more_penalty(case, "r1") or slower(case, *ROLES, by=4)
 
 
 def train_again(case: Case, changes: Changes) -> str:
@@ -165,7 +179,10 @@ def _words(name: str, value: Any) -> Iterator[str]:
     """A field as options of the command line."""
     if isinstance(value, tuple) and value and isinstance(value[0], Penalty):
         yield f"--{name} {word(value)}"
-        yield from (f"--{name}.{p.name}.weight {word(p.weight)}" for p in value if p.weight != 1)
+        for penalty in value:
+            for part, usual in (("weight", 1), ("every", 1)):
+                if (own := getattr(penalty, part)) != usual:
+                    yield f"--{name}.{penalty.name}.{part} {word(own)}"
     else:
         yield f"--{name} {word(value)}"
 

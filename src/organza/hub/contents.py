@@ -100,7 +100,7 @@ def _open_blobs(records: list[Record], budget: Budget, names: Counter[str], dept
     for record in records:
         if record.is_of(*BLOB):
             content = bytes_of(record.args[0] if record.args else None)
-            budget.make(64)
+            budget.make(len(content) + 64)  # one blob may be asked for again and again
             record.state = _parsed(content, budget, names, depth + 1)[1]
 
 

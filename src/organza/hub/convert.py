@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ def listing(path: str | Path) -> Lines:
     bad = hostile(contents.names)
     for name, count in sorted(contents.names.items()):
         lines.append(("calls" if name not in bad else "HOSTILE", f"{name} ({count:,} times)"))
-    lines += _entries(contents, contents.value, "", 0)
+    try:
+        lines += _entries(contents, contents.value, "", 0)
+    except DamagedError as problem:
+        raise DamagedError(f"{path} cannot be listed: {printable(str(problem))}") from None
     return [(printable(key), printable(words)) for key, words in lines]
 
 
@@ -124,11 +128,10 @@ def _entries(contents: Contents, value: Any, place: str, depth: int) -> Lines:
     if isinstance(value, Mapping) and value and all(map(is_tensor, value.values())):
         shapes = [shape_of(tensor) for tensor in value.values()]
         return [(place or "value", f"{len(shapes)} tensors, {sum(map(math.prod, shapes)):,} numbers")]
-    pairs: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, Mapping) else []
-    pairs = list(enumerate(value)) if isinstance(value, (tuple, list)) else pairs
-    if depth < DEEP and pairs:
-        lines = [line for key, inner in pairs[:LONG] for line in _entries(contents, inner, _at(place, key), depth + 1)]
-        return lines + ([(place or "value", f"and {len(pairs) - LONG} more")] if len(pairs) > LONG else [])
+    if depth < DEEP and isinstance(value, (Mapping, tuple, list)) and value:
+        pairs = islice(value.items() if isinstance(value, Mapping) else enumerate(value), LONG)
+        lines = [line for key, inner in pairs for line in _entries(contents, inner, _at(place, key), depth + 1)]
+        return lines + ([(place or "value", f"and {len(value) - LONG} more")] if len(value) > LONG else [])
     if isinstance(value, Record):
         return [(place, f"tensor {list(shape_of(value))}")]
     return [(place or "value", f"{plain(value)!r:.80}" if is_plain(value) else f"a {type(value).__name__}")]
@@ -150,9 +153,9 @@ def _shown(told: Mapping[Any, Any], depth: int = 0) -> str:
     parts = []
     for name, value in list(told.items())[:LONG]:
         if isinstance(value, dict) and depth < DEEP:
-            parts.append(f"{name}({_shown(value, depth + 1)})")
+            parts.append(f"{name!s:.40}({_shown(value, depth + 1)})")
         elif is_plain(value):
-            parts.append(f"{name}={plain(value)!r:.60}")
+            parts.append(f"{name!s:.40}={plain(value)!r:.60}")
     return ", ".join(parts)
 
 

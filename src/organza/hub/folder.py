@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from organza.config import ConfigError, Model
-from organza.layers.spectral import without_spectral_norm
+from organza.layers.spectral import take_folded_weights, without_spectral_norm
 from organza.training.checkpoint import DamagedError, checksum
 from organza.training.run import write_json, write_text
 
@@ -76,6 +76,7 @@ def filled(build: Callable[[], nn.Module], folder: Path, device: torch.device) -
             warnings.simplefilter("ignore")  # of layers without elements
             planned = build()
         tensors = whole(weights)
+        take_folded_weights(planned, tensors)
         _must_fit(planned, tensors)  # before any memory is taken for it
         network = build()
         network.load_state_dict(tensors)

@@ -27,7 +27,7 @@ from organza.hub.folder import FILES
 from organza.hub.gan import GAN, save
 from organza.hub.loading import load_gan
 from organza.report.grid import picture, save_png
-from organza.report.provenance import provenance
+from organza.report.provenance import name_of, provenance
 
 if TYPE_CHECKING:
     from organza.evaluation.receipt import Receipt
@@ -144,7 +144,7 @@ def _stated(gan: GAN, licence: str, facts: Mapping[str, Any], receipts: Sequence
 def _save_grid(gan: GAN, folder: Path) -> None:
     (folder / "samples").mkdir(exist_ok=True)
     digest = hashlib.sha256((folder / FILES[0]).read_bytes()).hexdigest()
-    mark = provenance(re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name, digest, 0)
+    mark = provenance(name_of(gan), digest, 0)
     save_png(picture(gan.sample(GRID)), folder / "samples" / "grid.png", mark)
 
 

@@ -49,7 +49,7 @@ class Name:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, repr=False)
 class Record:
     """What the file would have made: what it would have called (None: a result of a call), with what, and its state."""
 
@@ -57,6 +57,10 @@ class Record:
     args: tuple[Any, ...]
     state: Any = None
     items: list[Any] = field(default_factory=list)  # appended to it, or (key, value) set in it
+
+    def __repr__(self) -> str:
+        """Short: what is inside may stand there many times over, and in itself."""
+        return f"<{self.name or 'result of a call'}>"
 
     def is_of(self, *names: str) -> bool:
         """Whether it comes from one of these dotted names."""
@@ -67,7 +71,7 @@ class Budget:
     """What one file may cost; shared with all pickles inside it."""
 
     def __init__(self, size: int) -> None:
-        self.steps, self.bytes = STEPS, 4 * size + 2**20
+        self.steps, self.bytes = STEPS, 5 * size + 2**20
 
     def step(self, count: int = 1) -> None:
         """Count instructions, or values that one of them makes. Raises DamagedError."""

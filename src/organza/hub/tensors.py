@@ -21,7 +21,7 @@ NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
 ARRAYS = tuple(f"{module}._reconstruct" for module in NUMPY)
 SCALARS = tuple(f"{module}.scalar" for module in NUMPY)
 BUFFERS = ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
-KINDS = "biufc"  # of numpy's numbers; objects are none
+KINDS, SIZES = "biufc", ("1", "2", "4", "8", "16")  # of numpy's numbers, and their bytes; objects are none
 BYTES = ("bytes", "bytearray")
 
 
@@ -55,7 +55,7 @@ def is_tensor(value: Any) -> bool:
 def shape_of(value: Record) -> tuple[int, ...]:
     """The declared shape of a tensor or array. Raises DamagedError."""
     if value.is_of(*PARAMETERS) and value.args and isinstance(value.args[0], Record):
-        return shape_of(value.args[0])
+        value = value.args[0]  # which is no parameter again, or it is no tensor
     if value.is_of(*TENSORS):
         return _sizes(value.args, 2)
     if value.is_of(*ARRAYS):
@@ -123,9 +123,13 @@ def _dtype(record: Any) -> np.dtype:
     """A type of plain numbers; objects, which are pickles again, are refused."""
     code = record.args[0] if isinstance(record, Record) and record.is_of("numpy.dtype") and record.args else None
     order = record.state[1] if code is not None and isinstance(record.state, tuple) and len(record.state) > 1 else "="
-    if not isinstance(code, str) or code[:1] not in KINDS or not code[1:].isdecimal() or order not in list("<>=|"):
-        raise DamagedError("an array of something else than numbers")
-    return np.dtype(f"{'<' if order in '=|' else order}{code}")
+    known = isinstance(code, str) and code[:1] in KINDS and code[1:] in SIZES and order in list("<>=|")
+    try:
+        if known:
+            return np.dtype(f"{'<' if order in '=|' else order}{code}")
+    except TypeError:  # no kind has this size
+        pass
+    raise DamagedError("an array of something else than numbers")
 
 
 def _sizes(values: tuple[Any, ...], place: int) -> tuple[int, ...]:

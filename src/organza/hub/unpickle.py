@@ -20,6 +20,8 @@ from organza.training.checkpoint import DamagedError
 
 OPEN = 50_000  # values on the stack
 SMALL_INT = 2**60  # of a key; larger ones can be made to collide
+LONGEST_INT = 512  # bits; torch's own mark has 77, and longer ones cost much as text
+LONGEST_KEY = 16  # of a tuple, whose hash is made anew for each use
 DICTS = {
     ("collections", "OrderedDict"), ("collections", "defaultdict"), ("collections", "Counter"), ("builtins", "dict"),
     ("__builtin__", "dict"), ("dnnlib.util", "EasyDict"), ("dnnlib", "EasyDict"),
@@ -79,6 +81,8 @@ class _Machine:
     def take(self, name: str, argument: Any) -> None:
         """Follow one instruction. Raises DamagedError for those that no file of weights has."""
         if name in _PUSHED:
+            if isinstance(argument, int) and argument.bit_length() > LONGEST_INT:
+                raise DamagedError(f"a number of {argument.bit_length():,} bits")
             self.stack.append(argument)
         elif name in _SINGLES:
             self.stack.append(_SINGLES[name]())
@@ -245,9 +249,13 @@ def _key(value: Any) -> Any:
         return value
     if isinstance(value, int) and abs(value) < SMALL_INT:
         return value
-    if isinstance(value, tuple) and all(isinstance(part, (str, int)) for part in value):
+    if isinstance(value, tuple) and len(value) <= LONGEST_KEY and all(_is_part(part) for part in value):
         return value
     raise DamagedError(f"a key of the type {type(value).__name__}")
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) < SMALL_INT)
 
 
 def _add(target: Any, values: list[Any]) -> None:

@@ -14,7 +14,7 @@ without w is optimised in z, from the best of many samples, and -log p(|z|) keep
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,27 +63,35 @@ class Projection:
     distance: float  # of the image
     distances: tuple[float, ...]  # at each step, of the picture with noise on its code
     frames: Tensor  # uint8 [F, C, h, w] along the way
-    steps: int
+    steps: int  # that were made
     seed: int
     is_w: bool  # whether the codes are w: also where z was optimised, and mapped
+    planned: int  # steps, of which an interrupted search made fewer
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped before its last step."""
+        return self.steps < self.planned
 
 
 def project(
     gan: GAN, image: str | Path | Tensor, *, space: Space = "auto", steps: int | None = None, seed: int = 0,
     label: int | str | None = None, perceptual: str = "auto", noise_weight: float = NOISE_WEIGHT,
-    progress: Progress = SILENT,
+    progress: Progress = SILENT, stop: Callable[[], bool] = lambda: False,
 ) -> Projection:  # fmt: skip
     """The code of a picture: a file, or a tensor uint8 [C, H, W] (a point float32 [D]). One seed, one result.
 
     `space` is w, w+ or z (`auto`: w where there is one); `label` is that of a conditional generator (in w: where it
     begins; in z: tried out if it is not given). A picture of another size is cut, resized, and told of. Computes in
-    float32 on the generator's device. Raises ConfigError for what does not fit together, FileNotFoundError for no file.
+    float32 on the generator's device. When `stop` tells so, the search ends with what it has after its step. Raises
+    ConfigError for what does not fit together, FileNotFoundError for no file, KeyboardInterrupt when it is to stop
+    before its first step.
     """
     steps = _steps(gan, steps)
     search = _search(gan, _space(gan, space), seed, label)
     target = target_of(image, gan.shape, progress).to(search.device)
     distance = open_distance(perceptual, gan.shape, search.device, progress)
-    fit = Fit(distance, distance.look(target), steps, noise_weight, progress)
+    fit = Fit(distance, distance.look(target), steps, noise_weight, progress, stop)
     with full_precision(), evaluating(gan.generator):
         search = _begun(search, fit, gan, progress)
         code, noise, curve, frames = fit.run(search)
@@ -94,8 +102,7 @@ def project(
         raise ConfigError("the projection ended in NaN; the generator's weights or the picture are damaged")
     return Projection(
         _kept(target), _kept(drawn), codes, search.label, tuple(n.detach().cpu() for n in noise), search.space,
-        distance.name, far, tuple(curve), frames, steps, seed,
-        search.latent.has_w,
+        distance.name, far, tuple(curve), frames, len(curve), seed, search.latent.has_w, steps,
     )  # fmt: skip
 
 
@@ -147,17 +154,25 @@ class Fit:
     """The optimisation: a distance to what was seen of the target, the steps, and who is told."""
 
     def __init__(
-        self, distance: Distance, seen: list[Tensor], steps: int, noise_weight: float, progress: Progress
-    ) -> None:
+        self, distance: Distance, seen: list[Tensor], steps: int, noise_weight: float, progress: Progress,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self.distance, self.steps, self.noise_weight, self.progress = distance, steps, noise_weight, progress
+        self.stop = stop
         self.seen = [part.detach() for part in seen]
 
     def far(self, samples: Tensor) -> Tensor:
         """The distances [B] of samples [B, *shape] from the target."""
         return apart(self.distance.look(samples), self.seen)
 
+    def go_on(self) -> None:
+        """Raise KeyboardInterrupt when it is to stop and there is nothing to keep."""
+        if self.stop():
+            raise KeyboardInterrupt
+
     def run(self, search: Search) -> tuple[Tensor, list[Tensor], list[float], Tensor]:
         """The code, the noise maps, the distance at each step, and pictures on the way."""
+        self.go_on()
         code = search.start.clone().requires_grad_()
         noise = [part.clone().requires_grad_() for part in search.noise]
         adam = torch.optim.Adam([code, *noise], lr=RATE)
@@ -170,9 +185,12 @@ class Fit:
             for part in noise:
                 _normalise(part)
             curve.append(far.detach())
-            if step % every == 0 or step == self.steps - 1:
+            stopped = self.stop()
+            if step % every == 0 or step == self.steps - 1 or stopped:
                 frames.append(_frame(image.detach()))
             self.progress.step(f"projecting into {search.space}", step + 1, self.steps)
+            if stopped:
+                break
         return code.detach(), [part.detach() for part in noise], torch.stack(curve).tolist(), torch.cat(frames)
 
     def _wander(self, search: Search, step: int) -> Tensor:
@@ -219,6 +237,7 @@ def _begun(search: Search, fit: Fit, gan: GAN, progress: Progress) -> Search:
     labels = torch.full((count,), search.label) if search.label is not None else labels
     found = []
     for at in range(0, count, AT_ONCE):
+        fit.go_on()
         part = slice(at, at + AT_ONCE)
         codes = search.latent.codes(z[part], None if labels is None else labels[part])
         images = search.latent.draw(codes, None if labels is None else labels[part])

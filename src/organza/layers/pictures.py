@@ -15,8 +15,8 @@ def to_unit(x: Tensor) -> Tensor:
 
 
 def from_unit(x: Tensor) -> Tensor:
-    """[0, 1] -> [-1, 1]."""
-    return x.mul(2).sub_(1)
+    """[0, 1] -> [-1, 1]; in the place of x, a layer's own result, where no gradient needs it."""
+    return x.mul(2).sub_(1) if x.requires_grad else x.mul_(2).sub_(1)
 
 
 def at_least_float32(x: Tensor) -> Tensor:

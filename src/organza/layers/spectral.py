@@ -64,6 +64,16 @@ def without_spectral_norm(network: nn.Module) -> nn.Module:
     return network
 
 
+def take_folded_weights(network: nn.Module, state: dict[str, Tensor], prefix: str = "", *_: object) -> None:
+    """Before a state is loaded into a network with built-in spectral norm: weights that were normed stay as they are.
+
+    For `register_load_state_dict_pre_hook`; layers lose their norm where the state has a plain `weight`.
+    """
+    for name, module in list(network.named_modules()):
+        if parametrize.is_parametrized(module) and f"{prefix}{name}.weight" in state:
+            _fold(module)
+
+
 def _fold(layer: nn.Module) -> None:
     """What torch's `remove_parametrizations` does, which would take `weight` from all copies of the layer, too.
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_features, must_be_finite, must_be_from
-from organza.metrics.pairs import Points, scan, squared_distances
+from organza.metrics.pairs import Points, centre_of, scan, squared_distances
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, fine to coarse
 WINDOW, SIGMA = 11, 1.5
@@ -28,7 +28,7 @@ def mean_pairwise_distance(features: Features, *, progress: Progress = SILENT) -
     Raises ConfigError for fewer than 2 samples and values that are not finite.
     """
     values = as_features("features", features, 2)
-    points = Points(values, values.mean(0, dtype=torch.float64).to(values.dtype))
+    points = Points(values, centre_of(values))
     total = torch.zeros((), dtype=torch.float64, device=values.device)
 
     def add(rows: slice, columns: slice, products: Tensor) -> None:
@@ -65,6 +65,18 @@ def ms_ssim(one: Tensor, two: Tensor) -> Tensor:
         if not last:
             one, two = F.avg_pool2d(one, 2), F.avg_pool2d(two, 2)
     return result.mean(1)
+
+
+def ssim(one: Tensor, two: Tensor) -> Tensor:
+    """Similarity float32 [N] at the one scale of the images: Wang et al. (2004, doi:10.1109/TIP.2003.819861), eq. 13.
+
+    Images as for `ms_ssim`; an 11 x 11 window of deviation 1.5 where it fits whole; the mean over places and channels.
+    """
+    one, two = _images("one", one), _images("two", two)
+    if one.shape != two.shape:
+        raise ConfigError(f"images of {tuple(one.shape)} and {tuple(two.shape)} are not compared; give equal shapes")
+    luminance, contrast = _ssim_parts(one, two)
+    return (luminance * contrast).mean((1, 2, 3))
 
 
 def _images(name: str, given: Tensor) -> Tensor:

@@ -56,8 +56,10 @@ def squared_errors(draw: Move, matrices: Tensor, kind: Motion) -> Tensor:
 
     Raises ConfigError for sides below 32 where the round filter is needed, and for values that are not finite.
     """
-    still = draw(torch.eye(3, dtype=torch.float64).repeat(len(matrices), 1, 1)).double()
-    moved = draw(matrices).double()
+    still, moved = draw(torch.eye(3, dtype=torch.float64).repeat(len(matrices), 1, 1)), draw(matrices)
+    if still.device.type == "mps":  # which has no float64
+        still, moved = still.cpu(), moved.cpu()
+    still, moved = still.double(), moved.double()
     if kind == "integer":
         found = [_shifted_error(*each) for each in zip(still, moved, matrices, strict=True)]
     else:

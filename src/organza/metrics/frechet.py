@@ -19,10 +19,12 @@ from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_features, as_pair, must_be_as_wide, must_be_from
 from organza.metrics.influence import Influence, centred
-from organza.metrics.stats import FeatureStats, must_compare
+from organza.metrics.stats import PANEL, FeatureStats, mean_and_cov, must_compare
 
 LEAST = 2  # samples of a covariance
 T95 = 1.96
+
+Side = Tensor | FeatureStats
 
 
 def frechet_distance(*, real: Features | FeatureStats, fake: Features | FeatureStats) -> float:
@@ -30,44 +32,61 @@ def frechet_distance(*, real: Features | FeatureStats, fake: Features | FeatureS
 
     Raises ConfigError for fewer than 2 samples, different D, values that are not finite and different protocols.
     """
-    if not isinstance(real, FeatureStats) and not isinstance(fake, FeatureStats):
-        real, fake = as_pair(real, fake, LEAST)
-        if len(real) * len(fake) <= real.shape[1] ** 2:
-            return _of_few(real, fake)
-    return _of_moments(*_stats(real, fake))
+    if isinstance(real, FeatureStats) or isinstance(fake, FeatureStats):
+        return _of_moments(*_checked(real, fake))
+    real, fake = as_pair(real, fake, LEAST)
+    few = len(real) * len(fake) <= real.shape[1] ** 2
+    return _of_few(real, fake) if few else _of_moments(real, fake)
 
 
-def _stats(real: Features | FeatureStats, fake: Features | FeatureStats) -> tuple[FeatureStats, FeatureStats]:
-    """Both as statistics; an array takes the protocol of the other, which it is said to be of."""
+def _checked(real: Features | FeatureStats, fake: Features | FeatureStats) -> tuple[Side, Side]:
+    """Both as tensors or statistics, of one width; an array is taken to be of the protocol of the other."""
     if isinstance(real, FeatureStats) and isinstance(fake, FeatureStats):
         must_compare(real, fake)
-    one = real if isinstance(real, FeatureStats) else FeatureStats.of(as_features("real", real, LEAST))
-    two = fake if isinstance(fake, FeatureStats) else FeatureStats.of(as_features("fake", fake, LEAST))
-    must_be_as_wide(one.dim, two.dim)
+    one = real if isinstance(real, FeatureStats) else as_features("real", real, LEAST)
+    two = fake if isinstance(fake, FeatureStats) else as_features("fake", fake, LEAST)
+    widths = [side.dim if isinstance(side, FeatureStats) else side.shape[1] for side in (one, two)]
+    must_be_as_wide(*widths)
     return one, two
 
 
-def _of_moments(real: FeatureStats, fake: FeatureStats) -> float:
-    mean, cov_fake = real.mean.to(fake.mean.device), fake.cov()
-    cov_real = real.cov().to(cov_fake.device)
-    values = torch.linalg.eigvalsh(_sandwich(_factor(cov_real), cov_fake))
-    cross = values.clamp(min=0).sqrt().sum()
-    distance = (mean - fake.mean).square().sum() + cov_real.trace() + cov_fake.trace() - 2 * cross
+def _of_moments(real: Side, fake: Side) -> float:
+    """With two matrices in memory at most: each takes the place of one that is not needed any more."""
+    mean, cov = _moments(real)
+    distance, factor = cov.trace(), _factor(cov)
+    del cov
+    other, cov = _moments(fake)
+    distance = distance.to(cov.device) + cov.trace() + (other - mean.to(other.device)).square().sum()
+    product = _sandwich(factor.to(cov.device), cov)
+    del factor, cov
+    distance -= 2 * torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
     return max(float(distance), 0.0)
 
 
+def _moments(side: Side) -> tuple[Tensor, Tensor]:
+    """Mean and a covariance that may be written over."""
+    return (side.mean, side.cov()) if isinstance(side, FeatureStats) else mean_and_cov(side)
+
+
 def _factor(cov: Tensor) -> Tensor:
-    """L with L L^T = cov: Cholesky's, or where the matrix is singular the symmetric root."""
+    """The lower triangle L with L L^T = cov: Cholesky's, or of a singular matrix that of its root R, R^T = Q L^T."""
     factor, failed = torch.linalg.cholesky_ex(cov)
     if not failed:
         return factor
     values, vectors = torch.linalg.eigh(cov)
-    return vectors * values.clamp(min=0).sqrt()
+    root = vectors * values.clamp(min=0).sqrt()
+    return torch.linalg.qr(root.T, mode="r").R.T
 
 
 def _sandwich(factor: Tensor, cov: Tensor) -> Tensor:
-    """L^T S L, symmetric; its eigenvalues are those of L L^T S."""
-    return factor.T @ cov @ factor
+    """The lower half of L^T S L, in the place of S: its eigenvalues are those of L L^T S.
+
+    Column by column from the left, as L is a lower triangle: what stands below and to the right is all that is needed.
+    """
+    for start in range(0, len(cov), PANEL):
+        rest, columns = slice(start, None), slice(start, start + PANEL)
+        cov[rest, columns] = factor[rest, rest].T @ (cov[rest, rest] @ factor[rest, columns])
+    return cov
 
 
 def _of_few(real: Tensor, fake: Tensor) -> float:
@@ -115,15 +134,15 @@ def _influence_of_few(real: Tensor, fake: Tensor) -> tuple[float, Tensor, Tensor
 
 
 def _influence_of_many(real: Features | FeatureStats, fake: Tensor) -> tuple[float, Tensor | None, Tensor]:
-    one, two = _stats(real, fake)
+    one, two = (x if isinstance(x, FeatureStats) else FeatureStats.of(x) for x in _checked(real, fake))
     cov_fake, gap = two.cov(), two.mean - one.mean.to(two.mean.device)
     cov_real = one.cov().to(cov_fake.device)
     factor = _factor(cov_real)
-    values, vectors = torch.linalg.eigh(_sandwich(factor, cov_fake))
+    values, vectors = torch.linalg.eigh(_sandwich(factor, cov_fake.clone()))  # which reads the lower half
     kept = values > 1e-11 * values[-1]  # the rest is rounding, which negative powers would magnify
     roots, basis = values[kept].sqrt(), factor @ vectors[:, kept]
     cross = values.clamp(min=0).sqrt().sum()
-    distance = gap.square().sum() + cov_real.trace() + cov_fake.trace() - 2 * cross
+    distance = cov_real.trace() + cov_fake.trace() + gap.square().sum() - 2 * cross
     of_fake = _contributions(fake, two, gap, basis * roots.pow(-0.5))
     if isinstance(real, FeatureStats):
         return max(float(distance), 0.0), None, of_fake

@@ -19,7 +19,7 @@ from torch import Tensor
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_pair, must_be_from
 from organza.metrics.influence import Influence, centred
-from organza.metrics.pairs import Points, scan, seen_from_their_centre
+from organza.metrics.pairs import Points, Scratch, scan, seen_from_their_centre
 
 LEAST = 2
 SEED = 2020  # of torch-fidelity's protocol
@@ -56,71 +56,117 @@ def kernel_distance(
     """
     if subsets is None:
         return kernel_influence(real=real, fake=fake, progress=progress).value
-    must_be_from("subsets", subsets, 1)
-    must_be_from("subset_size", subset_size, LEAST)
-    real, fake = as_pair(real, fake, subset_size)
-    random, values = np.random.RandomState(seed), []
-    for done in range(subsets):
-        chosen = [_draw(features, subset_size, random) for features in (fake, real)]
-        values.append(_of_tensors(chosen[1], chosen[0]).value)
+    real, fake = as_pair(real, fake, max(subset_size, LEAST))
+    members = draws(len(real), len(fake), subsets, subset_size, seed)
+    if (len(real) + len(fake)) ** 2 < 6 * subsets * subset_size**2:  # products of all pairs are fewer than of subsets
+        sums = _scanned(kernel_sums(*seen_from_their_centre(real, fake), members), progress)
+        return of_subsets(sums, subset_size)
+    values = []
+    for done, rows in enumerate(zip(*members, strict=True)):
+        chosen = real[rows[0].to(real.device)], fake[rows[1].to(fake.device)]
+        values.append(distance_of(_scanned(kernel_sums(*seen_from_their_centre(*chosen)))).value)
         progress.step("kernel distance of subsets", done + 1, subsets)
     return SubsetDistance(float(np.mean(values)), float(np.std(values)), subsets, subset_size)
 
 
-def _draw(features: Tensor, count: int, random: np.random.RandomState) -> Tensor:
-    return features[torch.from_numpy(random.choice(len(features), count, replace=False)).to(features.device)]
+def draws(m: int, n: int, subsets: int, size: int, seed: int = SEED) -> tuple[Tensor, Tensor]:
+    """The rows of reals and of fakes in each subset, int64 [subsets, size]. Raises ConfigError for sizes below 2."""
+    must_be_from("subsets", subsets, 1)
+    must_be_from("subset_size", size, LEAST)
+    random = np.random.RandomState(seed)
+    rows = [[random.choice(count, size, replace=False) for count in (n, m)] for _ in range(subsets)]
+    fake, real = (torch.from_numpy(np.stack(side)) for side in zip(*rows, strict=True))
+    return real, fake
 
 
 def kernel_influence(*, real: Features, fake: Features, progress: Progress = SILENT) -> Influence:
     """The distance of all samples and what each adds to it. Raises ConfigError as `kernel_distance` does."""
-    return _of_tensors(*as_pair(real, fake, LEAST), progress)
+    return distance_of(_scanned(kernel_sums(*seen_from_their_centre(*as_pair(real, fake, LEAST))), progress))
 
 
-def _of_tensors(real: Tensor, fake: Tensor, progress: Progress = SILENT) -> Influence:
-    one, two = seen_from_their_centre(real, fake)
-    sums = [KernelSums(a, b) for a, b in ((one, one), (two, two), (two, one))]
+def kernel_sums(real: Points, fake: Points, rows: tuple[Tensor, Tensor] | None = None) -> Sums:
+    """Visitors of real with real, fake with fake and fake with real; with `rows` of `draws`, of the subsets too."""
+    one, two = (None, None) if rows is None else (_inside(len(real), rows[0]), _inside(len(fake), rows[1]))
+    rooms = Scratch(), Scratch()
+    return (
+        KernelSums(real, real, rooms, one, one), KernelSums(fake, fake, rooms, two, two),
+        KernelSums(fake, real, rooms, two, one),
+    )  # fmt: skip
+
+
+def _inside(count: int, rows: Tensor) -> Tensor:
+    """bool [count, subsets]: which rows are in which subset."""
+    inside = torch.zeros(count, len(rows), dtype=torch.bool)
+    return inside.scatter_(0, rows.T, True)
+
+
+def _scanned(sums: Sums, progress: Progress = SILENT) -> Sums:
     names = ("kernel of real and real", "kernel of fake and fake", "kernel of fake and real")
     for part, name in zip(sums, names, strict=True):
         scan(part.one, part.two, [part], name, progress)
-    return distance_of(*sums)
+    return sums
 
 
 class KernelSums:
-    """A visitor that sums the kernel over the rows and over the columns of all pairs, a sample with itself left out."""
+    """A visitor that sums the kernel over the rows and over the columns of all pairs, a sample with itself left out.
 
-    def __init__(self, one: Points, two: Points) -> None:
-        self.one, self.two = one, two
-        centre = one.centre.double()
+    With bool [N, subsets] for both sides it sums over the pairs within each subset too, s^T K t.
+    """
+
+    def __init__(
+        self, one: Points, two: Points, rooms: tuple[Scratch, Scratch], inside: Tensor | None, across: Tensor | None
+    ) -> None:
+        self.one, self.two, (self.scratch, self.exact) = one, two, rooms
+        centre, dim = one.centre.double(), len(one.centre)
         middle = centre @ centre / 2  # x . y is about the origin; the products are about the centre
-        self.shifts = [_along(points, centre) + middle for points in (one, two)]
-        self.of_rows = torch.zeros(len(one), dtype=torch.float64, device=centre.device)
-        self.of_columns = torch.zeros(len(two), dtype=torch.float64, device=centre.device)
+        shifts = [(_along(points, centre) + middle) / dim + 0.5 for points in (one, two)]  # both halves of the 1
+        self.shifts = [shift.to(one.centre.dtype) for shift in shifts]  # rounded alike in all sums: most of it cancels
+        self.inside = None if inside is None or across is None else [x.to(centre.device) for x in (inside, across)]
+        self.of_rows, self.of_columns, self.of_subsets = (
+            centre.new_zeros(size) for size in (len(one), len(two), 0 if inside is None else inside.shape[1])
+        )
 
     def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
         """Add a block."""
-        dim = len(self.one.centre)
-        shifts = [shift[part].to(products.dtype) for shift, part in zip(self.shifts, (rows, columns), strict=True)]
-        base = (products + shifts[0][:, None]).add_(shifts[1]).div_(dim).add_(1)
-        kernel = (base * base).mul_(base)
-        if self.one is self.two and rows == columns:
-            self.of_rows[rows] += kernel.fill_diagonal_(0).sum(1, dtype=torch.float64)
-            return
-        self.of_rows[rows] += kernel.sum(1, dtype=torch.float64)
-        across = self.of_rows if self.one is self.two else self.of_columns
-        across[columns] += kernel.sum(0, dtype=torch.float64)
+        room, within = self.scratch.of(*products.shape, like=products), self.one is self.two
+        kernel = torch.add(self.shifts[0][rows, None], products, alpha=1 / len(self.one.centre), out=room)
+        kernel.add_(self.shifts[1][columns]).pow_(3)
+        diagonal = within and rows == columns
+        if diagonal:
+            kernel.fill_diagonal_(0)
+        exact = self.exact.of(*products.shape, like=self.of_rows).copy_(kernel)  # the distance is a small difference
+        self.of_rows[rows] += exact.sum(1)
+        if not diagonal:
+            across = self.of_rows if within else self.of_columns
+            across[columns] += exact.sum(0)
+        if self.inside is not None:
+            left, right = self.inside[0][rows], self.inside[1][columns]
+            sums = (kernel @ right.to(kernel.dtype)).double().mul_(left).sum(0)
+            self.of_subsets += 2 * sums if within and not diagonal else sums
+
+
+Sums = tuple[KernelSums, KernelSums, KernelSums]
 
 
 def _along(points: Points, direction: Tensor) -> Tensor:
     """Centred points . direction, float64 [N]."""
-    parts = [part.double() @ direction for part in points.features.split(1024)]
+    parts = [part.double() @ direction for part in points.features.split(256)]
     return torch.cat(parts) - points.centre.double() @ direction
 
 
-def distance_of(real: KernelSums, fake: KernelSums, cross: KernelSums) -> Influence:
+def distance_of(sums: Sums) -> Influence:
     """The distance from the sums within both sets and over fakes and reals."""
+    real, fake, cross = sums
     m, n = len(real.of_rows), len(fake.of_rows)
     within = real.of_rows / (m - 1), fake.of_rows / (n - 1)
     between = cross.of_columns / n, cross.of_rows / m
     value = within[0].mean() + within[1].mean() - 2 * between[0].mean()
     contributions = [centred(2 * (own - other)) for own, other in zip(within, between, strict=True)]
     return Influence(float(value), contributions[0], contributions[1], samples=(m, n))
+
+
+def of_subsets(sums: Sums, size: int) -> SubsetDistance:
+    """The distance of each subset, from the sums within them."""
+    real, fake, cross = (part.of_subsets for part in sums)
+    values = (real + fake) / (size * (size - 1)) - 2 * cross / size**2
+    return SubsetDistance(float(values.mean()), float(values.std(correction=0)), len(values), size)

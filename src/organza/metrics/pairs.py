@@ -15,19 +15,36 @@ from torch import Tensor
 
 from organza.data.progress import SILENT, Progress
 
-BLOCK = 1024
+BLOCK = 768
 REFINE = 2**22  # numbers of the differences that are in memory at once
 
 Visitor = Callable[[slice, slice, Tensor], None]
 """Called with rows, columns and the products [rows, columns] of the centred points, which it must not change."""
 
 
+def blocks(count: int) -> Iterator[slice]:
+    """Slices of at most `BLOCK` rows."""
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+class Scratch:
+    """Room for the numbers of one block, used again for the next: to fetch fresh memory costs more than to fill it."""
+
+    room: Tensor | None = None
+
+    def of(self, rows: int, columns: int, like: Tensor) -> Tensor:
+        """Contiguous [rows, columns] with anything in it, of the type and on the device of `like`."""
+        if self.room is None or self.room.numel() < rows * columns:
+            self.room = like.new_empty(rows * columns)
+        return self.room[: rows * columns].view(rows, columns)
+
+
 class Points:
     """Features [N, D] seen from a centre [D]."""
 
     def __init__(self, features: Tensor, centre: Tensor) -> None:
-        self.features, self.centre = features, centre
-        self.squares = torch.cat([self[rows].square().sum(1) for rows in blocks(len(features))])  # |x - centre|^2
+        self.features, self.centre, self.scratch = features, centre, Scratch()
+        self.squares = torch.cat([self[rows].square_().sum(1) for rows in blocks(len(features))])  # |x - centre|^2
 
     def __len__(self) -> int:
         return len(self.features)
@@ -37,37 +54,44 @@ class Points:
         return self.features[rows] - self.centre
 
 
-def blocks(count: int) -> Iterator[slice]:
-    """Slices of at most `BLOCK` rows."""
-    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+def centre_of(features: Tensor) -> Tensor:
+    """The mean [D], summed in float64 but no copy of all features in it."""
+    total = torch.stack([features[rows].sum(0, dtype=torch.float64) for rows in blocks(len(features))]).sum(0)
+    return (total / len(features)).to(features.dtype)
 
 
 def seen_from_their_centre(real: Tensor, fake: Tensor) -> tuple[Points, Points]:
     """Both from the mean of the reals."""
-    centre = real.mean(0, dtype=torch.float64).to(real.dtype)
+    centre = centre_of(real)
     return Points(real, centre), Points(fake, centre)
 
 
 def scan(one: Points, two: Points, visitors: Sequence[Visitor], what: str, progress: Progress = SILENT) -> None:
     """Show every block of products to the visitors; of a set with itself (one is two) those with columns >= rows."""
-    total = -(-len(one) // BLOCK)
+    total, room, moved = -(-len(one) // BLOCK), Scratch(), Scratch()
     with full_precision():
         for done, rows in enumerate(blocks(len(one))):
             left = one[rows]
             for columns in blocks(len(two)):
                 if one is two and columns.start < rows.start:
                     continue
-                products = left @ (left if one is two and rows == columns else two[columns]).T
+                right = two.features[columns]
+                right = torch.sub(right, two.centre, out=moved.of(*right.shape, like=right))
+                products = torch.mm(left, right.T, out=room.of(len(left), len(right), like=left))
                 for visitor in visitors:
                     visitor(rows, columns, products)
             progress.step(what, done + 1, total)
 
 
 def squared_distances(one: Points, two: Points, rows: slice, columns: slice, products: Tensor) -> Tensor:
-    """|x|^2 + |y|^2 - 2 x.y; where it loses its digits, between near points, |x - y|^2 itself."""
-    sizes = one.squares[rows, None] + two.squares[columns]
-    squares = torch.add(sizes, products, alpha=-2)
-    near = squares < sizes.mul_(1e-4 if squares.dtype == torch.float32 else 1e-9)
+    """|x|^2 + |y|^2 - 2 x.y; where it loses its digits, between near points, |x - y|^2 itself. Good until the next."""
+    room = one.scratch.of(*products.shape, like=products)
+    sizes = one.squares[rows, None], two.squares[columns]
+    squares = torch.add(sizes[1], products, alpha=-2, out=room).add_(sizes[0])
+    share = 1e-4 if squares.dtype == torch.float32 else 1e-9
+    if float(squares.amin()) >= share * float(sizes[0].amax() + sizes[1].amax()):
+        return squares  # none is near
+    near = squares < (sizes[0] + sizes[1]).mul_(share)
     if (count := int(near.sum())) > near.numel() // 8:  # collapsed samples: all of them
         return torch.cdist(one[rows], two[columns], compute_mode="donot_use_mm_for_euclid_dist").square()
     if count:

@@ -7,6 +7,7 @@ deviation of 1 makes the covariance indefinite).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -17,7 +18,8 @@ from organza.metrics.checks import Features, as_features
 from organza.training import checkpoint, distributed
 
 KIND = "organza feature statistics"
-BLOCK = 1024  # rows that are in float64 at once
+BLOCK = 512  # rows that are in float64 at once
+PANEL = 256  # rows of a symmetric matrix that are computed at once, from the diagonal on
 
 
 class FeatureStats:
@@ -48,16 +50,16 @@ class FeatureStats:
     def cov(self, ddof: int = 1) -> Tensor:
         """float64 [D, D], divided by n - ddof: 1 as in TTUR, 0 as in StyleGAN. Raises ConfigError for n <= ddof."""
         self._must_have(ddof + 1)
-        return self._scatter / (self.n - ddof)
+        return self._whole() / (self.n - ddof)
 
     def update(self, features: Features) -> FeatureStats:
         """Add a batch [N, D]; returns itself. Raises ConfigError as `as_features` does, and for another D."""
         batch = as_features("features", features, least=0)
         for block in batch.split(BLOCK):
             if len(block):
-                x = block.double()
+                x = block.to(torch.float64, copy=True)
                 mean = x.mean(0)
-                self._add(len(x), mean, x - mean)
+                self._add(len(x), mean, x.sub_(mean))
         return self
 
     def __add__(self, other: FeatureStats) -> FeatureStats:
@@ -66,7 +68,7 @@ class FeatureStats:
         merged = FeatureStats(self.protocol)
         for part in (self, other):
             if part.n:
-                merged._add(part.n, part._mean, None, part._scatter)
+                merged._add(part.n, part._mean, None, part._whole())
         return merged
 
     def all_reduce(self) -> FeatureStats:
@@ -91,13 +93,13 @@ class FeatureStats:
         total.n = int(counts.sum())
         total._mean = (counts * means).sum(0) / max(total.n, 1)
         gap = own._mean - total._mean
-        moved = own._scatter.addr(gap, gap, alpha=own.n)  # about the common mean
+        moved = own._whole().addr(gap, gap, alpha=own.n)  # about the common mean
         total._scatter = distributed.mean(moved) * distributed.world()
         return total
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file with its protocol, whole or not at all. Raises OSError."""
-        moments = {"mean": self._mean, "scatter": self._scatter}
+        moments = {"mean": self._mean, "scatter": self._whole()}
         checkpoint.save(Path(path), {"kind": KIND, "protocol": self.protocol, "n": self.n, **moments})
 
     @classmethod
@@ -120,12 +122,19 @@ class FeatureStats:
             raise ConfigError(f"features of length {len(mean)} do not join statistics of length {self.dim}")
         gap, total = mean.to(self._mean.device) - self._mean, self.n + n
         if centred is not None:
-            self._scatter.addmm_(centred.T, centred)
+            for panel in _panels(self.dim):
+                self._scatter[panel, panel.start :].addmm_(centred[:, panel].T, centred[:, panel.start :])
         if scatter is not None:
             self._scatter += scatter.to(self._scatter.device)
         self._scatter.addr_(gap, gap, alpha=self.n * n / total)
         self._mean += gap * (n / total)
         self.n = total
+
+    def _whole(self) -> Tensor:
+        """The scatter with both halves: batches are added to the panels from the diagonal on."""
+        for panel in _panels(self.dim):
+            self._scatter[panel.stop :, panel] = self._scatter[panel, panel.stop :].T
+        return self._scatter
 
     def _empty(self, dim: int) -> FeatureStats:
         empty = FeatureStats(self.protocol)
@@ -135,6 +144,17 @@ class FeatureStats:
     def _must_have(self, least: int) -> None:
         if self.n < least:
             raise ConfigError(f"the statistics hold {self.n} samples; this needs at least {least}")
+
+
+def _panels(dim: int) -> Iterator[slice]:
+    return (slice(start, min(start + PANEL, dim)) for start in range(0, dim, PANEL))
+
+
+def mean_and_cov(features: Features) -> tuple[Tensor, Tensor]:
+    """Those of one whole array, float64 [D] and [D, D], in the memory of one matrix."""
+    stats = FeatureStats.of(features)
+    stats._must_have(2)
+    return stats.mean, stats._whole().div_(stats.n - 1)
 
 
 def must_compare(one: FeatureStats, two: FeatureStats) -> None:

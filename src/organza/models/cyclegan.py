@@ -17,9 +17,6 @@ from organza.layers.reflected import Norm, Upsample, last, must_hear, must_mirro
 from organza.layers.source import ends, prepared
 from organza.models.pix2pix import Discriminator as Discriminator
 
-NCE_LAYERS = (0, 4, 8, 12, 16)
-"""What CUT compares, of the `antialias` form with 9 blocks: the padded images, two convolutions, two blocks."""
-
 
 class Generator(nn.Module):
     """Images [B, C, H, W] in [-1, 1], labels [B] when `classes` > 0 -> images [B, *shape] in [-1, 1]; sides 4n.
@@ -40,6 +37,8 @@ class Generator(nn.Module):
         super().__init__()
         if antialias and upsample != "transposed":
             raise ConfigError(f"antialias has its own way up; leave out --generator.model.upsample {upsample}")
+        if blocks < 1:
+            raise ConfigError(f"blocks is {blocks}; type --generator.model.blocks 6")
         self.classes = classes
         before, after, height, width_px = ends(source, shape, self.multiple)
         must_mirror(height, width_px, 2)
@@ -49,6 +48,7 @@ class Generator(nn.Module):
             antialias=antialias, upsample=upsample,
         )  # fmt: skip
         self.model = nn.Sequential(*layers, *last(width, after))
+        self.compared = _compared(blocks, antialias)
         self.apply(xavier_layers if antialias else normal_layers)
 
     def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
@@ -56,13 +56,14 @@ class Generator(nn.Module):
         return self.model(prepared(source, labels, self.classes, self.multiple))
 
     def features(
-        self, source: Tensor, layers: Sequence[int] = NCE_LAYERS, labels: Tensor | None = None
+        self, source: Tensor, layers: Sequence[int] | None = None, labels: Tensor | None = None
     ) -> list[Tensor]:
         """What the layers with these numbers of the `Sequential` make, in their order; nothing behind them is computed.
 
-        Raises ValueError for a number that the network does not have.
+        Without numbers those that CUT compares, `compared`. Raises ValueError for one that the network does not have.
         """
-        if not all(0 <= number < len(self.model) for number in layers):
+        layers = self.compared if layers is None else layers
+        if not layers or not all(0 <= number < len(self.model) for number in layers):
             raise ValueError(f"layers are {tuple(layers)}, of a network that has 0 to {len(self.model) - 1}")
         x, found = prepared(source, labels, self.classes, self.multiple), dict[int, Tensor]()
         for number in range(max(layers) + 1):
@@ -70,3 +71,13 @@ class Generator(nn.Module):
             if number in layers:
                 found[number] = x
         return [found[number] for number in layers]
+
+
+def _compared(blocks: int, antialias: bool) -> tuple[int, ...]:
+    """The mirrored image, the two halving convolutions, the first block and the fifth: 0, 4, 8, 12, 16 for CUT.
+
+    Of fewer blocks the last is the fifth.
+    """
+    second = 8 if antialias else 7
+    start = second + second - 4
+    return tuple(dict.fromkeys((0, 4, second, start, start + min(4, blocks - 1))))

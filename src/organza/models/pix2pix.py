@@ -102,20 +102,17 @@ class Discriminator(nn.Module):
         antialias: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        channels, *sides = image(shape)
-        self.classes, bias = classes, norm != "batch"
-        _must_fit(layers, min(sides))
-        stages = _patches(channels + classes, width, layers, norm, antialias)
-        if not layers:
-            stages = _pixels(channels + classes, width, norm)
+        channels, height, width_px = image(shape)
+        _must_fit(layers, min(height, width_px))
+        self.classes = classes
+        make = _patches if layers else _pixels
+        stages, head = make(channels + classes, width, layers, norm, antialias)
         self.ends = [sum(map(len, stages[:number])) for number in range(1, len(stages) + 1)]
-        inner = width * min(2**layers, 8) if layers else 2 * width
-        head = nn.Conv2d(inner, 1, 4, 1, 1) if layers else nn.Conv2d(inner, 1, 1, bias=bias)
         self.body = "model" if layers else "net"  # the second name is remembered, not read again
         self.add_module(self.body, nn.Sequential(*(layer for stage in stages for layer in stage), head))
-        self.parts = (logit_side(sides[0], layers, 1) * logit_side(sides[1], layers, 1),)
+        self.parts = (logit_side(height, layers, 1) * logit_side(width_px, layers, 1),)
         if not layers:
-            self.parts = (sides[0] * sides[1],)
+            self.parts = (height * width_px,)
         self.apply(xavier_layers if antialias else normal_layers)
 
     def features(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -162,23 +159,27 @@ def _up(before: int, after: int, bias: bool, upsample: Upsample) -> nn.Module:
     return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)
 
 
-def _patches(channels: int, width: int, layers: int, norm: AnyNorm, antialias: bool) -> list[list[nn.Module]]:
-    """The stages before the logits; the first has no norm, and the others no bias where batch norm follows."""
-    stages = []
+def _patches(
+    channels: int, width: int, layers: int, norm: AnyNorm, antialias: bool
+) -> tuple[list[list[nn.Module]], nn.Module]:
+    """The stages and the last layer; the first has no norm, and the others no bias where batch norm follows."""
+    stages, after = list[list[nn.Module]](), channels
     for number, (before, after, stride) in enumerate(plan(channels, width, layers)):
         bias = number == 0 or norm != "batch"
         layer = nn.Conv2d(before, after, 4, 1 if antialias else stride, 1, bias=bias)
         stage = [layer, *(norms(norm, after) if number else []), nn.LeakyReLU(0.2)]
         stages.append([*stage, BlurDown(after)] if antialias and stride == 2 else stage)
-    return stages
+    return stages, nn.Conv2d(after, 1, 4, 1, 1)
 
 
-def _pixels(channels: int, width: int, norm: AnyNorm) -> list[list[nn.Module]]:
-    second = nn.Conv2d(width, 2 * width, 1, bias=norm != "batch")
-    return [
-        [nn.Conv2d(channels, width, 1), nn.LeakyReLU(0.2)],
-        [second, *norms(norm, 2 * width), nn.LeakyReLU(0.2)],
-    ]
+def _pixels(
+    channels: int, width: int, layers: int, norm: AnyNorm, antialias: bool
+) -> tuple[list[list[nn.Module]], nn.Module]:
+    """The same of 1x1 convolutions, with nothing to halve."""
+    bias, after = norm != "batch", 2 * width
+    second = nn.Conv2d(width, after, 1, bias=bias)
+    stages = [[nn.Conv2d(channels, width, 1), nn.LeakyReLU(0.2)], [second, *norms(norm, after), nn.LeakyReLU(0.2)]]
+    return stages, nn.Conv2d(after, 1, 1, bias=bias)
 
 
 def _must_fit(layers: int, side: int) -> None:

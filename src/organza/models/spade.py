@@ -27,12 +27,12 @@ from organza.layers.init import xavier_layers
 from organza.layers.norm import norms
 from organza.layers.patchgan import features_at_scales, logits_at_scales, logits_of_scales, plan
 from organza.layers.source import ends, prepared, with_planes
+from organza.layers.spectral import take_folded_weights
 from organza.models.pix2pixhd import must_judge
 
 Norm = Literal["batch", "instance"]
 Ups = Literal["usual", "more", "most"]
 UPS = {"usual": 5, "more": 6, "most": 7}
-HIDDEN = 128  # channels between the map and its gains
 SMALLEST = 4  # pixels that the encoder ends with
 
 
@@ -40,13 +40,15 @@ class Generator(nn.Module):
     """Maps [B, C, H, W], noise [B, z_dim] with `vae`, labels [B] when `classes` > 0 -> images [B, *shape] in [-1, 1].
 
     `ups` are 5, 6 or 7 doublings (usual, more, most), and both sides multiples of 2^ups: the paper takes `more` for
-    512x256. With `vae` it begins with `z_dim` numbers in the place of the map, and then has the size of `shape` alone;
-    `z_dim` is 0 without. Raises ConfigError for sides that do not fit, ValueError without the noise it needs.
+    512x256. `hidden` are the channels between the map and its gains. With `vae` it begins with `z_dim` numbers in the
+    place of the map, and then has the size of `shape` alone; `z_dim` is 0 without.
+
+    Raises ConfigError for sides that do not fit, ValueError without the noise it needs.
     """
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, width: int = 64, ups: Ups = "usual",
-        norm: Norm = "batch", vae: bool = False, z_dim: int = 256, spectral: bool = True,
+        hidden: int = 128, norm: Norm = "batch", vae: bool = False, z_dim: int = 256, spectral: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.classes, self.z_dim, self.multiple = classes, z_dim if vae else 0, 2 ** UPS[ups]
@@ -56,11 +58,11 @@ class Generator(nn.Module):
         self.base = most, height // self.multiple, width_px // self.multiple
         self.fc = nn.Linear(z_dim, math.prod(self.base)) if vae else nn.Conv2d(maps, most, 3, padding=1)
         for name, channels, out_channels in _blocks(width, ups):
-            self.add_module(name, Block(channels, out_channels, maps, norm, spectral))
+            self.add_module(name, Block(channels, out_channels, maps, hidden, norm, spectral))
         self.conv_img = nn.Conv2d(width // (2 if ups == "most" else 1), after, 3, padding=1)
         for layer in (self.fc, self.conv_img):
             xavier_layers(layer)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """Translate."""
@@ -87,15 +89,15 @@ class Generator(nn.Module):
 class Block(nn.Module):
     """[B, C, h, w], maps [B, *, H, W] -> [B, K, h, w]: two convolutions behind norms of the map (figure 4)."""
 
-    def __init__(self, channels: int, out_channels: int, maps: int, norm: Norm, spectral: bool) -> None:
+    def __init__(self, channels: int, out_channels: int, maps: int, hidden: int, norm: Norm, spectral: bool) -> None:
         super().__init__()
         within, self.learned = min(channels, out_channels), channels != out_channels
         self.conv_0 = _conv(channels, within, spectral)
         self.conv_1 = _conv(within, out_channels, spectral)
-        self.norm_0, self.norm_1 = Spade(channels, maps, norm), Spade(within, maps, norm)
+        self.norm_0, self.norm_1 = Spade(channels, maps, hidden, norm), Spade(within, maps, hidden, norm)
         if self.learned:
             self.conv_s = _conv(channels, out_channels, spectral, kernel=1, bias=False)
-            self.norm_s = Spade(channels, maps, norm)
+            self.norm_s = Spade(channels, maps, hidden, norm)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
         """Add to the shortcut, which has no activation."""
@@ -107,13 +109,13 @@ class Block(nn.Module):
 class Spade(nn.Module):
     """[B, C, h, w], maps [B, *, H, W] -> [B, C, h, w]: equations 1 and 2, of the map resized to the nearest pixel."""
 
-    def __init__(self, channels: int, maps: int, norm: Norm = "batch") -> None:
+    def __init__(self, channels: int, maps: int, hidden: int = 128, norm: Norm = "batch") -> None:
         super().__init__()
         bare = nn.BatchNorm2d(channels, affine=False) if norm == "batch" else nn.InstanceNorm2d(channels)
         self.param_free_norm = bare
-        self.mlp_shared = nn.Sequential(nn.Conv2d(maps, HIDDEN, 3, padding=1), nn.ReLU())
-        self.mlp_gamma = nn.Conv2d(HIDDEN, channels, 3, padding=1)
-        self.mlp_beta = nn.Conv2d(HIDDEN, channels, 3, padding=1)
+        self.mlp_shared = nn.Sequential(nn.Conv2d(maps, hidden, 3, padding=1), nn.ReLU())
+        self.mlp_gamma = nn.Conv2d(hidden, channels, 3, padding=1)
+        self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
         self.apply(xavier_layers)
 
     def forward(self, x: Tensor, maps: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class Encoder(nn.Module):
         self.fc_var = nn.Linear(channels * SMALLEST**2, z_dim)
         for layer in (self.fc_mu, self.fc_var):
             xavier_layers(layer)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Encode."""
@@ -180,7 +182,7 @@ class Discriminator(nn.Module):
             for number, stage in enumerate(_stages(channels + classes, width, layers, spectral)):
                 judge.add_module(f"model{number}", stage)
             self.add_module(f"discriminator_{scale}", judge)
-        self.plain = _plain(self, spectral)
+        self.plain = _built_in(self, spectral)
 
     def features(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, ...]:
         """What each stage of each scale makes, finest first; the last of each scale is judged."""
@@ -228,6 +230,7 @@ def _conv(
     return spectral_norm(layer) if spectral else layer
 
 
-def _plain(network: nn.Module, spectral: bool) -> tuple[str, ...]:
-    """Everything, where spectral norm is built in and must not come twice."""
+def _built_in(network: nn.Module, spectral: bool) -> tuple[str, ...]:
+    """What `plain` names: everything, where spectral norm is built in and must not come twice."""
+    network.register_load_state_dict_pre_hook(take_folded_weights)
     return tuple(name for name, _ in network.named_children()) if spectral else ()

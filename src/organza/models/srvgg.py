@@ -47,7 +47,9 @@ class Generator(nn.Module):
         """Enlarge."""
         source = to_unit(source)
         # Repetition before the shuffle: every one of the factor^2 channels of a pixel gets the pixel itself.
-        x = F.pixel_shuffle(self.body(source).add(source.repeat_interleave(self.factor**2, 1)), self.factor)
+        x = self.body(source)
+        x += source.repeat_interleave(self.factor**2, 1)
+        x = F.pixel_shuffle(x, self.factor)
         if self.factor != self.scale:
             size = [side * self.scale for side in source.shape[2:]]
             x = F.interpolate(x, size, mode="bicubic", align_corners=False)

@@ -62,13 +62,12 @@ def _contrast(seen: Evidence, source: Tensor, made: Tensor, name: str) -> Tensor
     """The mean over the layers of G's encoder, at random places of each sample."""
     network: Any = seen.generator
     assert seen.draws is not None
-    wanted, found = network.features(source), network.features(made)
-    draws = seen.draws.other(name)
-    sizes = [x.shape[2] * x.shape[3] for x in wanted]
+    found, draws, sampler = network.features(made), seen.draws.other(name), network.heads["patches"]
+    sizes = [x.shape[2] * x.shape[3] for x in found]
     places = [some_places(draws.uniform(f"layer {number}", size)) for number, size in enumerate(sizes)]
-    sampler = network.heads["patches"]
-    pairs = zip(sampler(found, places), sampler(wanted, places), strict=True)
-    return torch.stack([patch_nce(q, k) for q, k in pairs]).mean(0)
+    with torch.no_grad():  # the keys learn nothing
+        keys = sampler(network.features(source), places)
+    return torch.stack([patch_nce(q, k) for q, k in zip(sampler(found, places), keys, strict=True)]).mean(0)
 
 
 def judged_alike(seen: Evidence) -> Tensor:

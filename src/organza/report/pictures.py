@@ -5,7 +5,6 @@ Each stands alone: what is missing drops that picture, with the reason, and no o
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -31,7 +30,7 @@ from organza.report.drawn import Chart, Drawn, Part, looked_at, must_have
 from organza.report.folder import PICTURES as FOLDER
 from organza.report.grid import grid_image, save_png, scatter_image
 from organza.report.players import heat, manifold, scores
-from organza.report.provenance import provenance
+from organza.report.provenance import mark_of
 from organza.training.run import write_json
 from organza.training.scoring import replace_folder
 
@@ -101,10 +100,7 @@ def _write(
 
 
 def _mark(gan: GAN | None) -> PngInfo | None:
-    if gan is None:
-        return None
-    name = re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name
-    return provenance(name, gan.sha256, FIRST_SEED)
+    return None if gan is None else mark_of(gan, FIRST_SEED)
 
 
 def _neighbours(case: Case) -> Drawn:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -15,6 +15,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 import organza
+
+if TYPE_CHECKING:
+    from organza.hub.gan import GAN
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """The IPTC's word for media that a trained model made."""
@@ -48,6 +51,16 @@ def provenance(model: str, sha256: str, seed: int | None, source_type: str = SOU
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", packet(model, sha256, seed, source_type))
     return info
+
+
+def mark_of(gan: GAN, seed: int | None, *, marked: bool = True) -> PngInfo | None:
+    """The chunk for a picture of a GAN; None where no mark is wanted."""
+    return provenance(name_of(gan), gan.sha256, seed) if marked else None
+
+
+def name_of(gan: GAN) -> str:
+    """How a mark calls a GAN: by its recipe, in which nothing can be a path."""
+    return re.sub(r"[/\\~@]", "-", gan.recipe).strip() or gan.model.name
 
 
 def packet(model: str, sha256: str, seed: int | None, source_type: str = SOURCE_TYPE) -> str:

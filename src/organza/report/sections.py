@@ -161,12 +161,16 @@ def numbers(run: Folder) -> str:
 
 
 def usage(run: Folder) -> str:
-    """The commands that sample from the run and take it up again."""
+    """The commands that use the run and take it up again."""
     place = run_place(run)
-    sample = f"organza sample {shlex.quote(place)} -n 64 --seed 0 --out samples.png"
-    code = f"import organza\n\ngan = organza.load({place!r})\nimages = gan.sample(64, seed=0)"
-    cards = [("Sample on the command line", f"<pre>{_tokens(sample)}</pre>")]
-    cards.append(("Sample in Python", f'<pre class="code">{escape(code)}</pre>'))
+    if str(run.config.get("game", "latent")) == "latent":
+        does, command = "Sample", f"organza sample {shlex.quote(place)} -n 64 --seed 0 --out samples.png"
+        code = f"import organza\n\ngan = organza.load({place!r})\nimages = gan.sample(64, seed=0)"
+    else:
+        does, command = "Translate", f"organza translate PICTURES --model {shlex.quote(place)} --out translated"
+        code = f"import organza\n\ntranslator = organza.load({place!r})\nresults = translator.translate(images)"
+    cards = [(f"{does} on the command line", f"<pre>{_tokens(command)}</pre>")]
+    cards.append((f"{does} in Python", f'<pre class="code">{escape(code)}</pre>'))
     if run.status != "finished":
         cards.append(("Resume", f"<pre>{_tokens(resume_command(run))}</pre>"))
     body = "".join(f'<div class="card"><h3>{title}</h3>{words}</div>' for title, words in cards)

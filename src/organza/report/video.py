@@ -216,13 +216,10 @@ class Frames:
     """00000.png, 00001.png, … in a folder, which has another name until all are there."""
 
     def __init__(self, path: Path, mark: str | None) -> None:
-        if path.is_file() or (path.is_dir() and any(path.iterdir())):
-            raise ConfigError(f"frames would mix with what is in {path}; give another --out, or remove it")
-        self.path, self.part, self.count = path, partial(path), 0
+        self.path, self.part, self.count = path, begun_folder(path, "frames"), 0
         self.info = PngInfo() if mark is not None else None
         if self.info is not None and mark is not None:
             self.info.add_itxt("XML:com.adobe.xmp", mark)
-        self.part.mkdir(parents=True, exist_ok=True)
 
     def take(self, frame: Pixels) -> None:
         """Write one."""
@@ -232,13 +229,27 @@ class Frames:
 
     def close(self) -> None:
         """Give the folder its name."""
-        if self.path.is_dir():
-            self.path.rmdir()
-        self.part.replace(self.path)
+        ended_folder(self.part, self.path)
 
     def abandon(self) -> None:
         """Remove what is there."""
         shutil.rmtree(self.part, ignore_errors=True)
+
+
+def begun_folder(path: Path, what: str) -> Path:
+    """A folder under another name until it is whole. Raises ConfigError where the files would mix with others."""
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ConfigError(f"{what} would mix with what is in {path}; give another --out, or remove it")
+    part = partial(path)
+    part.mkdir(parents=True, exist_ok=True)
+    return part
+
+
+def ended_folder(part: Path, path: Path) -> None:
+    """Give it its name."""
+    if path.is_dir():
+        path.rmdir()
+    part.replace(path)
 
 
 def partial(path: Path) -> Path:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from organza.config import Changes, Config, ConfigError, Schedule, override, to_dict
+from organza.config import Changes, Config, ConfigError, Penalty, Schedule, override, to_dict
 from organza.data.store import ImageStore
 from organza.health import advice
-from organza.health.diagnosis import SCORES, SETTLED, SETTLES, Finding, alarms, gains
+from organza.health.curves import SCORES, SETTLED, gains
+from organza.health.diagnosis import SETTLES, alarms
 from organza.health.evidence import Case
+from organza.health.finding import Finding
 from organza.hub.gan import GAN
 from organza.report.folder import read_folder
 from organza.training.assemble import resolve
@@ -155,7 +157,9 @@ class Autopilot:
 
 
 def _told(value: Any) -> str:
-    """The value of a field, in words."""
+    """The value of a field, in words; penalties with their weights."""
     if isinstance(value, Schedule):
         return f"{value.start:g} to {value.end:g} at {value.images} images"
+    if isinstance(value, tuple) and value and isinstance(value[0], Penalty):
+        return ", ".join(f"{_told(penalty.weight)} {penalty.name}" for penalty in value)
     return advice.word(value)

@@ -135,10 +135,10 @@ def windows(images: Tensor, size: tuple[int, int], draws: Draws) -> Tensor:
     places = draws.uniform("place", 2)
     top = (places[:, 0] * (images.shape[2] - size[0] + 1)).long()
     left = (places[:, 1] * (images.shape[3] - size[1] + 1)).long()
-    down = (top[:, None] + torch.arange(size[0], device=images.device)).view(-1, 1, size[0], 1)
-    right = (left[:, None] + torch.arange(size[1], device=images.device)).view(-1, 1, 1, size[1])
+    down = (top[:, None] + torch.arange(size[0], device=images.device))[:, :, None]
+    right = (left[:, None] + torch.arange(size[1], device=images.device))[:, None]
     rows = torch.arange(len(images), device=images.device).view(-1, 1, 1)
-    return images.permute(0, 2, 3, 1)[rows, down[..., 0], right[:, 0]].permute(0, 3, 1, 2)
+    return images.permute(0, 2, 3, 1)[rows, down, right].permute(0, 3, 1, 2)
 
 
 def middle(images: Tensor, size: tuple[int, int] | None) -> Tensor:

@@ -16,8 +16,8 @@ from organza.penalties import PENALTIES
 def contradictions(config: Config) -> Iterator[str]:
     """What is wrong with a configuration, whatever the data."""
     checks: tuple[Callable[[Config], Iterable[str]], ...] = (
-        _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _shown,
-        _ahead, _replay, _translation,
+        _counts, _shares, _schedules, _optimizers, _turns, _players, _frozen, _penalties, _heads, _told, _bounded,
+        _shown, _ahead, _replay, _translation,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
@@ -195,6 +195,19 @@ def _told(config: Config) -> Iterator[str]:
         yield (
             f"{field} counts how often D calls a real sample real, but the logits of {config.loss} have no zero; add "
             f"--{field} none"
+        )
+
+
+def _bounded(config: Config) -> Iterator[str]:
+    """Without a bound on its slope a critic's loss has no least value, and the game no end (arXiv:1701.07875)."""
+    critic = config.discriminator
+    bounds = {"gradient-norm", "dragan", "r1", "r2"} & {penalty.name for penalty in critic.penalties}
+    own = critic.model.options.get("spectral", False)
+    if LOSSES[config.loss].border is None and not (bounds or critic.weight_clip or critic.spectral_norm or own):
+        yield (
+            f"the loss {config.loss} needs a critic with a bounded slope; add --discriminator.penalties gradient-norm "
+            "--discriminator.penalties.gradient-norm.weight 10, --discriminator.spectral_norm true or "
+            "--discriminator.weight_clip 0.01"
         )
 
 

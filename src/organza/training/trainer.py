@@ -44,6 +44,10 @@ class Limits:
     interrupted: bool = False
     signal: int | None = None  # that interrupted
 
+    def interrupt(self, number: int) -> None:
+        """Stop after the step, because of the signal with this number."""
+        self.interrupted, self.signal = True, number
+
 
 class Trainer:
     """The players, their data, the average of the generator, and the counters that decide what is due."""

@@ -101,6 +101,33 @@ def test_mix_draws_the_figure(organza, styled):
     assert mark("samples/stylegan2-mix-seed0.png")["model"] == "stylegan2"
 
 
+def test_mix_writes_every_picture_as_a_file(organza, styled):
+    words = ("mix", styled, "--rows", "0-1", "--cols", "7-9", "--layers", "4-5")
+    said = organza(*words, "--out", "cells")
+    assert said.out == "written   cells/ (11 pictures; 2 x 3 mixed; layers 4, 5 from the columns)\n"
+    names = {"row0000", "row0001", "column0007", "column0008", "column0009"}
+    names |= {f"row000{row}-column000{column}" for row in (0, 1) for column in (7, 8, 9)}
+    assert {path.stem for path in Path("cells").iterdir()} == names
+    organza(*words, "--out", "figure.png")
+    figure = pixels("figure.png")
+    side = (figure.shape[1] - 6) // 4
+    factor = side // 16
+    for name, row, column in (("column0008", 0, 2), ("row0001", 2, 0), ("row0001-column0009", 2, 3)):
+        top, left = row * (side + 2), column * (side + 2)
+        assert np.array_equal(
+            figure[top : top + side : factor, left : left + side : factor], pixels(f"cells/{name}.png")
+        )
+    assert mark("cells/row0001-column0009.png")["seed"] == 1
+    again = organza(*words, "--out", "cells")
+    assert (again.code, "would mix with what is in cells" in again.err) == (2, True)
+    twice = organza("mix", styled, "--rows", "0,0", "--out", "twice")
+    assert (twice.code, "a seed is there twice" in twice.err) == (2, True)
+    assert not Path("twice").exists()
+    assert len(list(Path("cells").iterdir())) == 11
+    organza(*words, "--out", "plain", "--no-provenance")
+    assert read_provenance(Path("plain/row0000.png")) is None
+
+
 def test_points_make_a_plot(organza):
     model = saved("p", "mlp", shape=(2,))
     assert "mlp-walk-seed0.png (9 frames" in organza("walk", model, "--frames", "9").out
@@ -142,7 +169,7 @@ def test_the_settings_of_stylegan3_may_be_negative(organza):
         (["walk", "d", "--space", "w"], "nrecognized"),
         (["mix", "s", "--layers", "9"], "has the layers 0-5"),
         (["mix", "s", "--rows", "0-99", "--columns", "0-99"], "too many for one figure"),
-        (["mix", "s", "--out", "x.gif"], "the figure is a .png"),
+        (["mix", "s", "--out", "x.gif"], "the figure is a .png, or a folder"),
         (["mix", "d"], "from one code; organza interpolate"),
         (["interpolate", "d", "--space", "w"], "has no w"),
     ],

@@ -1,4 +1,5 @@
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ from editing_helpers import tiny
 from PIL import Image
 
 import organza as package
-from organza.cli.workbench import clock
+from organza.cli.workbench import Timed, clock
 from organza.hub import save
 from organza.report.provenance import read_provenance
 
@@ -34,6 +35,7 @@ def test_project_writes_what_it_found(organza):
     folder = Path("projections/stylegan2-my-photo")
     about = json.loads((folder / "fit.json").read_text())
     assert len(about["distances"]) == 3
+    assert (about["interrupted"], about["planned_steps"]) == (False, 3)
     assert about["sha256"] == package.load("m").sha256
     with np.load(folder / "projected_w.npz", allow_pickle=False) as arrays:
         assert arrays["w"].shape == (1, 6, 8)
@@ -48,6 +50,48 @@ def test_project_writes_what_it_found(organza):
     again = organza("project", model, photo(), "--steps", "1", "--out", folder)
     assert again.code == 2
     assert "already, which would be lost" in again.err
+
+
+class Interrupting:
+    """Presses Ctrl-C while something is told: at one place, so and so often."""
+
+    def __init__(self, monkeypatch, what, done, times=1, number=signal.SIGINT):
+        self.what, self.done, self.times, self.number = what, done, times, number
+        self.told = Timed.step
+        monkeypatch.setattr(Timed, "step", lambda timed, what, done, total: self.step(timed, what, done, total))
+
+    def step(self, timed, what, done, total):
+        self.told(timed, what, done, total)
+        if what.startswith(self.what) and done == self.done:
+            for _ in range(self.times):
+                signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_projection_keeps_its_fit(organza, monkeypatch, number):
+    model, picture = saved("stylegan2"), photo()
+    Interrupting(monkeypatch, "projecting", 4, number=number)
+    said = organza("project", model, picture, "--steps", "50", "--tune", "2", "--perceptual", "pixels", "--out", "p")
+    assert (said.code, said.err) == (128 + number, "")
+    assert f"stopped   by {signal.Signals(number).name} at step 5 of 50; the fit so far is written" in said.out
+    about = json.loads(Path("p/fit.json").read_text())
+    assert (about["interrupted"], about["steps"], about["planned_steps"], len(about["distances"])) == (True, 5, 50, 5)
+    assert {path.name for path in Path("p").iterdir()} == {
+        "target.png", "projection.png", "code.safetensors", "projected_w.npz", "fit.gif", "fit.json"
+    }  # fmt: skip
+    edited = organza("layers", model, "--code", "p")
+    assert edited.code == 0, edited.err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_with_nothing_to_keep_leaves_nothing(organza, monkeypatch):
+    model, picture = saved("dcgan"), photo()
+    for what, done, times in (("trying samples", 64, 1), ("projecting", 1, 2)):
+        with monkeypatch.context() as patch:
+            Interrupting(patch, what, done, times)
+            said = organza("project", model, picture, "--steps", "50", "--perceptual", "pixels", "--out", "p")
+        assert (said.code, said.err) == (130, "\norganza: interrupted\n"), said
+        assert not Path("p").exists()
 
 
 def test_project_tells_what_is_wrong(organza):

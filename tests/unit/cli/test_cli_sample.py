@@ -7,7 +7,7 @@ from PIL import Image
 
 import organza as package
 from organza.config import Model
-from organza.hub.gan import GAN, save
+from organza.hub import GAN, save
 from organza.models import build
 from organza.report.provenance import read_provenance
 

@@ -56,9 +56,9 @@ def test_an_existing_run_is_not_overwritten_and_resume_shows_differences(organza
     assert again.err == (
         "organza: runs/a holds a run already; add --resume to go on with it, or choose another --out\n"
     )
-    other = organza("train", "--resume", "--batch", "16", "--loss", "wasserstein")
+    other = organza("train", "--resume", "--batch", "16", "--loss", "hinge")
     assert other.code == 2
-    assert "batch: 8 -> 16\n  loss: non-saturating -> wasserstein" in other.err
+    assert "batch: 8 -> 16\n  loss: non-saturating -> hinge" in other.err
     assert organza("train", "wgan-gp", "--out", "runs/a", "--resume").code == 2
 
 

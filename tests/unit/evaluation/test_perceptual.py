@@ -133,7 +133,7 @@ def test_lpips_of_fakes_beside_that_of_reals(monkeypatch, tmp_path):
 
 def test_what_cannot_be_told_is_refused_before_anything_is_drawn(monkeypatch, tmp_path):
     images = torch.randint(0, 256, (8, 3, 64, 64), dtype=torch.uint8)
-    with pytest.raises(ConfigError, match="ppl walks through the noise of a generator, and images have none"):
+    with pytest.raises(ConfigError, match="ppl asks a generator, and images have none"):
         organza.evaluate(images, images, "ppl")
     with pytest.raises(ConfigError, match="lpips looks through LPIPS alone, not through digits"):
         organza.evaluate(images, images, "lpips@digits")

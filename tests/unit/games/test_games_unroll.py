@@ -94,7 +94,7 @@ CASES = {
     "decay": ("gan", POINTS, {"discriminator.optimizer.weight_decay": 0.1}),
     "rates": ("gan", POINTS, {"discriminator.optimizer.lr": Schedule(start=0.01, end=0.001, images=32),
                               "discriminator.optimizer.beta2": Schedule(start=0.9, end=0.99, images=32)}),
-    "wasserstein": ("gan", POINTS, {"loss": "wasserstein"}),
+    "hinge": ("gan", POINTS, {"loss": "hinge"}),
     "relativistic": ("gan", POINTS, {"loss": "relativistic"}),
 }  # fmt: skip
 

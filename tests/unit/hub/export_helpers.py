@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from gan_helpers import untrained
 
-from organza.config import Model
 from organza.hub import GAN
-from organza.models import MODELS, NO_CODES, _options, build, complete
+from organza.models import MODELS, NO_CODES
 
 SMALL = {
     "width": 4, "max_width": 8, "z_dim": 6, "embed_dim": 4, "depth": 2, "blocks": 1, "channels_per_group": 4,
@@ -24,20 +26,16 @@ VARIANTS = {
 def tiny(variant="dcgan", classes=3, shape=(1, 16, 16), codes=NO_CODES, training=None, **more) -> GAN:
     """A generator whose zeros are made to count: strengths of noise, last layers of blocks, mean w."""
     name, options = VARIANTS[variant]
-    known = _options(name, "generator")
-    small = {key: value for key, value in SMALL.items() if key in known}
-    if "widths" in known:
-        small["widths"] = (8, 8, 4)
-    torch.manual_seed(0)
-    model = complete(Model(name=name, options=small | options | more), "generator")
-    network = build(model, "generator", shape, classes, codes).eval().requires_grad_(False)
+    gan = untrained(name, SMALL, (8, 8, 4), tuple("abc"[:classes]), shape, codes=codes, recipe=variant,
+                    training=training, **options | more)  # fmt: skip
+    network: Any = gan.generator
     for parameter in network.parameters():
         parameter.add_(0.3 * torch.randn_like(parameter) * (parameter.numel() == 1 or not parameter.any()))
         if name == "fastgan" and parameter.dim() == 1:
             parameter.mul_(4)  # untrained samples of it are all alike
     if hasattr(network, "mapping"):
         network.mapping.w_avg.normal_()
-    return GAN(network, model, shape, tuple("abc"[:classes]), variant, training or {}, codes=codes)
+    return gan
 
 
 def noise(gan: GAN, seeds) -> np.ndarray:

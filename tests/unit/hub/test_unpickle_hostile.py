@@ -1,6 +1,7 @@
 """What an attacker would put into a file of weights: it is refused, and nothing of it runs."""
 
 import builtins
+import contextlib
 import io
 import json
 import os
@@ -204,6 +205,15 @@ BOMBS = {
         + b"".join(b"h\x00h\x01R0" for _ in range(40_000)) + b"."
     ),
     "marks": b"(" * 60_000 + b".",
+    "a long tuple as a key": (
+        b"(" + b"K\x01" * 45_000 + b"tq\x000}q\x01" + b"h\x00Ns" * 80_000 + b"."
+    ),
+    "one blob again and again": (
+        b"ctorch.storage\n_load_from_bytes\nq\x00B" + struct.pack("<I", 1_000_010)
+        + b"\x8e" + struct.pack("<Q", 1_000_000) + b"x" * 1_000_000 + b"." + b"\x85q\x01("
+        + b"h\x00h\x01R" * 20_000 + b"l."
+    ),
+    "a number without end": b"\x8b" + struct.pack("<i", 100_000) + b"\x01" * 100_000 + b".",
     "colliding keys": b"}(" + b"".join(
         b"\x8a\x0c" + (i * (2**61 - 1)).to_bytes(12, "little", signed=True) + b"N" for i in range(20_000)
     ) + b"u.",
@@ -217,6 +227,56 @@ def test_bombs_take_neither_memory_nor_time(tmp_path, name):
     began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DamagedError):
         read(path)
+    assert time.process_time() - began < 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KB
+
+
+MODULE = b"ctorch.nn\nModule\n)R"
+
+
+def twice_nested(opening: bytes, first: bytes, second: bytes, depth: int = 45) -> bytes:
+    """A value that stands twice in one that stands twice …: a few bytes, and as text without end."""
+    return opening + b"q\x00" + b"".join(
+        b"0" + opening + b"q" + bytes([i + 1]) + b"(" + first + b"h" + bytes([i]) + second + b"h" + bytes([i])
+        + (b"u" if first else b"e") for i in range(depth)
+    )  # fmt: skip
+
+
+CRAFTED = {
+    "a list of itself": b"]q\x00" + (b"(" + b"h\x00" * 49_000 + b"e") * 3 + b".",
+    "dicts of dicts": twice_nested(b"}", text("a"), text("b")) + b".",
+    "lists as an argument": (
+        b"}" + text("cur_nimg") + b"K\x01s" + text("G_ema") + MODULE + b"}(" + text("_init_kwargs") + b"}"
+        + text("activation") + twice_nested(b"]", b"", b"") + b"s" + text("_parameters") + b"}ubs."
+    ),
+    "a record as a key": (
+        b"}cx\ny\n(" + twice_nested(b"]", b"", b"") + b"tRNs."
+    ),
+    "long names of modules": (
+        b"}" + text("G_ema") + MODULE + b"}" + text("_modules") + b"}" + text("x" * 1_000_000) + MODULE + b"}"
+        + text("_parameters") + b"}(" + text("p") + b"ctorch._utils\n_rebuild_tensor_v2\n(NK\x00K\x01\x85)NtRq\x00"
+        + b"".join(text(f"p{i}") + b"h\x00" for i in range(9_000)) + b"usbssbs."
+    ),
+    "parameters of parameters": (
+        b"ctorch._utils\n_rebuild_parameter\nq\x000}" + text("a") + b"h\x00" * 20_000 + b"N" + b"\x85R" * 20_000 + b"s."
+    ),
+    "a size that numpy has not": (
+        b"}" + text("a") + b"cnumpy.core.multiarray\n_reconstruct\n)R(K\x01K\x01\x85cnumpy\ndtype\n" + text("f3")
+        + b"\x85R\x89C\x03abctbs."
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_small_files_that_are_large_as_text(tmp_path, name):
+    """Neither reading nor listing takes long, and nothing but DamagedError comes out."""
+    path = tmp_path / "g.pkl"
+    path.write_bytes(CRAFTED[name])
+    began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DamagedError, match=r"g\.pkl"):
+        read(path)
+    with contextlib.suppress(DamagedError):
+        assert sum(len(words) for _, words in listing(path)) < 1_000_000
     assert time.process_time() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KB
 

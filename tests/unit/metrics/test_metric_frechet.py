@@ -7,7 +7,7 @@ from metric_helpers import golden, some
 from scipy import linalg
 
 from organza.metrics import FeatureStats, frechet_distance, frechet_infinity, frechet_influence
-from organza.metrics.frechet import _of_few, _of_moments
+from organza.metrics.frechet import _factor, _of_few, _of_moments, _sandwich
 
 GOLDEN = 1.11947212363836
 
@@ -47,6 +47,31 @@ def test_both_ways_and_scipy_agree(m, n, d):
     if min(m, n) > d:
         assert few == pytest.approx(moments, rel=1e-11)
         assert few == pytest.approx(by_scipy(real, fake), rel=1e-9)
+
+
+@pytest.mark.parametrize("panel", [3, 256])
+def test_panels_and_triangles_change_nothing(monkeypatch, panel):
+    """Of a full and of a singular covariance; the lower half is that of the whole product."""
+    monkeypatch.setattr("organza.metrics.frechet.PANEL", panel)
+    monkeypatch.setattr("organza.metrics.stats.PANEL", panel)
+    real, fake = some(40, 8, 1), some(50, 8, 2, 1.5, 0.3)
+    for one in (real, np.concatenate([real[:, :5], real[:, :3]], 1)):
+        cov = FeatureStats.of(one).cov()
+        np.testing.assert_allclose(cov.numpy(), np.cov(one.T), rtol=1e-12, atol=1e-12)
+        factor, other = _factor(cov), torch.from_numpy(np.cov(fake.T))
+        assert torch.equal(factor, factor.tril())
+        np.testing.assert_allclose((factor @ factor.T).numpy(), cov.numpy(), atol=1e-12)
+        whole = factor.T @ other @ factor
+        torch.testing.assert_close(_sandwich(factor, other.clone()).tril(), whole.tril(), rtol=1e-11, atol=1e-11)
+
+
+def test_statistics_outlive_a_distance():
+    one, two = FeatureStats.of(some(60, 5)), FeatureStats.of(some(60, 5, 1, 2))
+    before = one.cov(), two.cov()
+    first = frechet_distance(real=one, fake=two)
+    assert frechet_distance(real=one, fake=two) == first
+    assert torch.equal(one.cov(), before[0])
+    assert torch.equal(two.cov(), before[1])
 
 
 def test_dead_features_and_constant_sets():

@@ -31,6 +31,32 @@ def test_golden_value_of_subsets():
     assert (found.subsets, found.subset_size) == (100, 1000)
 
 
+@pytest.mark.parametrize("subsets", [3, 40])
+def test_subsets_are_the_means_of_their_distances(subsets):
+    """Few are computed one by one, many from the products of all pairs."""
+    real, fake = some(70, 5, 0, 1, 3), some(50, 5, 1, 2)
+    random, values = np.random.RandomState(7), []
+    for _ in range(subsets):
+        chosen = [x[random.choice(len(x), 20, replace=False)] for x in (fake, real)]
+        values.append(by_hand(chosen[1], chosen[0]))
+    found = kernel_distance(real=real, fake=fake, subsets=subsets, subset_size=20, seed=7)
+    assert (found.mean, found.std) == (
+        pytest.approx(np.mean(values), rel=1e-11),
+        pytest.approx(np.std(values), rel=1e-9),
+    )
+
+
+def test_float32_keeps_six_digits_of_a_small_difference():
+    """Kernels of about 3 whose means differ by 1 %: sums in float32 alone would lose one digit more."""
+    real, fake = (np.abs(some(1500, 256, seed)) for seed in (0, 1))
+    fake *= 1.01
+    exact = kernel_distance(
+        real=real.astype(np.float32).astype(np.float64), fake=fake.astype(np.float32).astype(np.float64)
+    )
+    found = kernel_distance(real=real.astype(np.float32), fake=fake.astype(np.float32))
+    assert 0 < abs(found / exact - 1) < 1e-5
+
+
 def test_blocks_change_nothing(monkeypatch):
     real, fake = some(70, 5, 0, 1, 3), some(50, 5, 1, 2)
     monkeypatch.setattr(pairs_module, "BLOCK", 16)

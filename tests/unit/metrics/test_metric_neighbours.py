@@ -4,6 +4,7 @@ import torch
 from metric_helpers import golden, golden64, some
 from scipy.spatial.distance import cdist
 
+from organza.config import ConfigError
 from organza.metrics import (
     authenticity,
     density_coverage,
@@ -58,6 +59,18 @@ def test_blocks_and_whole_matrices_agree(monkeypatch, block, k):
     monkeypatch.setattr(pairs_module, "BLOCK", block)
     real, fake = some(60, 3), some(45, 3, 1, 0.8, 0.4)
     assert ours(real, fake, k) == pytest.approx(by_hand(real, fake, k), abs=1e-12)
+
+
+def test_one_pass_tells_of_subsets_too(monkeypatch):
+    monkeypatch.setattr(pairs_module, "BLOCK", 16)
+    real, fake = some(60, 3), some(45, 3, 1, 0.8, 0.4)
+    found = feature_scores(real=real, fake=fake, subsets=9, subset_size=30).kernel_subsets
+    alone = kernel_distance(real=real, fake=fake, subsets=9, subset_size=30)
+    assert (found.subsets, found.subset_size) == (9, 30)
+    assert (found.mean, found.std) == (pytest.approx(alone.mean, rel=1e-11), pytest.approx(alone.std, rel=1e-9))
+    assert feature_scores(real=real, fake=fake).kernel_subsets is None
+    with pytest.raises(ConfigError, match="45 samples; this metric needs at least 46"):
+        feature_scores(real=real, fake=fake, subsets=9, subset_size=46)
 
 
 def test_swap_and_order():
@@ -172,7 +185,9 @@ def test_the_influence_of_memorisation_is_its_derivative():
     real = some(80, 4, shift=2.0)
     fake = real[:40] + 0.05 * some(40, 4, 1)
     found, influence = memorisation_influence(real=real, fake=fake)
-    assert found == memorisation_distance(real=real, fake=fake)
+    alone = memorisation_distance(real=real, fake=fake)
+    assert (found.value, found.frechet) == pytest.approx((alone.value, alone.frechet), rel=1e-12)
+    assert found.cosine_distance == alone.cosine_distance
     assert found.value > found.frechet
     assert found.value == pytest.approx(penalised_by_hand(real, fake, np.ones(40)), rel=1e-5)
     step = 1e-5

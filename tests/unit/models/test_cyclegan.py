@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.models import pix2pix
-from organza.models.cyclegan import NCE_LAYERS, Discriminator, Generator
+from organza.models.cyclegan import Discriminator, Generator
 
 
 def parameters(network):
@@ -60,10 +60,20 @@ def test_official_keys_of_cut():
 def test_what_cut_compares():
     network = official(antialias=True)
     with torch.device("meta"):
-        found = network.features(torch.empty(1, 3, 256, 256), NCE_LAYERS)
+        found = network.features(torch.empty(1, 3, 256, 256))
+    assert network.compared == (0, 4, 8, 12, 16)
     assert [tuple(f.shape[1:]) for f in found] == [
         (3, 262, 262), (128, 256, 256), (256, 128, 128), (256, 64, 64), (256, 64, 64)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(("blocks", "count"), [(9, 5), (6, 5), (2, 5), (1, 4)])
+def test_any_form_has_layers_to_compare_in_its_encoder(antialias, blocks, count):
+    network = official(blocks, antialias=antialias)
+    kinds = [type(network.model[number]).__name__ for number in network.compared]
+    assert kinds == ["ReflectionPad2d", "Conv2d", "Conv2d", "ReflectedBlock", "ReflectedBlock"][:count]
+    assert network.compared[-1] - network.compared[3] == min(4, blocks - 1)
 
 
 def test_features_are_those_on_the_way():
@@ -184,6 +194,8 @@ def test_the_discriminator_is_that_of_pix2pix():
 def test_refusals():
     with pytest.raises(ConfigError, match=r"multiples of 4; type --data\.resolution 32 20"):
         Generator((3, 30, 20), (3, 30, 20))
+    with pytest.raises(ConfigError, match="blocks is 0"):
+        Generator((3, 16, 16), (3, 16, 16), blocks=0)
     with pytest.raises(ConfigError, match="at least 8 pixels"):
         Generator((3, 4, 4), (3, 4, 4))
     with pytest.raises(ConfigError, match=r"leave out --generator\.model\.upsample resize"):

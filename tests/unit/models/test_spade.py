@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from organza.config import ConfigError
-from organza.layers.spectral import add_spectral_norm
+from organza.layers.spectral import add_spectral_norm, without_spectral_norm
 from organza.models.spade import Discriminator, Encoder, Generator, Spade
 
 
@@ -134,11 +134,10 @@ def loud(network):
         ("most", ("G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4")),
     ],
 )
-def test_generator_is_the_formula(ups, doubled, monkeypatch):
-    monkeypatch.setattr("organza.models.spade.HIDDEN", 4)
+def test_generator_is_the_formula(ups, doubled):
     torch.manual_seed(0)
     side = 2 ** len(doubled)
-    network = loud(Generator((3, side, 2 * side), (2, side, 2 * side), width=2, ups=ups))
+    network = loud(Generator((3, side, 2 * side), (2, side, 2 * side), width=2, ups=ups, hidden=4))
     maps, state = F.one_hot(torch.randint(0, 3, (2, side, 2 * side)), 3).movedim(-1, 1).double(), network.state_dict()
     h = conv(state, nearest(maps, 1, 2), "fc", padding=1)
     for name in ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"):
@@ -204,7 +203,7 @@ def test_a_gain_of_the_map_stays_in_its_place():
 @pytest.mark.parametrize("options", [{}, {"norm": "instance"}, {"spectral": False}, {"vae": True, "z_dim": 6}])
 def test_shapes_range_and_gradients(options):
     torch.manual_seed(0)
-    generator = Generator((3, 64, 32), (1, 64, 32), width=2, **options)
+    generator = Generator((3, 64, 32), (1, 64, 32), width=2, hidden=8, **options)
     judge = Discriminator((4, 64, 32), width=4, spectral=options.get("spectral", True))
     maps = F.one_hot(torch.randint(0, 3, (2, 64, 32)), 3).movedim(-1, 1).float()
     z = torch.randn(2, 6) if "vae" in options else None
@@ -251,6 +250,23 @@ def test_spectral_norm_is_built_in_once():
     bare = Discriminator((2, 32, 32), width=4, spectral=False)
     assert not any(parametrize.is_parametrized(m) for m in bare.modules())
     add_spectral_norm(bare)
+
+
+def test_weights_for_use_load_into_the_same_network():
+    """Folders and exports hold the normed weights; a new network takes either form."""
+    torch.manual_seed(0)
+    made = [Generator((3, 32, 32), (1, 32, 32), width=2, hidden=4).eval() for _ in range(3)]
+    network, other, third = (loud(one) for one in made)
+    x = torch.rand(1, 3, 32, 32).double()
+    other.load_state_dict(without_spectral_norm(network).state_dict())
+    assert not any(parametrize.is_parametrized(m) for m in other.modules())
+    third.load_state_dict(network.state_dict())
+    assert all(parametrize.is_parametrized(third.get_submodule(f"up_{i}.conv_s")) for i in range(4))
+    for loaded in (other, third):
+        torch.testing.assert_close(loaded(x), network(x))
+    nested = nn.ModuleList([loud(Generator((3, 32, 32), (1, 32, 32), width=2, hidden=4)).eval()])
+    nested.load_state_dict({f"0.{key}": value for key, value in other.state_dict().items()})
+    torch.testing.assert_close(nested[0](x), network(x))
 
 
 def test_start():

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"conditional": True, G: "classification"}, (*READ, "--discriminator.penalties classification")),
     ({"conditional": True, D: "classification", G: "zcr"}, (*READ, "--generator.penalties zcr,classification")),
     ({"codes.continuous": 2, D: "mutual-information"}, (*READ, "--generator.penalties mutual-information")),
+    ({"loss": "wasserstein"}, ("slope is bounded", "gradient-norm", "spectral_norm true", "weight_clip 0.01")),
     ({"loss": "wasserstein", "targets.real": 0.9}, ("smooth a yes or no", "targets.real at 1")),
     ({"loss": "wasserstein", "targets.spread": 0.1}, ("smooth a yes or no",)),
     ({"targets.real": 0.1, "targets.fake": 0.9}, ("is not above",)),
@@ -113,6 +115,15 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"replay.share": 0.5, "conditional": True}, ("no labels", "--replay.share 0")),
     ({"replay.share": 0.5, D: "zcr", G: "zcr"}, ("replay keeps no noise", "zcr", "--replay.share 0")),
     ({"replay.share": 0.5, "replay.size": 9}, ("less than one batch", "--replay.size 512")),
+    ({"noise": Schedule(start=1, end=0, images=9, hold=10)}, ("noise.hold is 10", "its images, 9")),
+    ({G: "pixel"}, ("generator.penalties.pixel is of translations", "such as pix2pix")),
+    ({"game": "unpaired", G: "pixel"}, ("compares with counterparts", "--game paired")),
+    ({"game": "unpaired", G: "cycle"}, ("needs the way back", "--game cycle")),
+    ({"data.degrade": "grey"}, ("data.degrade and data.direction are of translations",)),
+    ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
+    ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
+    ({"game": "domains"}, ("translates between classes", "--conditional true")),
+    ({"game": "cycle", "data.degrade": "grey"}, ("in one way only", "--game paired")),
 ]  # fmt: skip
 
 
@@ -139,7 +150,8 @@ def test_what_cannot_work_is_refused_at_once(changes, words):
 
 FREE_ADVICE = (
     "leave", "move it to", "type the recipe", "it takes 0 or more", "it takes 1 or more", "whole number from", "or add",
-    "number from 0 to 1", "each takes 2 or more", "with a larger", "such as 20000", "type a number",
+    "number from 0 to 1", "number from 0 to its", "each takes 2 or more", "with a larger", "such as 20000",
+    "type a number",
 )  # fmt: skip
 
 
@@ -179,7 +191,8 @@ def test_recipes_contradict_nothing(recipe, size):
 
 
 ALLOWED = [
-    {"targets.real": 0.9, "targets.spread": 0.1, "targets.flip": 0.05}, {"loss": "wasserstein", "targets.flip": 0.1},
+    {"targets.real": 0.9, "targets.spread": 0.1, "targets.flip": 0.05},
+    {"loss": "wasserstein", "targets.flip": 0.1, D: "gradient-norm"},
     {"augment.policy": "bgc", "augment.target": 0.6, "augment.probability": 0}, {"augment.policy": "diffaugment"},
     {"augment.fakes_for_reals": True, "augment.target": 0.6, "augment.probability": 0}, {"balance": 0.5}, {"unroll": 5},
     {"augment.policy": "color", "augment.probability": MOVING}, {"noise": Schedule(start=0.1, end=0, images=0)},
@@ -219,6 +232,11 @@ def without_compiler():
         trained({"compile": True})
 
 
+def translating(model: str, changes) -> None:
+    store = images()
+    Trainer(small_config("dcgan", {"generator.model": model, **changes}), replace(store, sources=store.images), CPU)
+
+
 GROWING = {"generator.model": "progan", "discriminator.model": "progan"}
 POINTS = {"recipe": "gan", "store": small_store((2,))}
 ASSEMBLED = {
@@ -250,6 +268,10 @@ ASSEMBLED = {
     "compile needs a C++ compiler on the PATH": without_compiler,
     "batch norm needs two samples": lambda: trained({"batch": 1}, "gan"),
     "leaves one; type --batch 4": lambda: trained({"batch": 2, "accumulate": 2, "share_fakes": False}, "gan"),
+    "has nothing to translate; type --data emoji-pairs": lambda: trained(
+        {"game": "paired", "generator.model": "pix2pix"}
+    ),
+    "the penalty patches reads G's encoder": lambda: translating("pix2pix", {"game": "unpaired", G: "patches"}),
     "codes take 12 numbers of the noise, which has 8; type --generator.model.z_dim": lambda: trained(
         {"codes.categorical": 12, D: "mutual-information", G: "mutual-information"}
     ),

@@ -1,6 +1,7 @@
 """The autopilot: what it changes while a run trains, that nothing else moves, and that all of it can be taken back."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,11 @@ from engine_helpers import (
 )
 
 import organza
-from organza.config import ConfigError, Schedule, to_dict
+from organza.cli.train import main
+from organza.config import ConfigError, Schedule, override, to_dict
+from organza.health.advice import first, more_penalty, train_again
 from organza.health.diagnosis import diagnose
+from organza.recipes import RECIPES
 from organza.reporter import Silent
 from organza.training.autopilot import LAST, PLATEAU, Autopilot
 from organza.training.run import Run
@@ -29,10 +33,11 @@ from organza.training.state import adopt, take_networks
 from organza.training.trainer import Trainer
 
 WEAK = {"autopilot": True, "output.log": 8, "discriminator.optimizer.lr": 1e-9}
+R1 = {"name": "r1", "weight": 1.0}
 CHANGES = {
     "discriminator.turns": 2, "share_fakes": False, "noise": 0.1, "loss": "hinge",
     "generator.optimizer.lr": {"start": 1e-3, "end": 0.0, "images": 100, "shape": "linear"},
-    "discriminator.penalties": [{"name": "r1", "weight": 1.0, "every": 1}],
+    "discriminator.penalties": [R1 | {"every": 1}],
     "augment.policy": ["brightness"], "augment.target": 0.6, "augment.probability": 0.0,
 }  # fmt: skip
 
@@ -245,6 +250,59 @@ def test_what_gets_better_is_left_alone(tmp_path):
         pilot = pilot_of(tmp_path / name, scores, best_at=8 * 13, **more)
         trainer = small_trainer("gan", {"autopilot": True})
         assert (pilot.choose(trainer, 10_000, None) is not None) == answered, name
+
+
+def test_a_penalty_that_is_there_weighs_more(tmp_path):
+    """Three times as much, at the same turns, up to ten times the usual weight; the next rung comes then."""
+    strong = {"accuracy/real": 0.99, "accuracy/fake": 0.99}
+    mine = {"autopilot": True, "discriminator.penalties": [{"name": "drift", "weight": 0.1}, R1 | {"every": 4}]}
+    trainer, said = small_trainer("gan", mine), []
+    own = trainer.config
+    for step in range(3):
+        pilot = pilot_of(tmp_path / str(step), [1000.0] * 13, best_at=8 * 13, **strong)
+        action = Autopilot(pilot.run, own, pilot.store, pilot.summary).choose(trainer, 10_000, None)
+        assert action is not None
+        assert action.findings == ("strong discriminator",)
+        said.append(pilot.take(trainer, action)[0])
+    assert "discriminator.penalties: 0.1 drift, 1 r1 -> 0.1 drift, 3 r1" in said[0]
+    assert "0.1 drift, 3 r1 -> 0.1 drift, 9 r1" in said[1]
+    assert "noise: 0 -> 0.1" in said[2]
+    drift, r1 = trainer.config.discriminator.penalties
+    assert (drift.weight, r1.weight, r1.every) == (0.1, 9.0, 4)
+    moved(trainer, 1)
+    adopt(trainer, {})
+    assert trainer.config == own
+
+
+def test_the_weight_of_the_recipe_says_how_much_is_too_much(tmp_path):
+    """R3GAN's own gamma / 2, on a schedule: both ends rise, twice at most."""
+    recipe = RECIPES["r3gan"]((1, 16, 16), "laptop")
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    case = replace(pilot._case(small_trainer("gan")), config=recipe)
+    weights = [recipe.discriminator.penalties]
+    while changes := more_penalty(case, "r1"):
+        (penalties,) = changes.values()
+        weights.append(penalties)
+        case = replace(case, config=override(case.config, changes))
+    assert [[first(p.weight) / first(o.weight) for p, o in zip(w, weights[0], strict=True)] for w in weights] == [
+        [pytest.approx(factor)] * 2 for factor in (1, 3, 9)
+    ]
+    one = weights[0][0].weight
+    assert isinstance(one, Schedule)
+    assert weights[2][0].weight.end == pytest.approx(9 * one.end)
+    assert {p.name for p in weights[2]} == {"r1", "r2"}
+
+
+def test_advice_with_weights_is_a_command_that_the_command_line_takes(tmp_path, capsys):
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    config = override(pilot.own, {"discriminator.penalties": [R1 | {"every": 4}]})
+    case = replace(pilot._case(small_trainer("gan")), config=config)
+    command = train_again(case, more_penalty(case, "r1"))
+    assert "--discriminator.penalties r1 --discriminator.penalties.r1.weight 3 " in command
+    assert "--discriminator.penalties.r1.every 4 " in command
+    words = shlex.split(command)
+    main([*words[2:4], "mnist", *words[5:], "--device", "cpu", "--dry-run"])
+    assert capsys.readouterr().out
 
 
 def steered(rank_number, folder):

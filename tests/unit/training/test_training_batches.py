@@ -3,7 +3,7 @@ import pytest
 import torch
 from engine_helpers import CPU, SHAPE, small_store
 
-from organza.config import ConfigError
+from organza.config import ConfigError, Data
 from organza.data.store import ImageStore
 from organza.training.batches import Batches, to_bytes, to_range
 
@@ -48,12 +48,12 @@ def test_the_seed_decides():
 
 @pytest.mark.parametrize("before", [0, 1, 4, 5, 9, 23])
 def test_restart_anywhere(before):
-    source = batches(flip=True)
+    source = batches(data=Data(flip=True))
     for _ in range(before):
         source.next()
     state = {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in source.state().items()}
     expected = [source.next() for _ in range(6)]
-    for fresh in (batches(flip=True), source):
+    for fresh in (batches(data=Data(flip=True)), source):
         fresh.restore(state)
         for batch in expected:
             again = fresh.next()
@@ -62,8 +62,8 @@ def test_restart_anywhere(before):
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_processes_together_see_what_one_would(world):
-    alone = batches(flip=True)
-    ranks = [batches(flip=True, rank=rank, world=world) for rank in range(world)]
+    alone = batches(data=Data(flip=True))
+    ranks = [batches(data=Data(flip=True), rank=rank, world=world) for rank in range(world)]
     for _ in range(12):
         whole, shares = alone.next(), [source.next() for source in ranks]
         for part in PARTS:
@@ -80,7 +80,7 @@ def test_random_numbers_of_another_device_are_refused():
 def test_flip_mirrors_about_half():
     slope = torch.arange(4, dtype=torch.uint8).expand(1000, 1, 3, 4).contiguous()
     store = ImageStore("slope", slope)
-    source = Batches(store, 100, 4, CPU, seed=0, flip=True)
+    source = Batches(store, 100, 4, CPU, seed=0, data=Data(flip=True))
     drawn = torch.cat([source.next().real for _ in range(20)])
     usual, mirrored = to_range(slope)[:1], to_range(slope)[:1].flip(-1)
     is_usual = (drawn == usual).flatten(1).all(1)

@@ -1,8 +1,8 @@
 """GANs of other projects, from their files to networks of the catalogue, without running anything of the files.
 
 Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
-stage of StyleGAN-XL, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; and of restorers, ESRGAN, Real-ESRGAN
-and SRGAN's generator, PyTorch's files and ncnn's. See `organza.hub.unpickle` for how.
+stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; and of restorers,
+ESRGAN, Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's. See `organza.hub.unpickle` for how.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from organza.config import Shape
 from organza.hub.contents import Contents, opened
-from organza.hub.foreign import biggan, ncnn, restorers, rosinality, stylegan, tensorflow
+from organza.hub.foreign import biggan, ncnn, r3gan, restorers, rosinality, stylegan, tensorflow
 from organza.hub.foreign.parts import (
     OFFICIAL,
     UNKNOWN,
@@ -39,8 +39,8 @@ __all__ = ["Foreign", "Network", "read"]
 
 Result = TypeVar("Result")
 READ = (
-    "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, rosinality's StyleGAN2, BigGAN, BigGAN-deep, ESRGAN, Real-ESRGAN "
-    "and SRGAN"
+    "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality's StyleGAN2, BigGAN, BigGAN-deep, ESRGAN, "
+    "Real-ESRGAN and SRGAN"
 )
 
 
@@ -121,20 +121,27 @@ def _restorer(kind: str, made: Described, licence: str) -> _Found:
 
 
 def _official(contents: Contents, notes: list[str]) -> _Found:
-    """A snapshot of NVIDIA's PyTorch code: {G, D, G_ema, augment_pipe, training_set_kwargs}."""
+    """A snapshot of NVIDIA's PyTorch code, {G, D, G_ema, augment_pipe, training_set_kwargs}, or of R3GAN's, like it."""
     value = contents.value
-    if "cur_nimg" in value or "G_opt_state" in value:
-        raise DamagedError(
-            "an R3GAN snapshot; Organza does not know which of its tensors is which in its own r3gan, and does not "
-            "guess; organza convert FILE --list shows what it holds"
-        )
-    made = stylegan.generator(module(value["G_ema"], contents.tensor), notes)
-    judge = _optional(lambda: _official_judge(contents), notes)
+    part = module(value["G_ema"], contents.tensor)
     about = _data_of(value.get("training_set_kwargs"))
     progress = value.get("progress")
-    if isinstance(progress, dict) and isinstance(images := number_of(progress.get("cur_nimg")), int):
+    seen = progress.get("cur_nimg") if isinstance(progress, dict) else value.get("cur_nimg")
+    if isinstance(images := number_of(seen), int):
         about["images"] = images
+    if "cur_nimg" in value or r3gan.is_generator(part.tensors):
+        return _r3gan(contents, part, about, notes)
+    made = stylegan.generator(part, notes)
+    judge = _optional(lambda: _official_judge(contents), notes)
     return _Found(f"{_generation(made)} of NVIDIA's PyTorch code", _name(made), made, judge, OFFICIAL, about)
+
+
+def _r3gan(contents: Contents, part: Part, about: dict[str, Any], notes: list[str]) -> _Found:
+    """A snapshot of R3GAN's code, {G, D, G_ema, training_set_kwargs, cur_nimg, …}."""
+    made, record = r3gan.generator(part), contents.value.get("D")
+    judge = _optional(lambda: record and r3gan.discriminator(module(record, contents.tensor)), notes)
+    notes.append("its tensors were recognised by order and shape, not by name; look at a few samples")
+    return _Found("R3GAN of its authors' code", "r3gan", made, judge, r3gan.LICENCE, about)
 
 
 def _official_judge(contents: Contents) -> Described | None:
@@ -225,7 +232,7 @@ def _what(value: Any) -> str:
         return f"an object {value.name}" if value.name else "the result of a call"
     if not isinstance(value, dict):
         return f"a {type(value).__name__}"
-    keys = [str(key) for key in list(value)[:4]]
+    keys = [f"{key!s:.40}" for key in list(value)[:4]]
     return f"{len(value)} entries ({', '.join(keys)}{', …' if len(value) > len(keys) else ''})"
 
 

@@ -17,6 +17,7 @@ from organza.training.checkpoint import DamagedError
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 DEEP, MANY = 40, 20_000  # modules in each other, and in all
+LONGEST = 200  # letters of the name of a module or a tensor in it
 LARGEST = 65_536  # of the numbers that describe a network
 MEANS_OF = 10_000  # w, where a file holds no mean of them
 OFFICIAL = "unknown; official NVIDIA weights are for non-commercial use"
@@ -154,7 +155,7 @@ def opened(record: Any) -> tuple[str, dict[str, Any]]:
         name, state = record.name.name, record.state
     else:
         name, state = None, None
-    if not isinstance(name, str) or not isinstance(state, dict):
+    if not isinstance(name, str) or len(name) > LONGEST or not isinstance(state, dict):
         raise DamagedError("something else stands in the place of a network")
     return name, state
 
@@ -179,6 +180,8 @@ def _items(state: Mapping[str, Any], kind: str) -> list[tuple[Any, Any]]:
     found = state.get(kind) or {}
     if not isinstance(found, dict):
         raise DamagedError("something else stands in the place of a module's parts")
+    if any(not isinstance(name, (str, int)) or len(str(name)) > LONGEST for name in found):
+        raise DamagedError("a part of a module has no name, or one without end")
     return list(found.items())
 
 

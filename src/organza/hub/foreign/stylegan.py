@@ -193,7 +193,8 @@ def _clamp(part: Part, layer: str) -> float | None:
 def _must_be_usual(part: Part) -> None:
     for place in (part.arguments, *(v for v in part.arguments.values() if isinstance(v, dict))):
         if place.get("activation", "lrelu") != "lrelu":
-            raise DamagedError(f"its activation is '{place['activation']}'; Organza's StyleGAN has the leaky ReLU")
+            told = place["activation"] if isinstance(place["activation"], str) else "no name"
+            raise DamagedError(f"its activation is '{told:.40}'; Organza's StyleGAN has the leaky ReLU")
 
 
 def _must_be_symmetric(tensors: Tensors) -> None:

@@ -1,0 +1,93 @@
+"""What the recipes of translation and restoration reach on the embedded emoji and on photographs, in minutes.
+
+    python benchmarks/translation.py                       # every demonstration, one after the other
+    python benchmarks/translation.py outlines twemoji-cut  # some; rows of results/translation.csv are kept
+    python benchmarks/translation.py --table               # the table of the docs
+
+Each trains with the recipe's own `laptop` size at 64x64 for as many minutes as it says, and is judged on images that
+training did not see: PSNR, SSIM and the embedded perceptual distance beside the true counterparts (which the unpaired
+recipes never saw as such), and the Fréchet distance of results to targets in the features of the embedded network.
+`identity` is what the sources themselves get in the place of results. Pictures go to docs/pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import keep_row, markdown, read_rows
+
+import organza
+
+NAME, KEYS, SEED = "translation", ("demonstration",), 0
+PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+SCORES = ("psnr", "ssim", "perceptual", "fd-general")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A recipe, its data, and for how long."""
+
+    recipe: str
+    data: str
+    minutes: float = 15.0
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+DEMONSTRATIONS = {
+    "outlines": Demonstration("pix2pix", "emoji", changes={"data.degrade": "outline"}),
+    "twemoji": Demonstration("pix2pix", "emoji-pairs"),
+    "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs"),
+    "twemoji-cut": Demonstration("cut", "emoji-pairs"),
+}
+
+
+def measure(name: str, runs: Path) -> dict[str, Any]:
+    """Train as the command line would, and judge the run."""
+    what = DEMONSTRATIONS[name]
+    run = organza.train(
+        what.recipe, data=what.data, out=runs / name, minutes=what.minutes, seed=SEED, changes=what.changes
+    )
+    receipt = organza.evaluate(run.path, metrics=("psnr", "ssim", "perceptual", "fd"), out=run.path / "evaluation.json")
+    last = sorted((run.path / "samples").glob("*-ema.png"))[-1]
+    shutil.copyfile(last, PICTURES / f"translation-{name}.png")
+    summary = run.summary
+    row = {"demonstration": name, "recipe": what.recipe, "data": what.data, "minutes": what.minutes}
+    row |= {"images": summary["images"], "seconds": summary["seconds"]}
+    for score in receipt.scores:
+        row |= {score.name: round(score.value, 4), f"{score.name} low": score.low, f"{score.name} high": score.high}
+    return row | {"samples": receipt.scores[0].fake}
+
+
+def table() -> str:
+    """Every demonstration, as it was measured."""
+    head = ["demonstration", "recipe", "PSNR dB", "SSIM", "perceptual", "FD general", "images", "minutes"]
+    return markdown([head, *(_line(row) for row in read_rows(NAME))])
+
+
+def _line(row: dict[str, str]) -> list[str]:
+    scores = [f"{float(row[name]):.4g}" if row[name] else "" for name in SCORES]
+    return [row["demonstration"], f"`{row['recipe']}`", *scores, f"{int(row['images']):,}", row["minutes"]]
+
+
+def main() -> None:
+    """Measure, and keep each row at once."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*DEMONSTRATIONS, []], help="all, if none is named")
+    parser.add_argument("--runs", type=Path, help="keep the runs here")
+    parser.add_argument("--table", action="store_true", help="print what was measured")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in [] if options.table else options.names or DEMONSTRATIONS:
+            row = measure(name, options.runs or Path(folder))
+            print(row, flush=True)
+            keep_row(NAME, row, KEYS, SEED)
+    print(table())
+
+
+if __name__ == "__main__":
+    main()

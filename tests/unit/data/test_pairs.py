@@ -1,0 +1,168 @@
+"""Pairs from every layout, the refusals of data that has none, and what is made of the images themselves."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from organza.config import ConfigError, Data
+from organza.data.degrade import DEGRADATIONS, degradation, grey, hole, outline, smaller
+from organza.data.pairs import open_pairs
+from organza.draws import Draws
+
+SIDE = 8
+
+
+def write(folder: Path, names, shade=0, size=(SIDE, SIDE)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        values = np.full((size[1], size[0], 3), shade + number, np.uint8)
+        Image.fromarray(values).save(folder / f"{name}.png")
+
+
+def opened(folder, paired=True, **fields):
+    return open_pairs(Data(source=str(folder), **fields), paired)
+
+
+def shades(images):
+    return images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("tops", [("trainA", "trainB"), ("train_A", "train_B"), ("A/train", "B/train"), ("A", "B"),
+                                  ("train_label", "train_img")])  # fmt: skip
+def test_two_folders_are_pairs_by_name(tmp_path, tops):
+    write(tmp_path / tops[0], ("x", "y", "z"), 10)
+    write(tmp_path / tops[1], ("y", "z", "x"), 100)
+    store = opened(tmp_path)
+    assert store.paired
+    assert shades(store.sources) == [10, 11, 12]
+    assert shades(store.images) == [102, 100, 101]
+    turned = opened(tmp_path, direction="BtoA")
+    assert shades(turned.images) == [10, 11, 12]
+    assert turned.fingerprint != ""
+
+
+def test_a_test_split_is_kept_from_training(tmp_path):
+    for top, shade in (("trainA", 10), ("trainB", 20), ("testA", 30), ("testB", 40)):
+        write(tmp_path / top, ("x", "y"), shade)
+    store = opened(tmp_path)
+    assert shades(store.sources) == [10, 11]
+    assert shades(store.test.sources) == [30, 31]
+    assert shades(store.test.images) == [40, 41]
+
+
+def test_a_zip_is_read_like_a_folder(tmp_path):
+    write(tmp_path / "d" / "A", ("x",), 1)
+    write(tmp_path / "d" / "B", ("x",), 2)
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        for file in sorted((tmp_path / "d").rglob("*.png")):
+            archive.write(file, file.relative_to(tmp_path / "d"))
+    assert shades(opened(tmp_path / "d.zip").images) == [2]
+
+
+def test_images_side_by_side_are_cut_in_two(tmp_path):
+    (tmp_path / "train").mkdir()
+    wide = np.zeros((SIDE, 2 * SIDE, 3), np.uint8)
+    wide[:, SIDE:] = 200
+    Image.fromarray(wide).save(tmp_path / "train" / "1.png")
+    store = opened(tmp_path)
+    assert store.sources.shape == store.images.shape == (1, 3, SIDE, SIDE)
+    assert (shades(store.sources), shades(store.images)) == ([0], [200])
+
+
+def test_without_counterparts_a_game_of_pairs_is_refused_and_others_are_not(tmp_path):
+    write(tmp_path / "trainA", ("a", "b"), 1)
+    write(tmp_path / "trainB", ("c", "d", "e"), 2)
+    with pytest.raises(ConfigError, match=r"no image of A has a counterpart.*cyclegan"):
+        opened(tmp_path)
+    store = opened(tmp_path, paired=False)
+    assert (len(store.sources), len(store.images), store.paired) == (2, 3, False)
+
+
+def test_images_without_counterpart_are_left_out_and_told(tmp_path):
+    write(tmp_path / "A", ("x", "y", "alone"), 1)
+    write(tmp_path / "B", ("x", "y"), 2)
+    told = []
+
+    class Told:
+        def step(self, what, done, total): ...
+        def note(self, text):
+            told.append(text)
+
+    store = open_pairs(Data(source=str(tmp_path)), True, Told())
+    assert len(store) == 2
+    assert "1 images of" in told[0]
+    assert "(alone)" in told[0]
+
+
+def test_what_is_no_pair_is_refused(tmp_path):
+    write(tmp_path / "plain", ("x", "y"))
+    with pytest.raises(ConfigError, match=r"neither two folders nor images side by side.*trainA and trainB"):
+        opened(tmp_path / "plain")
+    write(tmp_path / "half" / "trainA", ("x",))
+    write(tmp_path / "half" / "other", ("x",))
+    with pytest.raises(ConfigError, match="has trainA but no images in trainB"):
+        opened(tmp_path / "half")
+    write(tmp_path / "sizes" / "A", ("x",))
+    write(tmp_path / "sizes" / "B", ("x",), size=(4, 4))
+    with pytest.raises(ConfigError, match=r"8x8 in A and 4x4 in B; add --data.resolution 4"):
+        opened(tmp_path / "sizes")
+    with pytest.raises(ConfigError, match="one kind of image"):
+        opened("mnist")
+
+
+def test_every_tenth_image_of_a_set_that_is_degraded_is_kept():
+    store = open_pairs(Data(source="emoji", resolution=(8, 8), degrade="grey"), True)
+    assert (len(store), len(store.test)) == (3408, 378)
+    assert store.sources is None
+
+
+@pytest.mark.parametrize("name", DEGRADATIONS)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_degradation_has_the_shape_it_says_and_depends_on_its_row_alone(name, channels):
+    images = torch.rand(4, channels, 8, 12) * 2 - 1
+    draws = Draws(torch.tensor([3, 1, 4, 5]))
+    way = degradation(name)
+    made = way.make(images, draws)
+    assert tuple(made.shape[1:]) == way.shape((channels, 8, 12))
+    assert made.min() >= -1
+    assert made.max() <= 1
+    assert torch.equal(way.make(images[2:3], Draws(torch.tensor([4]))), made[2:3])
+
+
+def test_an_unknown_degradation_is_named_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'grey'"):
+        degradation("gray")
+
+
+def test_outlines_are_dark_where_colours_change_and_white_elsewhere():
+    images = torch.full((1, 3, 8, 8), -1.0)
+    images[:, 1, :, 4:] = 1.0
+    lines = outline(images)[0, 0]
+    assert lines[:, 3:5].max() < -0.9
+    assert torch.allclose(lines[:, [0, 1, 6, 7]], torch.ones(8, 4))
+
+
+def test_greys_are_luma_and_small_copies_are_means():
+    colours = torch.tensor([1.0, -1.0, 0.0]).view(1, 3, 1, 1).expand(1, 3, 4, 4)
+    assert grey(colours)[0, 0, 0, 0].item() == pytest.approx(0.299 - 0.587)
+    ramp = torch.arange(16.0).view(1, 1, 4, 4) / 16
+    assert smaller(ramp, 2)[0, 0, 0, 0].item() == pytest.approx((0 + 1 + 4 + 5) / 4 / 16)
+    with pytest.raises(ConfigError, match=r"sides that 4 divides.*--data.resolution 8"):
+        smaller(torch.zeros(1, 1, 10, 10), 4)
+
+
+def test_holes_are_boxes_of_a_quarter_to_a_half_of_each_side():
+    images = torch.ones(300, 1, 32, 16)
+    made = hole(images, Draws(torch.arange(300)))
+    inside = made[:, 1] > 0
+    assert torch.equal(made[:, 0] == 0, inside)
+    heights, widths = inside.any(2).sum(1), inside.any(1).sum(1)
+    assert (heights.min(), heights.max()) == (8, 15)
+    assert (widths.min(), widths.max()) == (4, 7)
+    assert torch.equal(inside.sum((1, 2)), heights * widths)
+    assert inside[:, 0].any()
+    assert inside[:, -1].any()
