@@ -41,6 +41,7 @@ class Degradation:
 
     make: Callable[[Tensor, Draws], Tensor]
     shape: Callable[[Shape], Shape]
+    stand_in: str = ""  # one of the same shape, where this one looks at values and there are none, as in a plan
 
 
 def grey(images: Tensor, draws: Draws | None = None) -> Tensor:
@@ -88,8 +89,8 @@ def _must_divide(images: Tensor, factor: int, name: str) -> None:
         )
 
 
-def _shrunk(make: Callable[[Tensor, Draws], Tensor], factor: int) -> Degradation:
-    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor))
+def _shrunk(make: Callable[[Tensor, Draws], Tensor], factor: int, stand_in: str = "") -> Degradation:
+    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in)
 
 
 def _holed(mask: Callable[[int, int, Draws], Tensor]) -> Degradation:
@@ -107,13 +108,18 @@ DEGRADATIONS: dict[str, Degradation] = {
     "x4": _shrunk(lambda x, _: smaller(x, 4), 4),
     "bicubic-x2": _shrunk(lambda x, _: bicubic(x, 2), 2),
     "bicubic-x4": _shrunk(lambda x, _: bicubic(x, 4), 4),
-    "real-esrgan-x2": _shrunk(lambda x, draws: worsened(x, draws, 2), 2),
-    "real-esrgan": _shrunk(lambda x, draws: worsened(x, draws, 4), 4),
+    "real-esrgan-x2": _shrunk(lambda x, draws: worsened(x, draws, 2), 2, "x2"),
+    "real-esrgan": _shrunk(lambda x, draws: worsened(x, draws, 4), 4, "x4"),
     "hole": _holed(boxes),
     "strokes": _holed(brush),
     "hole-or-strokes": _holed(either),
     "box-and-strokes": _holed(box_and_brush),
 }
+
+
+def without_values(name: str) -> str:
+    """The degradation, or one of the same shape that needs no values of images; `none` stays."""
+    return name if name not in DEGRADATIONS else DEGRADATIONS[name].stand_in or name
 
 
 def degradation(name: str) -> Degradation:

@@ -2,11 +2,10 @@
 
     sharpen, then twice: blur, resize, noise, JPEG; in the second round a sinc filter stands before or behind JPEG
 
-Images [B, 1 or 3, H, W] in [-1, 1] -> [B, C, H / scale, W / scale], rounded to 8 bits, on their device. What a sample
-goes through is its own, but for what a batch has in common, which its first sample decides: sizes and filters of
-resizing, and the order at the end. (Official code has the kind of noise and the first blur of a batch in common, too;
-it cuts out of larger pictures when all is done, and mixes batches in a pool of 180, which is left out here: every
-sample would have to be kept.)
+Images [B, C, H, W] in [-1, 1] -> [B, C, H / scale, W / scale], rounded to 8 bits, on their device. Everything that a
+sample goes through is its own. Official code draws sizes, kinds of noise and orders once for a batch, and mixes batches
+in a pool of 180 pairs, since else a batch has one kind of sample; here they go one by one, and no pool is needed. It
+also cuts out of larger pictures when all is done, and so has no borders; here the target is cut out first.
 """
 
 from __future__ import annotations
@@ -47,31 +46,40 @@ SECOND = Round(0.8, (0.2, 1.5), (0.3, 0.4, 0.3), (0.3, 1.2), (1.0, 25.0), (0.05,
 
 
 def worsened(images: Tensor, draws: Draws, scale: int) -> Tensor:
-    """The source of each image. Raises ConfigError for other channels, and for sides that `scale` does not divide."""
+    """The source of each image of 1, 3 or 4 channels, of which alpha only shrinks.
+
+    Raises ConfigError for other channels, and for sides that `scale` does not divide.
+    """
     height, width = images.shape[2:]
-    if images.shape[1] not in (1, 3):
-        raise ConfigError(f"real-esrgan takes images of 1 or 3 channels, not {images.shape[1]}; add --data.channels rgb")
+    if images.shape[1] not in (1, 3, 4):
+        raise ConfigError(f"real-esrgan takes images of 1, 3 or 4 channels, not {images.shape[1]}; add "
+                          "--data.channels rgb")  # fmt: skip
     if height % scale or width % scale:
         raise ConfigError(
             f"degrade real-esrgan takes sides that {scale} divides, not {height}x{width}; type --data.resolution "
             f"{max(height // scale, 1) * scale}"
         )
-    size = height // scale, width // scale
+    colours = sharpened(images[:, :3])
+    rows = [slice(number, number + 1) for number in range(len(images))]
+    made = torch.cat([_one(colours[row], draws.within(row), (height // scale, width // scale)) for row in rows])
+    return made if images.shape[1] < 4 else torch.cat([made, F.avg_pool2d(images[:, 3:], scale)], 1)
+
+
+def _one(x: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
+    """A sample [1, C, H, W] through both rounds, to a size."""
     one, two = draws.other("first"), draws.other("second")
-    x = _blurred(sharpened(images), one, FIRST)
-    factor = factor_of(one, FIRST)
-    x = _resized(x, one, (max(round(height * factor), 1), max(round(width * factor), 1)))
+    x, factor = _blurred(x, one, FIRST), factor_of(one, FIRST)
+    x = _resized(x, one, (max(round(x.shape[2] * factor), 1), max(round(x.shape[3] * factor), 1)))
     x = jpeg(noisy(x, one, FIRST), _between(one, "quality", JPEG))
-    x = _blurred(x, two, SECOND)
-    factor = factor_of(two, SECOND)
+    x, factor = _blurred(x, two, SECOND), factor_of(two, SECOND)
     x = _resized(x, two, (max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)))
     x = _ended(noisy(x, two, SECOND), draws.other("end"), size)
     return x.clamp(-1, 1).add(1).mul(127.5).round().div(127.5).sub(1)
 
 
 def factor_of(draws: Draws, of: Round) -> float:
-    """How many times larger a batch becomes, as its first sample says."""
-    kind, place = (float(_first(draws).uniform(f"resize/{name}")) for name in ("kind", "factor"))
+    """How many times larger a sample becomes."""
+    kind, place = (float(draws.uniform(f"resize/{name}")) for name in ("kind", "factor"))
     if kind < of.resize[0]:
         return 1 + (of.factors[1] - 1) * place
     if kind < of.resize[0] + of.resize[1]:
@@ -121,8 +129,8 @@ def _blurred(x: Tensor, draws: Draws, of: Round) -> Tensor:
 
 
 def _resized(x: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
-    """By the filter that the first sample says; none of them averages on its own when it shrinks, but `area`."""
-    mode = FILTERS[int(_first(draws).below("filter", len(FILTERS)))]
+    """By one of the filters; none of them but `area` averages when it shrinks."""
+    mode = FILTERS[int(draws.below("filter", len(FILTERS)))]
     if mode == "area":
         return F.interpolate(x, size, mode="area")
     return F.interpolate(x, size, mode=mode, align_corners=False)
@@ -131,13 +139,9 @@ def _resized(x: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
 def _ended(x: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     """To the final size, with a sinc filter, and JPEG before or behind both."""
     sinc, quality = final_sinc(draws.other("sinc")), _between(draws, "quality", JPEG)
-    if float(_first(draws).uniform("order")) < 0.5:
+    if float(draws.uniform("order")) < 0.5:
         return jpeg(filtered(_resized(x, draws, size), sinc), quality)
     return filtered(_resized(jpeg(x, quality), draws, size), sinc)
-
-
-def _first(draws: Draws) -> Draws:
-    return draws.within(slice(0, 1))
 
 
 def _between(draws: Draws, name: str, ends: tuple[float, float]) -> Tensor:

@@ -157,14 +157,20 @@ def test_pictures_get_worse_but_stay_themselves(name, scale):
     assert psnr.max() < 45
     again = degradation(name).make(x, draws(6))
     assert torch.equal(again, made[:6])
+    alone = degradation(name).make(x[4:5], draws(6).within(slice(4, 5)))
+    torch.testing.assert_close(alone, made[4:5], rtol=0, atol=1.01 / 127.5)  # a level, where sums round otherwise
     assert not torch.equal(degradation(name).make(x, draws(6, 100)), again)
 
 
 def test_grey_pictures_and_refusals_of_restoration():
     made = degradation("real-esrgan").make(photographs(2)[:, :1, :40, :48], draws(2))
     assert made.shape == (2, 1, 10, 12)
-    with pytest.raises(ConfigError, match="1 or 3 channels, not 4"):
-        degradation("real-esrgan").make(torch.zeros(1, 4, 16, 16), draws(1))
+    see_through = torch.cat([photographs(2), photographs(4)[2:, :1]], 1)
+    made = degradation("real-esrgan").make(see_through, draws(2))
+    assert torch.equal(made[:, :3], degradation("real-esrgan").make(see_through[:, :3], draws(2)))
+    assert torch.equal(made[:, 3:], torch.nn.functional.avg_pool2d(see_through[:, 3:], 4))
+    with pytest.raises(ConfigError, match="1, 3 or 4 channels, not 2"):
+        degradation("real-esrgan").make(torch.zeros(1, 2, 16, 16), draws(1))
     for name in ("real-esrgan", "bicubic-x4", "x4"):
         with pytest.raises(ConfigError, match=r"sides that 4 divides, not 18x16.*--data\.resolution 16"):
             degradation(name).make(torch.zeros(1, 3, 18, 16), draws(1))
