@@ -7,9 +7,13 @@ on image i and its own random numbers alone.
 |---|---|---|
 | outline | 1 channel: dark lines where colours change | drawing to picture, as edges2shoes of arXiv:1611.07004 |
 | grey | 1 channel: luma | colouring |
-| x2, x4 | a half or a quarter of each side, averaged over areas of four by four | enlarging |
+| lightness | 1 channel: the grey that is as light as the colour (CIE L) | colouring that keeps the lightness |
+| x2, x4 | a half or a quarter of each side, averaged over areas | enlarging |
+| bicubic-x2, bicubic-x4 | the same by the bicubic filter | enlarging, as SRGAN and ESRGAN |
+| real-esrgan-x2, real-esrgan | the same by blurs, noise, JPEG and more, twice | enlarging pictures as they are found |
 | regions | 2^C planes of zeros and ones: which corner of the cube of colours is nearest | painting by label maps |
-| hole | the image with a box greyed out, and the box as one more channel (1 inside, -1 outside) | filling in |
+| hole | the image with boxes greyed out, and the hole as one more channel (1 inside, -1 outside) | filling in |
+| strokes, hole-or-strokes, box-and-strokes | the same with brush strokes, with either, with both | filling in |
 """
 
 from __future__ import annotations
@@ -22,7 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from organza.config import ConfigError, Shape, closest
+from organza.data.holes import box_and_brush, boxes, brush, either
+from organza.data.real_esrgan import worsened
 from organza.draws import Draws
+from organza.layers.holes import with_hole
+from organza.layers.lab import grey_of, rgb_to_lab
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 STEEP = 6.0  # how fast a line becomes black with the step of colour across it
@@ -34,6 +42,7 @@ class Degradation:
 
     make: Callable[[Tensor, Draws], Tensor]
     shape: Callable[[Shape], Shape]
+    stand_in: str = ""  # one of the same shape, where this one looks at values and there are none, as in a plan
 
 
 def grey(images: Tensor, draws: Draws | None = None) -> Tensor:
@@ -55,28 +64,15 @@ def outline(images: Tensor, draws: Draws | None = None) -> Tensor:
 
 def smaller(images: Tensor, factor: int) -> Tensor:
     """Each side divided by `factor`, with the areas averaged. Raises ConfigError for sides that do not divide."""
-    if images.shape[2] % factor or images.shape[3] % factor:
-        raise ConfigError(
-            f"degrade x{factor} takes sides that {factor} divides, not {images.shape[2]}x{images.shape[3]}; "
-            f"type --data.resolution {max(images.shape[2] // factor, 1) * factor}"
-        )
+    _must_divide(images, factor, f"x{factor}")
     return F.avg_pool2d(images, factor)
 
 
-def hole(images: Tensor, draws: Draws) -> Tensor:
-    """A box of a quarter to a half of each side is set to 0, and marked in one more channel, [B, C + 1, H, W]."""
-    places = draws.other("hole").uniform("box", 4)
-    height, width = images.shape[2:]
-    inside = None
-    for at, (side, axis) in enumerate(((height, 2), (width, 3))):
-        long = ((0.25 + 0.25 * places[:, at]) * side).floor()
-        first = (places[:, 2 + at] * (side - long + 1)).floor()
-        grid = torch.arange(side, device=images.device)[None]
-        along = (grid >= first[:, None]) & (grid < (first + long)[:, None])
-        along = along.view(len(images), 1, *((-1, 1) if axis == 2 else (1, -1)))
-        inside = along if inside is None else inside & along
-    assert inside is not None
-    return torch.cat([images * ~inside, 2 * inside.to(images.dtype) - 1], 1)
+def lighter(images: Tensor, draws: Draws | None = None) -> Tensor:
+    """The grey [B, 1, H, W] that has the CIE lightness of each colour of RGB or RGBA; grey stays as it is."""
+    if images.shape[1] < 3:
+        return images[:, :1]
+    return grey_of(rgb_to_lab(images[:, :3])[:, :1]).clamp(-1, 1)
 
 
 def regions(images: Tensor, draws: Draws | None = None) -> Tensor:
@@ -91,18 +87,53 @@ def regions(images: Tensor, draws: Draws | None = None) -> Tensor:
     return planes.contiguous(memory_format=torch.channels_last)
 
 
-def _shrunk(factor: int) -> Degradation:
-    return Degradation(lambda x, _: smaller(x, factor), lambda s: (s[0], s[1] // factor, s[2] // factor))
+def bicubic(images: Tensor, factor: int) -> Tensor:
+    """Each side divided by `factor` through the bicubic filter that averages, as sets of restoration are made."""
+    _must_divide(images, factor, f"bicubic-x{factor}")
+    size = images.shape[2] // factor, images.shape[3] // factor
+    return F.interpolate(images, size, mode="bicubic", antialias=True, align_corners=False).clamp(-1, 1)
+
+
+def _must_divide(images: Tensor, factor: int, name: str) -> None:
+    if images.shape[2] % factor or images.shape[3] % factor:
+        raise ConfigError(
+            f"degrade {name} takes sides that {factor} divides, not {images.shape[2]}x{images.shape[3]}; "
+            f"type --data.resolution {max(images.shape[2] // factor, 1) * factor}"
+        )
+
+
+def _shrunk(make: Callable[[Tensor, Draws], Tensor], factor: int, stand_in: str = "") -> Degradation:
+    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in)
+
+
+def _holed(mask: Callable[[int, int, Draws], Tensor]) -> Degradation:
+    def make(images: Tensor, draws: Draws) -> Tensor:
+        return with_hole(images, mask(images.shape[2], images.shape[3], draws.other("hole")))
+
+    return Degradation(make, lambda s: (s[0] + 1, *s[1:]))
 
 
 DEGRADATIONS: dict[str, Degradation] = {
     "outline": Degradation(outline, lambda s: (1, *s[1:])),
     "grey": Degradation(grey, lambda s: (1, *s[1:])),
     "regions": Degradation(regions, lambda s: (2 ** s[0], *s[1:])),
-    "x2": _shrunk(2),
-    "x4": _shrunk(4),
-    "hole": Degradation(hole, lambda s: (s[0] + 1, *s[1:])),
+    "lightness": Degradation(lighter, lambda s: (1, *s[1:])),
+    "x2": _shrunk(lambda x, _: smaller(x, 2), 2),
+    "x4": _shrunk(lambda x, _: smaller(x, 4), 4),
+    "bicubic-x2": _shrunk(lambda x, _: bicubic(x, 2), 2),
+    "bicubic-x4": _shrunk(lambda x, _: bicubic(x, 4), 4),
+    "real-esrgan-x2": _shrunk(lambda x, draws: worsened(x, draws, 2), 2, "x2"),
+    "real-esrgan": _shrunk(lambda x, draws: worsened(x, draws, 4), 4, "x4"),
+    "hole": _holed(boxes),
+    "strokes": _holed(brush),
+    "hole-or-strokes": _holed(either),
+    "box-and-strokes": _holed(box_and_brush),
 }
+
+
+def without_values(name: str) -> str:
+    """The degradation, or one of the same shape that needs no values of images; `none` stays."""
+    return name if name not in DEGRADATIONS else DEGRADATIONS[name].stand_in or name
 
 
 def degradation(name: str) -> Degradation:

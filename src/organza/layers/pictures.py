@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from organza.config import ConfigError, Shape
@@ -16,6 +17,11 @@ def to_unit(x: Tensor) -> Tensor:
 def from_unit(x: Tensor) -> Tensor:
     """[0, 1] -> [-1, 1]; in the place of x, a layer's own result, where no gradient needs it."""
     return x.mul(2).sub_(1) if x.requires_grad else x.mul_(2).sub_(1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precision made float32; float32 and float64 as they are."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def scale_of(source: Shape, shape: Shape, allowed: tuple[int, ...], name: str) -> int:

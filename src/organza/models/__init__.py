@@ -55,6 +55,9 @@ TRANSLATORS = {
     "stargan": "organza.models.stargan",
     "stargan-v2": "organza.models.stargan_v2",
     "animegan": "organza.models.animegan",
+    "lama": "organza.models.lama",
+    "deepfill": "organza.models.deepfill",
+    "colorize": "organza.models.colorize",
 }
 
 Role = Literal["generator", "discriminator"]

@@ -19,6 +19,8 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
 | pixel | G, paired | pix2pix: results near their counterparts; alone it blurs | 100 |
 | perceptual | G, paired | the same as a trained network sees it: sharper than pixel | 1 to 10 |
+| pixel-sharpened, perceptual-sharpened | G, paired | Real-ESRGAN: the same to the sharpened counterpart | 10 |
+| known, both-stages | G, holes | LaMa: L1 outside the hole; DeepFill: L1 of both its drawings | 1 |
 | judged-alike | G, paired | pix2pixHD: the same in D's own layers; calmer than its last word | 10 |
 | cycle | G, both ways, classes | CycleGAN: a result must lead back to its source | 10 |
 | identity | G, unpaired | colours stay: what is of the target kind is left alone | 5 |
@@ -61,6 +63,7 @@ from organza.penalties.pictures import (
     pixel,
     smooth,
 )
+from organza.penalties.restoration import both_stages, known, perceptual_sharpened, pixel_sharpened
 
 BOTH, MAKER = ("discriminator", "generator"), ("generator",)
 PENALTIES = {
@@ -82,6 +85,10 @@ PENALTIES = {
     "reconstruction": Rule(reconstruction, images_only=True),
     "pixel": Rule(pixel, players=MAKER, of="pairs"),
     "perceptual": Rule(perceptual, players=MAKER, of="pairs"),
+    "pixel-sharpened": Rule(pixel_sharpened, players=MAKER, of="pairs"),
+    "perceptual-sharpened": Rule(perceptual_sharpened, players=MAKER, of="pairs"),
+    "known": Rule(known, players=MAKER, of="pairs"),
+    "both-stages": Rule(both_stages, players=MAKER, of="pairs"),
     "judged-alike": Rule(judged_alike, players=MAKER, real_features=True, of="pairs"),
     "cycle": Rule(cycle, players=MAKER, of="translation"),
     "identity": Rule(identity, players=MAKER, of="translation"),

@@ -12,13 +12,17 @@ from organza.recipes.acgan import acgan
 from organza.recipes.animegan import animegan
 from organza.recipes.biggan import biggan, biggan_deep
 from organza.recipes.cgan import cgan
+from organza.recipes.colorize import colorize, colorize_nogan
 from organza.recipes.cut import cut, fastcut
 from organza.recipes.cyclegan import cyclegan
 from organza.recipes.dcgan import dcgan
 from organza.recipes.dragan import dragan
+from organza.recipes.esrgan import esrgan
 from organza.recipes.fastgan import fastgan
 from organza.recipes.gan import gan
 from organza.recipes.infogan import infogan
+from organza.recipes.inpaint import inpaint
+from organza.recipes.lama import lama
 from organza.recipes.lsgan import lsgan
 from organza.recipes.munit import munit
 from organza.recipes.pix2pix import pix2pix
@@ -26,6 +30,7 @@ from organza.recipes.pix2pixhd import pix2pixhd
 from organza.recipes.progan import progan
 from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
+from organza.recipes.real_esrgan import real_esrgan
 from organza.recipes.sagan import sagan
 from organza.recipes.sngan import sngan
 from organza.recipes.spade import spade
@@ -74,6 +79,12 @@ RECIPES: dict[str, Recipe] = {
     "stargan": stargan,
     "stargan-v2": stargan_v2,
     "animegan": animegan,
+    "esrgan": esrgan,
+    "real-esrgan": real_esrgan,
+    "inpaint": inpaint,
+    "lama": lama,
+    "colorize": colorize,
+    "colorize-nogan": colorize_nogan,
 }
 
 MEASURED: dict[str, str] = {

@@ -286,7 +286,7 @@ def _add_heads_of_maker(generator: nn.Module, config: Config, store: ImageStore)
             encoder: Any = generator
             seen = encoder.features(torch.zeros(1, *source_shape(config, store)))
         generator.heads = nn.ModuleDict({"patches": PatchSampler([x.shape[1] for x in seen])})
-    if "perceptual" in wanted:
+    if wanted & {"perceptual", "perceptual-sharpened"}:
         eyes("cpu")  # opened before anything is measured
     if wanted & {"drawing-content", "drawing-style"}:
         open_features("cpu")

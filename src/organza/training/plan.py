@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from organza.config import Config, Shape
 from organza.data.cache import available_memory
+from organza.data.degrade import without_values
 from organza.data.store import ImageStore
 from organza.metrics.quick import QuickScore
 from organza.training.distributed import alone, world
@@ -122,6 +123,9 @@ def peak_memory(config: Config, store: ImageStore) -> int:
     from organza.training.trainer import Trainer
 
     config = dataclasses.replace(config, batch=config.batch // world(), balance=None)  # rests ask for values
+    config = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, degrade=without_values(config.data.degrade))
+    )
     sample = ImageStore(
         store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
         None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,

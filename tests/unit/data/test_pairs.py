@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from organza.config import ConfigError, Data
-from organza.data.degrade import DEGRADATIONS, degradation, grey, hole, outline, smaller
+from organza.data.degrade import DEGRADATIONS, degradation, grey, outline, smaller
 from organza.data.pairs import open_pairs
 from organza.draws import Draws
 
@@ -153,16 +153,3 @@ def test_greys_are_luma_and_small_copies_are_means():
     assert smaller(ramp, 2)[0, 0, 0, 0].item() == pytest.approx((0 + 1 + 4 + 5) / 4 / 16)
     with pytest.raises(ConfigError, match=r"sides that 4 divides.*--data.resolution 8"):
         smaller(torch.zeros(1, 1, 10, 10), 4)
-
-
-def test_holes_are_boxes_of_a_quarter_to_a_half_of_each_side():
-    images = torch.ones(300, 1, 32, 16)
-    made = hole(images, Draws(torch.arange(300)))
-    inside = made[:, 1] > 0
-    assert torch.equal(made[:, 0] == 0, inside)
-    heights, widths = inside.any(2).sum(1), inside.any(1).sum(1)
-    assert (heights.min(), heights.max()) == (8, 15)
-    assert (widths.min(), widths.max()) == (4, 7)
-    assert torch.equal(inside.sum((1, 2)), heights * widths)
-    assert inside[:, 0].any()
-    assert inside[:, -1].any()
