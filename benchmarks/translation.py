@@ -44,6 +44,10 @@ DEMONSTRATIONS = {
     "twemoji": Demonstration("pix2pix", "emoji-pairs", 10.0),
     "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs"),
     "twemoji-cut": Demonstration("cut", "emoji-pairs"),
+    "twemoji-munit": Demonstration("munit", "emoji-pairs", 10.0),
+    "colours": Demonstration("colorize", "emoji", 5.0),
+    "x4": Demonstration("esrgan", "emoji", 5.0),
+    "holes": Demonstration("inpaint", "emoji", 6.0),
 }
 
 
