@@ -157,4 +157,3 @@ def _grey(unit: Tensor) -> Tensor:
         return unit
     weights = torch.tensor([0.299, 0.587, 0.114], device=unit.device).view(1, 3, 1, 1)
     return (unit * weights).sum(1, keepdim=True)
-

@@ -65,9 +65,7 @@ class FFC(nn.Module):
         ways = {"l2l": (0, 0), "l2g": (0, 1), "g2l": (1, 0)}
         for name, (start, end) in ways.items():
             if before[start] and after[end]:
-                conv = nn.Conv2d(
-                    before[start], after[end], kernel, stride, padding, bias=False, padding_mode="reflect"
-                )
+                conv = nn.Conv2d(before[start], after[end], kernel, stride, padding, bias=False, padding_mode="reflect")
                 self.add_module(f"conv{name}", conv)
         if before[1] and after[1]:
             assert stride == 1, stride

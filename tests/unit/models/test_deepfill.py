@@ -59,7 +59,7 @@ def test_padding_of_tensorflow(side, kernel, stride, dilation, pads):
 
 def attended(x, mask):
     """Place by place, in Python."""
-    b, c, height, width = x.shape
+    b, _, height, width = x.shape
     h, w = height // 2, width // 2
     result = torch.zeros_like(x)
     for n in range(b):
