@@ -15,6 +15,7 @@ from feature_helpers import random_features
 import organza
 from organza.config import Codes, Penalty, Schedule, override
 from organza.data.store import ImageStore
+from organza.games import GAMES
 from organza.recipes import RECIPES
 from organza.reporter import Silent
 from organza.training.assemble import resolve
@@ -118,7 +119,7 @@ TECHNIQUES = {
 
 def variants() -> dict:
     """Name -> (recipe, changes) of the runs that must survive being killed."""
-    plain = {name: (name, {}) for name in RECIPES}
+    plain = {name: (name, {}) for name in LATENT}
     more = {
         "dcgan-everything": ("dcgan", EVERYTHING),
         "dcgan-techniques": ("dcgan", TECHNIQUES),
@@ -242,3 +243,55 @@ def as_processes(work, *arguments, world: int = 2, timeout: float = 300) -> list
         process.kill()
     assert not hanging, "processes hang"
     return [process.exitcode for process in processes]
+
+
+def translating(recipe: str) -> bool:
+    """Whether a recipe starts from images."""
+    return GAMES[RECIPES[recipe]((3, 32, 32), "laptop").game].translates
+
+
+LATENT = [recipe for recipe in RECIPES if not translating(recipe)]
+TRANSLATING = [recipe for recipe in RECIPES if translating(recipe)]
+
+
+def pictures_of(recipe: str) -> tuple[int, int, int]:
+    """The smallest images for the tests of a translating recipe."""
+    return (3, 32, 32) if recipe == "spade" else (3, 16, 16)
+
+
+def reduced(recipe: str, size="laptop") -> dict:
+    """As `shrunk`, for a translating recipe."""
+    changes = shrunk(recipe, pictures_of(recipe), size)
+    config = RECIPES[recipe](pictures_of(recipe), size)
+    maker, judge = config.generator.model.options, config.discriminator.model.options
+    more = {"mlp_width": 8, "style_dim": 4, "mapping_width": 8, "style_downs": 3, "hidden": 8}
+    changes |= {f"generator.model.{key}": value for key, value in more.items() if key in maker}
+    changes |= {"generator.model.downs": 2} if maker.get("downs", 0) > 2 else {}
+    fewest = {"layers": 2 if recipe in ("pix2pix", "cyclegan", "cut", "fastcut", "pix2pixhd") else judge.get("layers"),
+              "scales": 1 if recipe in ("munit", "unit") else judge.get("scales")}  # fmt: skip
+    changes |= {f"discriminator.model.{key}": value for key, value in fewest.items() if key in judge}
+    changes |= {"replay.size": 8} if config.replay.share else {}
+    return changes | {"batch": 4, "data.window": None, "data.resolution": None, "discriminator.turns": 1}
+
+
+def translation_store(recipe: str, rows=20, changes=None) -> ImageStore:
+    """Random images with counterparts of the same numbers, or of three classes where these are the domains."""
+    kind, data = GAMES[translation_config(recipe, changes).game], translation_config(recipe, changes).data
+    images = torch.randint(0, 256, (rows, *pictures_of(recipe)), generator=torch.Generator().manual_seed(0))
+    images = images.to(torch.uint8)
+    if kind.domains:
+        return ImageStore("small", images, torch.arange(rows) % 3, tuple("abc"))
+    sources = None if data.degrade != "none" else images.flip(3).clone()
+    return ImageStore("small", images, sources=sources, paired=kind.paired)
+
+
+def translation_config(recipe: str, changes=None, size="laptop"):
+    """A complete configuration for `translation_store(recipe)`."""
+    wanted = reduced(recipe, size) | (changes or {})
+    return resolve(override(RECIPES[recipe](pictures_of(recipe), size), wanted))
+
+
+def translation_trainer(recipe: str, changes=None, size="laptop") -> Trainer:
+    """A trainer on `translation_store(recipe)`."""
+    store = translation_store(recipe, changes=changes)
+    return Trainer(translation_config(recipe, changes, size), store, CPU)

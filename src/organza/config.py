@@ -50,6 +50,7 @@ class Data:
     flip: bool = False  # mirror half of the samples, anew in every batch
     window: tuple[int, int] | None = None  # height, width of a part cut out at random, anew in every batch
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # of a translation: which half of the pairs is translated
+    layout_classes: int = 0  # of label maps, which a translation starts from: a plane for each class; 0: images
     degrade: str = "none"  # of organza.data.degrade: what a translation starts from is made of the images themselves
 
 

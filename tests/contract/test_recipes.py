@@ -8,6 +8,7 @@ import pytest
 import torch
 from engine_helpers import (
     CPU,
+    LATENT,
     SHAPE,
     assert_equal_trees,
     log_of,
@@ -50,11 +51,11 @@ def accepts(recipe, shape, size="laptop") -> bool:
     return True
 
 
-POSSIBLE = [(recipe, shape) for recipe in RECIPES for shape in SHAPES if accepts(recipe, shape)]
+POSSIBLE = [(recipe, shape) for recipe in LATENT for shape in SHAPES if accepts(recipe, shape)]
 
 
 def test_every_recipe_takes_the_usual_images():
-    for recipe in RECIPES:
+    for recipe in LATENT:
         for shape in ((1, 28, 28), (3, 32, 32), (3, 64, 64)):
             assert (recipe, shape) in POSSIBLE
     assert ("gan", (2,)) in POSSIBLE
@@ -96,7 +97,7 @@ def test_budgets_fit_each_other(recipe, size):
 
 
 def test_laptop_is_smaller_than_paper():
-    for recipe in RECIPES:
+    for recipe in LATENT:
         parameters = {}
         for size in ("laptop", "paper"):
             model = resolve(RECIPES[recipe]((3, 32, 32), size)).generator.model
@@ -105,7 +106,7 @@ def test_laptop_is_smaller_than_paper():
         assert parameters["laptop"] <= parameters["paper"], recipe
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_two_steps_of_the_shrunken_paper_size(recipe):
     config = resolve(override(RECIPES[recipe](SHAPE, "paper"), shrunk(recipe, SHAPE, "paper")))
     trainer = Trainer(config, small_store(), CPU)
@@ -143,7 +144,7 @@ def summary_source(path) -> str:
     return json.loads((path / "config.json").read_text())["data"]["source"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_the_run_folder_is_whole(recipe, runs):
     path = runs(recipe).path
     found = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
@@ -174,7 +175,7 @@ def test_the_run_folder_is_whole(recipe, runs):
     assert (path / "model" / "README.md").read_text().startswith("---")
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_the_log_has_finite_scalars_of_every_tick(recipe, runs):
     lines = log_of(runs(recipe).path)
     assert [line["images"] for line in lines] == [16, 32]
@@ -187,7 +188,7 @@ def test_the_log_has_finite_scalars_of_every_tick(recipe, runs):
         assert f"penalty/{penalty.name}" in lines[-1 if penalty.every == 1 else 0]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_samples(recipe, runs):
     gan = organza.load(runs(recipe).path)
     assert gan.recipe == recipe
@@ -209,7 +210,7 @@ def test_samples(recipe, runs):
     assert torch.isfinite(points).all()
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_the_model_alone_can_move(recipe, runs, tmp_path):
     path = runs(recipe).path
     shutil.copytree(path / "model", tmp_path / "elsewhere")
@@ -230,7 +231,7 @@ def normed(state: dict) -> dict:
     return plain
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_the_model_is_the_average(recipe, runs):
     gan, state = organza.load(runs(recipe).path), newest(runs(recipe).path)
     weights, average = gan.generator.state_dict(), normed(state["average"])
@@ -240,7 +241,7 @@ def test_the_model_is_the_average(recipe, runs):
         torch.testing.assert_close(weight, average[name], rtol=0 if exact else 1e-4, atol=0 if exact else 1e-6)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_resume_goes_on(recipe, runs, tmp_path):
     shutil.copytree(runs(recipe).path, tmp_path / "run")
     run = organza.train(out=tmp_path / "run", resume=True, images=48, device="cpu")
@@ -249,7 +250,7 @@ def test_resume_goes_on(recipe, runs, tmp_path):
     assert newest(run.path)["counters"]["steps"] == 3
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_a_run_is_replayed_from_its_config_alone(recipe, runs, tmp_path):
     config = to_dict(runs(recipe).config)
     trainer = Trainer(from_dict(config), organza.open_dataset(config["data"]["source"]), CPU)
@@ -288,13 +289,13 @@ def test_points(recipe, tmp_path):
     assert run.summary["status"] == "finished"
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if RECIPES[recipe]((1, 28, 28), "laptop").conditional])
+@pytest.mark.parametrize("recipe", [recipe for recipe in LATENT if RECIPES[recipe]((1, 28, 28), "laptop").conditional])
 def test_conditional_recipes_refuse_unlabelled_data(recipe):
     with pytest.raises(ConfigError, match="no labels"):
         check_data(small_config(recipe), organza.data.ImageStore("bare", small_store().images), 1)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_every_recipe_fits_itself_to_real_digits(recipe):
     config, store = prepare(recipe, "mnist", "laptop", {})
     assert store.shape == (1, 28, 28)

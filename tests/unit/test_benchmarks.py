@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_helpers import SHAPE, small_config, small_store
+from engine_helpers import LATENT, SHAPE, small_config, small_store
 from torch.nn import functional as F
 
-from organza.recipes import RECIPES
 from organza.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -24,7 +23,7 @@ def plain_loop(monkeypatch):
     return plain_loop
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_both_show_d_the_same_at_the_end_of_a_run(recipe, plain_loop):
     config, store = small_config(recipe), small_store()
     trainer, loop = Trainer(config, store, CPU), plain_loop.PlainLoop(config, store)

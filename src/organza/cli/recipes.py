@@ -123,9 +123,9 @@ def _row(name: str, config: Config) -> tuple[str, ...]:
 
 
 def _paper(name: str) -> tuple[str, str, str]:
-    """Title, year and arXiv number, from the first sentence of the recipe's docstring: of two papers, its own."""
+    """Title, year and arXiv number or doi, from the first sentence of a recipe's docstring: of two papers, its own."""
     head = _docstring(name).split("\n\n")[0].replace("\n", " ")
-    papers = re.findall(r'([\w-]+): "(.+?)".*?\b((?:19|20)\d\d), (arXiv:[\d.]*\d)', head)
+    papers = re.findall(r'([\w-]+): "(.+?)".*?\b((?:19|20)\d\d), (arXiv:[\d.]*\d|doi:[^\s)]+)', head)
     own = [paper for whose, *paper in papers if whose.lower() == name] or [paper for _, *paper in papers]
     title, year, arxiv = own[0] if own else (head, "", "")
     return title, year, arxiv

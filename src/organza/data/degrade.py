@@ -11,6 +11,7 @@ on image i and its own random numbers alone.
 | x2, x4 | a half or a quarter of each side, averaged over areas | enlarging |
 | bicubic-x2, bicubic-x4 | the same by the bicubic filter | enlarging, as SRGAN and ESRGAN |
 | real-esrgan-x2, real-esrgan | the same by blurs, noise, JPEG and more, twice | enlarging pictures as they are found |
+| regions | 2^C planes of zeros and ones: which corner of the cube of colours is nearest | painting by label maps |
 | hole | the image with boxes greyed out, and the hole as one more channel (1 inside, -1 outside) | filling in |
 | strokes, hole-or-strokes, box-and-strokes | the same with brush strokes, with either, with both | filling in |
 """
@@ -74,6 +75,18 @@ def lighter(images: Tensor, draws: Draws | None = None) -> Tensor:
     return grey_of(rgb_to_lab(images[:, :3])[:, :1]).clamp(-1, 1)
 
 
+def regions(images: Tensor, draws: Draws | None = None) -> Tensor:
+    """A label map [B, 2^C, H, W] of zeros and ones: which corner of the cube of colours a pixel is nearest to.
+
+    Pixels are means over three by three, so that regions have fewer crumbs.
+    """
+    flat = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    weights = 2 ** torch.arange(images.shape[1], device=images.device).view(1, -1, 1, 1)
+    corner = ((flat > 0) * weights).sum(1)
+    planes = F.one_hot(corner, 2 ** images.shape[1]).movedim(-1, 1).to(images.dtype)
+    return planes.contiguous(memory_format=torch.channels_last)
+
+
 def bicubic(images: Tensor, factor: int) -> Tensor:
     """Each side divided by `factor` through the bicubic filter that averages, as sets of restoration are made."""
     _must_divide(images, factor, f"bicubic-x{factor}")
@@ -103,6 +116,7 @@ def _holed(mask: Callable[[int, int, Draws], Tensor]) -> Degradation:
 DEGRADATIONS: dict[str, Degradation] = {
     "outline": Degradation(outline, lambda s: (1, *s[1:])),
     "grey": Degradation(grey, lambda s: (1, *s[1:])),
+    "regions": Degradation(regions, lambda s: (2 ** s[0], *s[1:])),
     "lightness": Degradation(lighter, lambda s: (1, *s[1:])),
     "x2": _shrunk(lambda x, _: smaller(x, 2), 2),
     "x4": _shrunk(lambda x, _: smaller(x, 4), 4),

@@ -7,6 +7,8 @@ Understood are, in a folder or a zip:
 - images of both side by side, A left, B right, in `train`, `test` or loose, as pix2pix's sets;
 - any set of images with `data.degrade`, which makes the sources of the images themselves;
 
+and, with `data.layout_classes`, label maps (`organza.data.layouts`) as one of two folders;
+
 and the named set `emoji-pairs`: Noto's drawing of each emoji and Twemoji's. Paired files have the same name but for
 the ending.
 """
@@ -25,6 +27,7 @@ from organza.config import ConfigError, Data
 from organza.data.cache import Decoded
 from organza.data.catalogue import find, open_data, prepared
 from organza.data.files import open_files, scan
+from organza.data.layouts import open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
@@ -59,8 +62,8 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     options = preparation(data.resolution, data.crop, data.channels)
     opened = find(data.source, "train", progress)
     if isinstance(opened, ImageStore):
-        if opened.sources is None:
-            raise ConfigError(f"'{data.source}' has one kind of image; {_ways()}")
+        if opened.sources is None or data.layout_classes:
+            raise ConfigError(f"'{data.source}' has one kind of image; {_ways(data.layout_classes > 0)}")
         named = replace(opened, catalogue=data.source)
         return _halved(_turned(prepared(named, options, progress), data))
     with ExitStack() as stack:
@@ -68,11 +71,14 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
         train = _split(opened, "train", data, options, paired, progress)
         test = _split(opened, "test", data, options, paired, progress)
     if train is None:
-        raise ConfigError(f"{opened.where} has neither two folders nor images side by side; {_ways()}")
+        raise ConfigError(f"{opened.where} has neither two folders nor images side by side; "
+                          f"{_ways(data.layout_classes > 0)}")  # fmt: skip
     return replace(train, test=test) if test is not None else _halved(train) if train.paired else train
 
 
-def _ways() -> str:
+def _ways(layouts: bool = False) -> str:
+    if layouts:
+        return "label maps are in a folder of their own: trainA with them and trainB with the pictures (or A and B)"
     return (
         "a translation takes a folder with trainA and trainB (or A and B, or images of both side by side), "
         "emoji-pairs; or add --data.degrade outline to make sources of the images themselves"
@@ -112,17 +118,28 @@ def _split(
         if "{}" not in halves[0] and split != "train":
             continue
         if a.entries and b.entries:
-            one, two = (_side(part, top, options, progress) for part, top in zip((a, b), tops, strict=True))
+            one, two = (
+                _maps(part, top, data, options, progress) if data.layout_classes and way == data.direction
+                else _side(part, top, options, progress)
+                for part, top, way in zip((a, b), tops, ("AtoB", "BtoA"), strict=True)
+            )  # fmt: skip
             return _matched(listing, one, two, data, paired, progress)
         if (a.entries or b.entries) and halves != HALVES[-1]:
             there, missing = tops if a.entries else tops[::-1]
             raise ConfigError(f"{listing.where} has {there} but no images in {missing}")
+    if data.layout_classes:
+        return None
     return _side_by_side(listing, split, data, options, progress)
 
 
 def _side(listing: Listing, top: str, options: Preparation, progress: Progress) -> Side:
     decoded = open_files(replace(listing, about=None), options, progress)
     return Side(torch.from_numpy(decoded.images), tuple(_stem(name.removeprefix(f"{top}/")) for name in decoded.names))
+
+
+def _maps(listing: Listing, top: str, data: Data, options: Preparation, progress: Progress) -> Side:
+    maps = open_layouts(listing, data.layout_classes, options, progress)
+    return Side(maps, tuple(_stem(entry.name.removeprefix(f"{top}/")) for entry in listing.entries))
 
 
 def _matched(

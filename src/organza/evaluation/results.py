@@ -13,7 +13,7 @@ from organza.data.degrade import degradation
 from organza.draws import Draws
 from organza.hub.translator import Translator
 from organza.training.assemble import open_for
-from organza.training.batches import middle, to_bytes, to_range
+from organza.training.batches import as_source, middle, to_bytes, to_range
 from organza.training.run import Run
 
 AT_ONCE = 32
@@ -28,7 +28,8 @@ def translated(translator: Translator, run: Path, progress: Progress) -> tuple[T
     if config.data.degrade != "none":
         sources = degradation(config.data.degrade).make(targets, Draws(torch.arange(len(targets))))
     else:
-        sources = middle(to_range(kept.images if kept.sources is None else kept.sources), config.data.window)
+        sources = kept.images if kept.sources is None else kept.sources
+        sources = middle(as_source(sources, config.data), config.data.window)
     label = translator.classes[0] if translator.classes else None
     made = []
     for start in range(0, len(sources), AT_ONCE):

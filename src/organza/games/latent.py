@@ -194,7 +194,7 @@ class LatentGame:
             discriminator=self.discriminator, generate=lambda z=None, source=None: self.generate(batch, z, source),
             memory=moment.memory, source=batch.source, source_labels=batch.source_labels,
             lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise, moment.blur),
-            deviation=self.deviation, turn=turn,
+            deviation=self.deviation, turn=turn, due=frozenset(penalty.name for penalty in moment.due),
         )  # fmt: skip
 
     def _discriminator_stats(self, loss: Tensor, real: Tensor, fake: Tensor) -> Stats:

@@ -170,10 +170,14 @@ def _what(facts: _Facts) -> str:
     kind = f" that makes samples of {size} (channels, height, width)" if size.count("×") == 2 else ""
     labels = f" Samples may be asked for by class ({count} classes)." if facts.value("conditional") else ""
     if (scale := facts.value("scale")) is not None:
-        return (
-            f"The generator of a generative adversarial network that changes pictures: results are {scale:g} times as "
-            f"tall and wide. {_inline(facts.value('origin') or '')}"
+        larger = f": results are {scale:g} times as tall and wide" if scale != 1 else ""
+        told = facts.value("origin") or (
+            f"Trained with the recipe `{facts.get('recipe')}` of Organza "
+            f"{facts.get('organza', organza.__version__)} on {facts.data_name}; the weights are the average (EMA) over "
+            "the training."
         )
+        told = _inline(told) if facts.value("origin") else told
+        return f"The generator of a generative adversarial network that changes pictures{larger}. {told}{labels}"
     if origin := facts.value("origin"):
         return f"The generator of a generative adversarial network{kind}. {_inline(origin)}{labels}"
     return (
@@ -185,11 +189,12 @@ def _what(facts: _Facts) -> str:
 
 
 def _use(facts: _Facts) -> str:
-    if facts.value("scale") is not None:
+    if (scale := facts.value("scale")) is not None:
+        verb = "upscale PICTURES --model FOLDER" if scale > 1 else "translate PICTURES FOLDER"
         return (
             '```python\nimport organza\n\ntranslator = organza.load("FOLDER")  # where this README lies\n'
             "made = translator.translate(images)  # [N, C, H, W], uint8, uint16 or floats in [-1, 1]\n```\n\n"
-            "```\norganza upscale PICTURES --model FOLDER\n```\n\n"
+            f"```\norganza {verb}\n```\n\n"
             "The weights are safetensors; loading them executes no code."
         )
     name = facts.value("repository")

@@ -78,7 +78,9 @@ def report(found: Foreign) -> Lines:
     """What became of a file: the networks, what it lacks and what is left over."""
     size = "x".join(str(side) for side in found.shape)
     if found.source:
-        size = f"pictures of {found.source[0]} channels, {found.shape[1] / found.source[1]:g} times as large"
+        scale = found.shape[1] / found.source[1]
+        what = f", {scale:g} times as large" if scale != 1 else f" into {found.shape[0]}"
+        size = f"pictures of {found.source[0]} channels{what}"
     labels = f", {found.classes} classes" if found.classes else ""
     lines = [("found", f"{found.kind}: {size}{labels}")]
     for name, network in (("generator", found.generator), ("discriminator", found.discriminator)):

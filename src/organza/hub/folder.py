@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from organza.config import ConfigError, Model
+from organza.layers.planning import planning
 from organza.layers.spectral import take_folded_weights, without_spectral_norm
 from organza.training.checkpoint import DamagedError, checksum
 from organza.training.run import write_json, write_text
@@ -72,11 +72,11 @@ def filled(build: Callable[[], nn.Module], folder: Path, device: torch.device) -
     """The network with the folder's weights, in evaluation mode, and their sha256. Raises DamagedError."""
     weights = folder / "model.safetensors"
     try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of layers without elements
+        with planning():
             planned = build()
         tensors = whole(weights)
-        take_folded_weights(planned, tensors)
+        with planning():
+            take_folded_weights(planned, tensors)
         _must_fit(planned, tensors)  # before any memory is taken for it
         network = build()
         network.load_state_dict(tensors)
@@ -87,8 +87,7 @@ def filled(build: Callable[[], nn.Module], folder: Path, device: torch.device) -
 
 def holding(build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> nn.Module:
     """The network with these weights; drawn at random first only where it has more than they say."""
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of layers without elements
+    with planning():
         network = build()
     if {name for name, _ in (*network.named_parameters(), *network.named_buffers())} <= tensors.keys():
         network.load_state_dict(tensors, assign=True)

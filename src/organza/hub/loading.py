@@ -93,7 +93,9 @@ def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Transla
     generator = holding(make, found.generator.tensors).eval().requires_grad_(False).to(device or "cpu")
     about = (classes, found.name, found.training, found.sha256)
     if found.source:
-        return Translator(generator, model, found.source, found.shape, *about, licence=found.licence)
+        both = bool(getattr(generator, "two_way", False))  # then pictures of A and of B lie side by side
+        source, shape = ((of, *found.shape[1:]) for of in generator.channels) if both else (found.source, found.shape)  # type: ignore[union-attr]
+        return Translator(generator, model, source, shape, *about, licence=found.licence, both_ways=both)
     return GAN(generator, model, found.shape, *about, licence=found.licence)
 
 

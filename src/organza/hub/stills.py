@@ -51,6 +51,11 @@ def degraded_still(translator: Translator, still: Still) -> Still:
 def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:
     """[C, H, W] -> [K, H', W']; grey for grey where that is what the network is for."""
     takes = (translator.shape if how.get("reverse") else translator.source)[0]
+    if len(pixels) == 1 and translator.layout_classes:
+        return translator.translate(torch.from_numpy(np.ascontiguousarray(pixels))[None], **how)[0].numpy()
+    if len(pixels) == takes > 3:  # planes made of a picture, as bytes
+        given = to_range(torch.from_numpy(np.ascontiguousarray(pixels))[None])
+        return to_bytes(translator.translate(given, **how))[0].numpy()
     if takes not in (1, 3):
         raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1 or 3 (and transparency)")
     given = recolour(pixels.transpose(1, 2, 0), takes).transpose(2, 0, 1)

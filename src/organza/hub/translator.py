@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from organza.config import ConfigError, Model, Shape, closest, to_dict
+from organza.data.layouts import planes
 from organza.hub.folder import described, filled, shape_in, write_folder
 from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
 from organza.models import translator
 from organza.models.both_ways import two_way
+from organza.training.batches import to_bytes
 
 KIND = "translator"
 
@@ -35,6 +37,7 @@ class Translator:
     licence: str = ""
     degrade: str = "none"  # how sources were made of the images themselves
     both_ways: bool = False
+    layout_classes: int = 0  # of the label maps that it translates; 0: images
 
     @property
     def scale(self) -> float:
@@ -56,10 +59,16 @@ class Translator:
         `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
         `reverse` takes the way from B to A where both were learned. Pictures larger than `tile` are made in tiles that
         see `overlap` pixels more on each side; by default those that a network names as its own, as restorers do, and
-        else whole. `half` computes in half precision. `told` and `note` are
-        those of `organza.hub.tiling.tiled`. Raises ConfigError for other channels, for an unknown label and for a way
-        that was not learned, and else as `tiled` and `Runner` there.
+        else whole. `half` computes in half precision. `told` and `note` are those of `organza.hub.tiling.tiled`. A
+        translator of label maps takes them as numbers of classes, uint8 [N, 1, H, W] (255: unknown), as well as their
+        planes. Raises ConfigError for other channels, for an unknown label and for a way that was not learned, and
+        else as `tiled` and `Runner` there.
         """
+        if self.layout_classes and images.dtype == torch.uint8 and images.shape[1:2] == (1,):
+            return to_bytes(self.translate(
+                planes(images, self.layout_classes), seed=seed, label=label, batch=batch, tile=tile, overlap=overlap,
+                half=half, told=told, note=note,
+            ))  # fmt: skip
         self.must_take(images, reverse)
         number, device = self._label(label), next(self.generator.parameters()).device
         tile = tile or getattr(self.generator, "tile", None)
@@ -111,7 +120,7 @@ def save(found: Translator, folder: Path, card: str) -> None:
     about = {
         "kind": KIND, "recipe": found.recipe, "generator": to_dict(found.model), "source": list(found.source),
         "shape": list(found.shape), "classes": list(found.classes), "range": [-1, 1], "degrade": found.degrade,
-        "both_ways": found.both_ways, "training": dict(found.training),
+        "both_ways": found.both_ways, "layout_classes": found.layout_classes, "training": dict(found.training),
     } | ({"licence": found.licence} if found.licence else {})  # fmt: skip
     write_folder(folder, found.generator, about, card)
 
@@ -124,7 +133,7 @@ def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> T
     generator, sha256 = filled(lambda: make(model, source, shape, len(classes)), folder, device)
     return Translator(
         generator, model, source, shape, classes, about["recipe"], about["training"], sha256,
-        str(about.get("licence", "")), str(about["degrade"]), both,
+        str(about.get("licence", "")), str(about["degrade"]), both, int(about.get("layout_classes", 0)),
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import islice
 from typing import Literal, get_args
 
 import torch
@@ -91,6 +93,23 @@ def through_general(device: torch.device | str = "cpu", network: GeneralNetwork 
         return [*_all(_views(images), lambda view: _of_general(eyes, view)), *pyramid(images)]
 
     return Distance("general", look)
+
+
+@cache
+def open_features(device: str) -> Callable[[Tensor], Tensor]:
+    """RGB [B, 3, H, W] in [-1, 1] -> features [B, C, H / 8, W / 8] of about unit size; opened once.
+
+    Those of VGG16's layer conv4_3 where its weights are found, else [B, 72, 8, 8] of the embedded network.
+    """
+    try:
+        lpips = open_lpips("vgg").to(device).eval()
+    except ConfigError:
+        network = general_network().to(device)
+        return lambda images: network.stages[:2](
+            F.relu(network.norm(network.stem(_resized(images.float(), (SIZE, SIZE)))))
+        )
+    shift, scale = lpips.get_buffer("shift"), lpips.get_buffer("scale")
+    return lambda images: next(islice(lpips.network.slices((images.float() - shift) / scale), 3, None))
 
 
 def pyramid(samples: Tensor) -> list[Tensor]:

@@ -16,7 +16,7 @@ from organza.metrics.memory import authenticity, memorisation_distance, memorisa
 from organza.metrics.neighbours import density_coverage, neighbourhood, precision_recall, realism
 from organza.metrics.prd import precision_recall_curve
 from organza.metrics.scores import FeatureScores, feature_influences, feature_scores, pair_influences
-from organza.metrics.sliced import sliced_distance
+from organza.metrics.sliced import monge_distance, sliced_distance
 from organza.metrics.spectrum import radial_spectrum
 from organza.metrics.stats import FeatureStats
 from organza.metrics.uncertainty import Comparison, Interval, bootstrap, compare, interval, noise_floor, paired_test
@@ -43,6 +43,7 @@ __all__ = [
     "mean_pairwise_distance",
     "memorisation_distance",
     "memorisation_influence",
+    "monge_distance",
     "ms_ssim",
     "ms_ssim_diversity",
     "nearest",

@@ -50,6 +50,11 @@ TRANSLATORS = {
     "srgan": "organza.models.srgan",
     "esrgan": "organza.models.esrgan",
     "srvgg": "organza.models.srvgg",
+    "munit": "organza.models.munit",
+    "unit": "organza.models.unit",
+    "stargan": "organza.models.stargan",
+    "stargan-v2": "organza.models.stargan_v2",
+    "animegan": "organza.models.animegan",
     "lama": "organza.models.lama",
     "deepfill": "organza.models.deepfill",
     "colorize": "organza.models.colorize",
@@ -77,6 +82,16 @@ def translator(model: Model, source: Shape, shape: Shape, classes: int = 0) -> n
     if model.name not in TRANSLATORS:
         raise ConfigError(f"'{model.name}' translates no images{closest(model.name, TRANSLATORS)}")
     return _network(model.name, "generator")(source, shape, classes, **complete(model, "generator").options)
+
+
+def is_two_way(name: str) -> bool:
+    """Whether one network of this name translates both ways. Raises ConfigError for an unknown one."""
+    return bool(getattr(_network(name, "generator"), "two_way", False))
+
+
+def reads_by_itself(name: str) -> bool:
+    """Whether the discriminator of this name reads classes with a part of its own. Raises ConfigError."""
+    return hasattr(_network(name, "discriminator"), "classes_of")
 
 
 def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = NO_CODES) -> nn.Module:

@@ -6,13 +6,14 @@ like (b, a). To translate a result back, its halves change places: `swapped`.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from organza.config import Model, Shape
-from organza.models import build, translator
+from organza.config import ConfigError, Model, Shape
+from organza.models import build, is_two_way, translator
 
 
 class BothWays(nn.Module):
@@ -63,12 +64,15 @@ def both_ways(maker: Model, judge: Model, a: Shape, b: Shape) -> tuple[nn.Module
 
 
 def two_way(maker: Model, a: Shape, b: Shape, classes: int = 0) -> nn.Module:
-    """The generator of both ways. Raises ConfigError."""
+    """The generator of both ways: one network that knows both, or two. Raises ConfigError."""
     assert not classes
-    generator = translator(maker, a, b)
-    if getattr(generator, "two_way", False):
-        return generator
-    return BothWays(generator, translator(maker, b, a), (a[0], b[0]))
+    if not is_two_way(maker.name):
+        return BothWays(translator(maker, a, b), translator(maker, b, a), (a[0], b[0]))
+    if maker.options.get("channels_of_a", 0) not in (0, a[0]):
+        raise ConfigError(f"images of A have {a[0]} channels; leave generator.model.channels_of_a at 0")
+    both = (a[0] + b[0], *a[1:])
+    told = dataclasses.replace(maker, options={**maker.options, "channels_of_a": a[0]})
+    return translator(told, both, (both[0], *b[1:]))
 
 
 def swapped(pair: Tensor, first: int) -> Tensor:

@@ -37,6 +37,7 @@ class Generator(nn.Module):
     """
 
     two_way = True
+    partly = True  # style encoders learn from penalties alone
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, style_dim: int = 8, width: int = 64, downs: int = 2,
@@ -60,6 +61,13 @@ class Generator(nn.Module):
         to_b, to_a = (source.new_zeros(len(source), self.z_dim) if z is None else z).chunk(2, 1)
         ab = self.b.decode(self.a.enc_content(of_a), to_b)
         return torch.cat([ab, self.a.decode(self.b.enc_content(of_b), to_a)], 1)
+
+    def one_way(self, images: Tensor, z: Tensor | None = None, reverse: bool = False) -> Tensor:
+        """Images of A [B, Ca, H, W] -> B, or of B -> A, in the half of `z` [B, 2 * style_dim] that is for them."""
+        must_divide(images, self.multiple)
+        to_b, to_a = (images.new_zeros(len(images), self.z_dim) if z is None else z).chunk(2, 1)
+        of, to, style = (self.b, self.a, to_a) if reverse else (self.a, self.b, to_b)
+        return to.decode(of.enc_content(images), style)
 
     def encode(self, x: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
         """Images of one domain [B, C, H, W] -> their content [B, K, h, w] and style [B, style_dim]."""

@@ -38,6 +38,8 @@ class Generator(nn.Module):
     Raises ConfigError without classes and for images below 8 pixels.
     """
 
+    partly = True  # the style encoder learns from penalties alone
+
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, z_dim: int = 16, style_dim: int = 64, width: int = 0,
         max_width: int = 512, downs: int = 0, w_hpf: float = 0.0, mapping_width: int = 512,

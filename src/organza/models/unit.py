@@ -55,6 +55,12 @@ class Generator(nn.Module):
         ab = self.b.dec(noisy(self.a.enc(of_a), on_a))
         return torch.cat([ab, self.a.dec(noisy(self.b.enc(of_b), on_b))], 1)
 
+    def one_way(self, images: Tensor, z: Tensor | None = None, reverse: bool = False) -> Tensor:
+        """Images of A [B, Ca, H, W] -> B, or of B -> A, of any size: in use, codes are their means without noise."""
+        must_divide(images, self.multiple)
+        of, to = (self.b, self.a) if reverse else (self.a, self.b)
+        return to.dec(of.enc(images))
+
     def encode(self, x: Tensor, domain: Domain) -> Tensor:
         """Images of one domain [B, C, H, W] -> their codes without noise [B, K, h, w]."""
         return {"a": self.a, "b": self.b}[domain].enc(x)

@@ -25,11 +25,21 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | cycle | G, both ways, classes | CycleGAN: a result must lead back to its source | 10 |
 | identity | G, unpaired | colours stay: what is of the target kind is left alone | 5 |
 | patches, patches-of-targets | G, one way | CUT: what is at a place stays recognisable there | 1 |
+| image | G of MUNIT, UNIT | what is encoded and drawn again in its own domain stays as it is | 10 |
+| style | G of MUNIT, StarGAN v2 | the style must be legible in the result: it cannot be ignored | 1 |
+| content | G of MUNIT | the content must be legible in the result | 1 |
+| codes, codes-of-results | G of UNIT | codes stay near standard normal, so that both domains share them | 0.01 |
+| diversity | G of StarGAN v2 | two styles make two images; its weight falls to 0 | 1 |
+| references | both, of StarGAN v2 | styles read from images count like styles drawn from noise | 1 |
+| drawing-content, drawing-colour | G of AnimeGAN | the drawing shows what the photograph shows | - |
+| drawing-style, drawing-variation | G of AnimeGAN | the brush of the drawings; flat areas | - |
+| drawing-grey, drawing-blurred | D of AnimeGAN | drawings without colours, or without lines, are fakes | 1 |
 | smooth | G | less noise in results | 0.0001 to 1 |
 """
 
 from __future__ import annotations
 
+from organza.penalties import domains, drawings
 from organza.penalties.evidence import Evidence as Evidence
 from organza.penalties.evidence import Rule
 from organza.penalties.features import (
@@ -85,4 +95,17 @@ PENALTIES = {
     "patches": Rule(patches, players=MAKER, of="translation", head_of_maker="patches"),
     "patches-of-targets": Rule(patches_of_targets, players=MAKER, of="translation", head_of_maker="patches"),
     "smooth": Rule(smooth, players=MAKER, images_only=True),
+    "image": Rule(domains.image, players=MAKER, of="translation", makers=("munit", "unit")),
+    "style": Rule(domains.style, players=MAKER, of="translation", makers=("munit", "stargan-v2")),
+    "content": Rule(domains.content, players=MAKER, of="translation", makers=("munit",)),
+    "codes": Rule(domains.codes, players=MAKER, of="translation", makers=("unit",)),
+    "codes-of-results": Rule(domains.codes_of_results, players=MAKER, of="translation", makers=("unit",)),
+    "diversity": Rule(domains.diversity, players=MAKER, of="translation", makers=("stargan-v2",)),
+    "references": Rule(domains.references, players=BOTH, of="translation", makers=("stargan-v2",)),
+    "drawing-content": Rule(drawings.content, players=MAKER, of="translation", coloured=True),
+    "drawing-style": Rule(drawings.style, players=MAKER, of="translation", coloured=True),
+    "drawing-colour": Rule(drawings.colour, players=MAKER, of="translation", coloured=True),
+    "drawing-variation": Rule(drawings.variation, players=MAKER, of="translation"),
+    "drawing-grey": Rule(drawings.grey, of="translation", coloured=True),
+    "drawing-blurred": Rule(drawings.blurred, of="translation", coloured=True),
 }

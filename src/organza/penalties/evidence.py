@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -36,6 +36,8 @@ class Evidence:
     show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented
     deviation: Tensor | float = 1.0  # of the data, over all samples and numbers
     turn: str = "discriminator"
+    due: frozenset[str] = frozenset()  # names of the penalties that join this turn
+    shared: dict[str, Any] = field(default_factory=dict)  # what one of them has computed, for the others
 
     @property
     def player(self) -> nn.Module:
@@ -59,6 +61,8 @@ class Rule:
     head: str = ""  # the part of D that it reads with, which D's turn teaches and G has to please
     head_of_maker: str = ""  # the part of G that it alone uses and teaches
     of: Literal["all", "translation", "pairs"] = "all"  # the games that it joins
+    makers: tuple[str, ...] = ()  # the models whose generators have what it reads; empty: all
+    coloured: bool = False  # needs RGB
 
 
 def each(values: Tensor) -> Tensor:

@@ -62,19 +62,21 @@ def latent_consistency(seen: Evidence) -> Tensor:
 
 def classification(seen: Evidence) -> Tensor:
     """-log p(class | x), of fakes and in D's turn of reals too (Odena et al., arXiv:1610.09585, eq. 2), per sample."""
-    assert seen.discriminator is not None
-    assert seen.labels is not None
-    head: Any = seen.discriminator.heads["classes"]  # type: ignore[index]
-    value = F.cross_entropy(head(seen.fake_features).float(), seen.labels, reduction="none")
+    value = _unread_classes(seen, seen.fake_features)
     return value if seen.turn == "generator" else value + classification_of_reals(seen)
 
 
 def classification_of_reals(seen: Evidence) -> Tensor:
     """-log p(class | x) of reals alone [B], so that D learns no class from a fake that is not there yet."""
-    assert seen.discriminator is not None
+    return _unread_classes(seen, seen.real_features)
+
+
+def _unread_classes(seen: Evidence, features: Any) -> Tensor:
+    """The cross-entropy [B] of the labels in D's features, read by the head, or by D itself as StarGAN's does."""
+    judge: Any = seen.discriminator
     assert seen.labels is not None
-    head: Any = seen.discriminator.heads["classes"]  # type: ignore[index]
-    return F.cross_entropy(head(seen.real_features).float(), seen.labels, reduction="none")
+    read = judge.classes_of if hasattr(judge, "classes_of") else judge.heads["classes"]
+    return F.cross_entropy(read(features).float(), seen.labels, reduction="none")
 
 
 def mutual_information(seen: Evidence) -> Tensor:

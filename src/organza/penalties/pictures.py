@@ -16,6 +16,7 @@ from organza.config import ConfigError
 from organza.latent.perceptual import Distance, open_distance
 from organza.layers.patches import patch_nce, some_places
 from organza.models.both_ways import swapped
+from organza.penalties.domains import own_cycle
 from organza.penalties.evidence import Evidence
 from organza.penalties.translation import absolute, hd_weight, matched_features, total_variation
 
@@ -29,6 +30,8 @@ def cycle(seen: Evidence) -> Tensor:
     """|x - F(G(x))|, and |y - G(F(y))| (Zhu et al., arXiv:1703.10593, eq. 2); between classes, |x - G(G(x, c), c')|."""
     assert seen.source is not None
     assert seen.generate is not None
+    if (own := own_cycle(seen)) is not None:
+        return own
     if (first := _first(seen)) is not None:
         return _each_way(seen, seen.real, seen.generate(source=swapped(seen.fake, first)))
     if seen.source_labels is None:

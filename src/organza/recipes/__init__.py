@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from organza.config import Config, Shape, Size
 from organza.recipes.acgan import acgan
+from organza.recipes.animegan import animegan
 from organza.recipes.biggan import biggan, biggan_deep
 from organza.recipes.cgan import cgan
 from organza.recipes.colorize import colorize, colorize_nogan
@@ -23,16 +24,22 @@ from organza.recipes.infogan import infogan
 from organza.recipes.inpaint import inpaint
 from organza.recipes.lama import lama
 from organza.recipes.lsgan import lsgan
+from organza.recipes.munit import munit
 from organza.recipes.pix2pix import pix2pix
+from organza.recipes.pix2pixhd import pix2pixhd
 from organza.recipes.progan import progan
 from organza.recipes.projected_gan import projected_gan
 from organza.recipes.r3gan import r3gan
 from organza.recipes.real_esrgan import real_esrgan
 from organza.recipes.sagan import sagan
 from organza.recipes.sngan import sngan
+from organza.recipes.spade import spade
+from organza.recipes.stargan import stargan
+from organza.recipes.stargan_v2 import stargan_v2
 from organza.recipes.stylegan import stylegan
 from organza.recipes.stylegan2 import stylegan2, stylegan2_ada
 from organza.recipes.stylegan3 import stylegan3_r, stylegan3_t
+from organza.recipes.unit import unit
 from organza.recipes.wgan import wgan
 from organza.recipes.wgan_gp import wgan_gp
 
@@ -65,6 +72,13 @@ RECIPES: dict[str, Recipe] = {
     "cyclegan": cyclegan,
     "cut": cut,
     "fastcut": fastcut,
+    "pix2pixhd": pix2pixhd,
+    "spade": spade,
+    "unit": unit,
+    "munit": munit,
+    "stargan": stargan,
+    "stargan-v2": stargan_v2,
+    "animegan": animegan,
     "esrgan": esrgan,
     "real-esrgan": real_esrgan,
     "inpaint": inpaint,

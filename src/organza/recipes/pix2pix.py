@@ -26,15 +26,17 @@ def pix2pix(shape: Shape, size: Size = "laptop") -> Config:
     rate = Schedule(start=1e-3 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
     width = 32 if small else 64
+    maker = {"width": width, "downs": 0, "norm": "batch", "dropout": 0.5, "upsample": "transposed"}
+    judge = {"width": width, "layers": 2 if small else 3, "norm": "batch", "antialias": False}
     return Config(
         recipe="pix2pix",
         game="paired",
         generator=Player(
-            model=Model(name="pix2pix", options={"width": width, "norm": "batch"}), optimizer=adam,
+            model=Model(name="pix2pix", options=maker), optimizer=adam,
             penalties=(Penalty(name="pixel", weight=100.0),),
         ),
         discriminator=Player(
-            model=Model(name="pix2pix", options={"width": width, "layers": 2 if small else 3, "norm": "batch"}),
+            model=Model(name="pix2pix", options=judge),
             optimizer=adam,
         ),
         loss="non-saturating",

@@ -75,11 +75,23 @@ def before_after(source: Tensor, made: Tensor, real: Tensor | None, channels: in
 
 
 def _as_colours(images: Tensor, sides: tuple[int, int]) -> Tensor:
-    """uint8 [N, 3, *sides] of images in [-1, 1]; of channels beyond RGB, which mark holes, nothing is shown."""
+    """uint8 [N, 3, *sides] of images in [-1, 1]; of channels beyond RGB, which mark holes, nothing is shown.
+
+    More than five are the planes of a label map, each of which gets a colour.
+    """
+    images = _painted(images) if images.shape[1] > 5 else images
     images = images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
     if tuple(images.shape[2:]) != sides:
         images = F.interpolate(images.float(), sides, mode="nearest")
     return images.float().cpu().mul(127.5).add(128).clamp(0, 255).to(torch.uint8)
+
+
+def _painted(planes: Tensor) -> Tensor:
+    """Planes of zeros and ones [N, K, H, W] -> colours [N, 3, H, W] in [-1, 1]: hues around the circle; 0 is black."""
+    count = planes.shape[1]
+    turns = torch.arange(count)[:, None] / count + torch.tensor([0.0, 1 / 3, 2 / 3])
+    colours = 1 + (2 * torch.pi * turns).cos()  # [K, 3], 0 to 2
+    return torch.einsum("nkhw,kc->nchw", planes.float().cpu(), colours) - 1
 
 
 def scatter_image(

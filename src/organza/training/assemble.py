@@ -20,12 +20,13 @@ from organza.draws import number_of
 from organza.games import GAMES
 from organza.games.latent import DuePenalty, LatentGame
 from organza.games.view import View
+from organza.latent.perceptual import open_features
 from organza.layers.codes import Reader
 from organza.layers.init import initialise
 from organza.layers.patches import PatchSampler
 from organza.layers.spectral import add_spectral_norm, weights_of
 from organza.losses import LOSSES
-from organza.models import build, complete, translator
+from organza.models import build, complete, is_two_way, reads_by_itself, translator
 from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
 from organza.penalties.pictures import eyes
@@ -151,6 +152,8 @@ def source_shape(config: Config, store: ImageStore) -> Shape:
     if config.data.degrade != "none":
         shape = degradation(config.data.degrade).shape(shown_shape(config, store))
         return shape
+    if config.data.layout_classes:
+        return (config.data.layout_classes, *shown_shape(config, store)[1:])
     if store.sources is not None:
         return (store.sources.shape[1], *shown_shape(config, store)[1:])
     if GAMES[config.game].domains:
@@ -171,7 +174,7 @@ def results_shape(config: Config, store: ImageStore) -> Shape:
 
 def _networks(config: Config, store: ImageStore, classes: int) -> tuple[nn.Module, nn.Module]:
     maker, judge, kind = config.generator.model, config.discriminator.model, GAMES[config.game]
-    told = 0 if _reads(config) else classes
+    told = classes if _reads(config) == reads_by_itself(judge.name) else 0
     if not kind.translates:
         return (
             build(maker, "generator", store.shape, classes, config.codes),
@@ -181,6 +184,8 @@ def _networks(config: Config, store: ImageStore, classes: int) -> tuple[nn.Modul
     if kind.both_ways:
         return both_ways(maker, judge, source, shape)
     seen = (source[0] + shape[0], *shape[1:]) if kind.beside else shape
+    if is_two_way(maker.name):
+        raise ConfigError(f"'{maker.name}' translates both ways at once; add --game cycle")
     return translator(maker, source, shape, classes), build(judge, "discriminator", seen, told)
 
 
@@ -244,6 +249,8 @@ def _named(config: Config) -> set[str]:
 def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
     """What the penalties of this configuration ask of D beside its logits."""
     wanted, read, size = _named(config), _heads(config), getattr(discriminator, "feature_size", 0)
+    if reads_by_itself(config.discriminator.model.name):
+        read.pop("classes", None)
     reading = sorted([*read.values(), *(wanted & {"feature-matching"})])
     if reading and not size:
         raise ConfigError(
@@ -281,6 +288,11 @@ def _add_heads_of_maker(generator: nn.Module, config: Config, store: ImageStore)
         generator.heads = nn.ModuleDict({"patches": PatchSampler([x.shape[1] for x in seen])})
     if wanted & {"perceptual", "perceptual-sharpened"}:
         eyes("cpu")  # opened before anything is measured
+    if wanted & {"drawing-content", "drawing-style"}:
+        open_features("cpu")
+    ends = {source_shape(config, store)[0], store.shape[0]} if GAMES[config.game].translates else {3}
+    if (coloured := sorted(name for name in _named(config) if PENALTIES[name].coloured)) and ends != {3}:
+        raise ConfigError(f"the penalty {coloured[0]} is for colours; add --data.channels rgb, or leave it out")
 
 
 def _deviation(config: Config, store: ImageStore, device: torch.device) -> Tensor | float:

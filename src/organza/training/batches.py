@@ -9,6 +9,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, Data
 from organza.data.degrade import degradation
+from organza.data.layouts import planes
 from organza.data.store import ImageStore
 from organza.draws import Draws, keys
 from organza.games import GAMES
@@ -83,7 +84,7 @@ class Batches:
             return batch  # made of the targets when these are cut and mirrored
         if not self.kind.paired:
             rows = self.others.rows(self.drawn, self.size)[self.share]
-        source = to_range(self._take(self.images if self.sources is None else self.sources, rows))
+        source = as_source(self._take(self.images if self.sources is None else self.sources, rows), self.data)
         labels = self._take(self.labels, rows) if self.kind.domains and self.labels is not None else None
         return replace(batch, source=source, source_labels=labels)
 
@@ -147,6 +148,11 @@ def middle(images: Tensor, size: tuple[int, int] | None) -> Tensor:
         return images
     top, left = (images.shape[2] - size[0]) // 2, (images.shape[3] - size[1]) // 2
     return images[:, :, top : top + size[0], left : left + size[1]]
+
+
+def as_source(values: Tensor, data: Data) -> Tensor:
+    """What is translated, as the store has it -> as a network takes it: planes of label maps, or images in [-1, 1]."""
+    return planes(values, data.layout_classes) if data.layout_classes else to_range(values)
 
 
 def to_range(images: Tensor) -> Tensor:

@@ -291,8 +291,19 @@ def _translation(config: Config) -> Iterator[str]:
                 yield f"{name} compares with counterparts; add --game paired, or leave it out"
             elif penalty.name == "cycle" and not (kind.both_ways or kind.domains):
                 yield f"{name} needs the way back; add --game cycle, or leave it out"
+            if (makers := PENALTIES[penalty.name].makers) and config.generator.model.name not in makers:
+                yield (
+                    f"{name} reads what '{config.generator.model.name}' does not have; type --generator.model "
+                    f"{' or '.join(makers)}, or leave it out"
+                )
     if not kind.translates and (config.data.degrade, config.data.direction) != ("none", "AtoB"):
         yield "data.degrade and data.direction are of translations; leave them out, or take a recipe such as pix2pix"
+    if config.data.layout_classes and (not kind.translates or kind.both_ways or kind.domains):
+        yield "data.layout_classes is of games that start from label maps; add --game paired, or leave it out"
+    elif config.data.layout_classes and config.data.degrade != "none":
+        yield f"data.degrade {config.data.degrade} makes sources of images, not of label maps; leave one of both out"
+    elif config.data.layout_classes < 0:
+        yield f"data.layout_classes is {config.data.layout_classes}; it takes the number of classes, or 0 for images"
     if kind.translates and config.codes != Codes():
         yield "codes are read from noise, of which translations have none; leave codes out"
     if kind.translates and config.augment.fakes_for_reals:

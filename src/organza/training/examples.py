@@ -13,7 +13,7 @@ from organza.draws import Draws
 from organza.games import GAMES
 from organza.games.latent import Batch
 from organza.latent.sampling import every_class, generate, in_batches, latents
-from organza.training.batches import middle, to_range
+from organza.training.batches import as_source, middle, to_range
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -49,7 +49,7 @@ def _sources(trainer: Trainer, store: ImageStore, rows: Tensor, real: Tensor) ->
         rows = torch.linspace(0, len(sources) - 1, len(rows)).long()
     if kind.domains:
         rows = rows.flip(0)  # others than the targets, of other classes
-    source = middle(to_range(sources[rows].to(real.device)), data.window)
+    source = middle(as_source(sources[rows].to(real.device), data), data.window)
     return source, store.labels[rows].to(real.device) if kind.domains and store.labels is not None else None
 
 

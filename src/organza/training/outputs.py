@@ -227,6 +227,7 @@ class Outputs:
         return Translator(
             generator, config.generator.model, source_shape(config, self.store), shown_shape(config, self.store),
             classes, config.recipe, about, degrade=config.data.degrade, both_ways=kind.both_ways,
+            layout_classes=config.data.layout_classes,
         )  # fmt: skip
 
     def _gan(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> GAN:

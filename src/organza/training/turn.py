@@ -106,8 +106,9 @@ def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> b
     always = {penalty.name for penalty in penalties if penalty.every == 1}
     used = {head for name in always for head in (PENALTIES[name].head, PENALTIES[name].head_of_maker)}
     idle = set(getattr(network, "heads", {})) - used
+    unread = getattr(network, "conv2", None) is not None and hasattr(network, "classes_of") and "classes" not in used
     undrawn = hasattr(network, "reconstruction_error") and "reconstruction" not in always
-    return hasattr(network, "advance") or undrawn or bool(idle)
+    return hasattr(network, "advance") or getattr(network, "partly", False) or unread or undrawn or bool(idle)
 
 
 @torch.no_grad()

@@ -89,6 +89,24 @@ def test_hostile_files_are_refused_and_listed(organza):
     assert not Path("out").exists()
 
 
+def test_the_other_way_for_other_tools(organza):
+    from organza.config import Model
+    from organza.models import translator
+
+    made = translator(Model(name="animegan", options={"width": 2}), (3, 16, 16), (3, 16, 16))
+    torch.save(made.state_dict(), "paprika.pt")
+    assert organza("convert", "paprika.pt", "anime").code == 0
+    told = lines(organza("convert", "anime", "--to", "original"))
+    assert told["written"].startswith("anime.safetensors (")
+    assert organza("convert", "anime", "again.pth", "--to", "original").code == 0
+    state = torch.load("again.pth", weights_only=True)
+    assert all(torch.equal(state[name], value) for name, value in made.state_dict().items())
+    assert "is not overwritten" in organza("convert", "anime", "again.pth", "--to", "original").err
+    assert "ends in .pth or .safetensors" in organza("convert", "anime", "x.bin", "--to", "original").err
+    assert "it takes organza or original" in organza("convert", "anime", "--to", "keras").err
+    assert "tensors alone" in organza("convert", "anime", "--to", "original", "--list").err
+
+
 def test_mistakes(organza, snapshot):
     assert "no file nothing.pkl" in organza("convert", "nothing.pkl", "out").err
     Path("folder").mkdir()

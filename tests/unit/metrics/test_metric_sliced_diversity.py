@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from metric_helpers import some
+from metric_helpers import golden, some
 from scipy.spatial.distance import pdist
 from scipy.stats import wasserstein_distance
 
 from organza.config import ConfigError
-from organza.metrics import mean_pairwise_distance, ms_ssim, ms_ssim_diversity, sliced_distance
+from organza.metrics import mean_pairwise_distance, monge_distance, ms_ssim, ms_ssim_diversity, sliced_distance
 from organza.metrics import pairs as pairs_module
 from organza.metrics.sliced import _steps
 
@@ -86,3 +86,20 @@ def test_repeated_images_have_no_diversity():
     for wrong in (images(3, 10), torch.zeros(3, 28, 28), images(3, 28) * 2 - 1):
         with pytest.raises(ConfigError, match=r"shape|values from"):
             ms_ssim_diversity(wrong)
+
+
+def test_the_golden_value_of_mind():
+    """torch-fidelity's is a float32."""
+    real, fake = golden()
+    found = monge_distance(real=real, fake=fake)
+    assert found == pytest.approx(2.1745426654815674, abs=1e-6)
+    assert abs(monge_distance(real=real, fake=fake, seed=0) - found) > 1e-3
+    assert monge_distance(real=fake, fake=real) == pytest.approx(found, rel=1e-12)
+
+
+def test_mind_of_a_shift_and_of_equal_sets():
+    real = some(400, 8)
+    assert monge_distance(real=real, fake=real[::-1].copy()) == pytest.approx(0, abs=1e-20)
+    assert monge_distance(real=real, fake=real + 0.5) == pytest.approx(3 * 8 * 0.25, rel=0.1)
+    sliced = sliced_distance(real=real, fake=2 * real, directions=4000)
+    assert monge_distance(real=real, fake=2 * real) == pytest.approx(24 * sliced**2, rel=0.05)

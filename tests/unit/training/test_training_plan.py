@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from engine_helpers import CPU, small_config, small_store
+from engine_helpers import CPU, LATENT, small_config, small_store
 
 from organza.config import override
 from organza.data.store import ImageStore
@@ -65,7 +65,7 @@ def test_the_estimate_leaves_random_numbers_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LATENT)
 def test_lines(recipe, tmp_path):
     config, store = small_config(recipe), small_store()
     trainer = Trainer(config, store, CPU)

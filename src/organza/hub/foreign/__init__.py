@@ -1,8 +1,9 @@
 """GANs of other projects, from their files to networks of the catalogue, without running anything of the files.
 
 Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
-stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; and of restorers,
-ESRGAN, Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's. See `organza.hub.unpickle` for how.
+stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; of restorers, ESRGAN,
+Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's; and of translators, pix2pix, CycleGAN, CUT, pix2pixHD,
+SPADE, MUNIT, UNIT, StarGAN, its second version and AnimeGANv2. See `organza.hub.unpickle` for how.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from typing import Any, TypeVar
 
 from organza.config import Shape
 from organza.hub.contents import Contents, opened
-from organza.hub.foreign import biggan, ncnn, r3gan, restorers, rosinality, stylegan, tensorflow
+from organza.hub.foreign import (
+    biggan,
+    ncnn,
+    nearest,
+    r3gan,
+    restorers,
+    rosinality,
+    stylegan,
+    tensorflow,
+    translators,
+)
 from organza.hub.foreign.parts import (
     OFFICIAL,
     UNKNOWN,
@@ -40,7 +51,7 @@ __all__ = ["Foreign", "Network", "read"]
 Result = TypeVar("Result")
 READ = (
     "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality's StyleGAN2, BigGAN, BigGAN-deep, ESRGAN, "
-    "Real-ESRGAN and SRGAN"
+    "Real-ESRGAN, SRGAN, pix2pix, CycleGAN, CUT, pix2pixHD, SPADE, MUNIT, UNIT, StarGAN, StarGAN v2 and AnimeGANv2"
 )
 
 
@@ -110,6 +121,8 @@ def _recognised(contents: Contents, notes: list[str]) -> _Found:
     if (inner := restorers.inside(value)) is not None:
         tensors = state_dict(inner, contents.budget)
         return _restorer(*restorers.generator(tensors), UNKNOWN)
+    if (known := translators.recognised(value, contents.budget, notes)) is not None:
+        return _translator(known)
     if is_state_dict(value):
         return _plain(contents, notes)
     raise DamagedError(f"none of the GANs that are read ({READ}); it holds {_what(value)}")
@@ -118,6 +131,12 @@ def _recognised(contents: Contents, notes: list[str]) -> _Found:
 def _restorer(kind: str, made: Described, licence: str) -> _Found:
     """A network that changes pictures."""
     return _Found(kind, made.model.name, made, None, licence)
+
+
+def _translator(known: translators.Known) -> _Found:
+    """A network that translates pictures, or its discriminator."""
+    made, judge = (None, known.made) if known.judges else (known.made, None)
+    return _Found(known.kind, known.name, made, judge, known.licence)
 
 
 def _official(contents: Contents, notes: list[str]) -> _Found:
@@ -194,7 +213,8 @@ def _plain(contents: Contents, notes: list[str]) -> _Found:
     if {"mapping.fc0.weight", "mapping.w_avg"} <= tensors.keys():
         made = stylegan.generator(Part("Generator", tensors), notes)
         return _Found(f"{_generation(made)}'s state dict", _name(made), made, None, OFFICIAL)
-    raise DamagedError(f"none of the GANs that are read ({READ}); it holds {_what(contents.value)}")
+    near = nearest.words(tensors)
+    raise DamagedError(f"none of the GANs that are read ({READ}){near}; it holds {_what(contents.value)}")
 
 
 def _data_of(told: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from organza.config import ConfigError, Model, Shape
 from organza.hub.records import Budget, Name, Record
 from organza.hub.tensors import is_tensor, number_of, tensor_of
+from organza.layers.planning import planning
 from organza.models import Role, build, complete, translator
 from organza.training.checkpoint import DamagedError
 
@@ -74,11 +76,11 @@ def fitted(told: Described, role: Role, notes: list[str]) -> Network:
     _must_be_sane(list(told.model.options.values()))
     try:
         model = complete(told.model, role)
-        with torch.device("meta"):
+        with planning():
             planned = _built(told, model, role)
     except ConfigError as problem:
         raise DamagedError(f"its {role} has a form that '{told.model.name}' has not: {problem}") from None
-    missing, unknown = _compared(planned, told.tensors, role)
+    missing, unknown = _compared(planned, told.model.name, told.tensors, role)
     if not missing and planned.state_dict().keys() <= told.tensors.keys():
         tensors = {name: told.tensors[name] for name in planned.state_dict()}
         return Network(model, tensors, (), tuple(unknown))
@@ -98,19 +100,21 @@ def _built(told: Described, model: Model, role: Role) -> nn.Module:
     return build(model, role, told.shape, told.classes)
 
 
-def _compared(planned: nn.Module, tensors: Tensors, role: str) -> tuple[list[str], list[str]]:
+def _compared(planned: nn.Module, planned_name: str, tensors: Tensors, role: str) -> tuple[list[str], list[str]]:
     wanted = planned.state_dict()
     unknown = [name for name in tensors if name not in wanted]
     missing = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     wrong = [name for name in wanted if name in tensors and wanted[name].shape != tensors[name].shape]
+    right = sum(name in wanted and name not in wrong for name in tensors)
+    nearest = f"nearest is {planned_name}, whose names and shapes {right} of its {len(tensors)} tensors have"
     if wrong:
         here, there = list(wanted[wrong[0]].shape), list(tensors[wrong[0]].shape)
         raise DamagedError(
             f"its {role} does not fit: {len(wrong)} tensors have other shapes, such as {wrong[0]}, {there} in place "
-            f"of {here}"
+            f"of {here}; {nearest}"
         )
     if absent := [name for name in missing if name in dict(planned.named_parameters())]:
-        raise DamagedError(f"its {role} lacks {len(absent)} tensors: {', '.join(absent[:5])}")
+        raise DamagedError(f"its {role} lacks {len(absent)} tensors: {', '.join(absent[:5])}; {nearest}")
     return missing, unknown
 
 
@@ -183,6 +187,11 @@ def _items(state: Mapping[str, Any], kind: str) -> list[tuple[Any, Any]]:
     if any(not isinstance(name, (str, int)) or len(str(name)) > LONGEST for name in found):
         raise DamagedError("a part of a module has no name, or one without end")
     return list(found.items())
+
+
+def count(tensors: Mapping[str, Any], pattern: str) -> int:
+    """How many parts the names count, by the first group of a pattern at their start."""
+    return 1 + max(int(found[1]) for name in tensors if (found := re.match(pattern, name)))
 
 
 def is_plain(value: Any) -> bool:

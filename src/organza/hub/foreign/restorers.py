@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from organza.config import Model
-from organza.hub.foreign.parts import Described, Tensors, is_state_dict
+from organza.hub.foreign.parts import Described, Tensors, count, is_state_dict
 from organza.training.checkpoint import DamagedError
 
 SIDE = 64  # of the source that is written down; the networks take any
@@ -70,7 +70,7 @@ def _dense(tensors: Tensors) -> tuple[str, Described]:
     if "conv_up2.weight" not in tensors or folded not in scales:
         raise DamagedError(f"an RRDBNet of another scale than 1, 2 or 4 ({folded} channels into {channels})")
     scale, growth = scales[folded], tensors["body.0.rdb1.conv1.weight"].shape[0]
-    options = {"width": width, "blocks": _count(tensors, r"body\.(\d+)\."), "growth": growth}
+    options = {"width": width, "blocks": count(tensors, r"body\.(\d+)\."), "growth": growth}
     return f"RRDBNet x{scale}", _described("esrgan", options, channels, scale, tensors)
 
 
@@ -80,13 +80,13 @@ def _residual(tensors: Tensors) -> tuple[str, Described]:
     scale = {4: 4 if "upconv2.weight" in tensors else 2, 9: 3}.get(enlarged)
     if scale is None:
         raise DamagedError("an MSRResNet of another scale than 2, 3 or 4")
-    options = {"width": width, "blocks": _count(tensors, r"body\.(\d+)\.")}
+    options = {"width": width, "blocks": count(tensors, r"body\.(\d+)\.")}
     return f"MSRResNet x{scale}", _described("srgan", options, channels, scale, tensors)
 
 
 def _compact(tensors: Tensors) -> tuple[str, Described]:
     width, channels = tensors["body.0.weight"].shape[:2]
-    last = _count(tensors, r"body\.(\d+)\.") - 1
+    last = count(tensors, r"body\.(\d+)\.") - 1
     shuffled = tensors[f"body.{last}.weight"].shape[0] // channels
     scale = {1: 1, 4: 2, 9: 3, 16: 4, 64: 8}.get(shuffled)
     if scale is None or last % 2:
@@ -98,7 +98,3 @@ def _compact(tensors: Tensors) -> tuple[str, Described]:
 def _described(name: str, options: dict[str, Any], channels: int, scale: int, tensors: Tensors) -> Described:
     shape, source = (channels, scale * SIDE, scale * SIDE), (channels, SIDE, SIDE)
     return Described(Model(name=name, options=options), shape, 0, tensors, source)
-
-
-def _count(tensors: Tensors, pattern: str) -> int:
-    return 1 + max(int(found[1]) for name in tensors if (found := re.match(pattern, name)))

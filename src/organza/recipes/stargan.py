@@ -1,0 +1,52 @@
+"""StarGAN: "Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation" (Choi et al., 2018,
+arXiv:1711.09020).
+
+    organza train stargan --data emoji --out runs/stargan
+    organza train stargan --data my/moods --size paper --out runs/moods
+
+One generator translates from any class into any other; data is a folder with a folder of images for each class. D tells
+real from fake and reads the class; the way back keeps what does not belong to the class.
+
+    D minimises  E D(G(x, c)) - E D(y) + 10 E (|grad D| - 1)^2 - E log D(c_y | y)
+    G minimises  -E D(G(x, c)) - E log D(c | G(x, c)) + 10 E |x - G(G(x, c), c_x)|        (eq. 1 to 8)
+
+Five turns of D for one of G; Adam with beta2 of 0.999; 200 000 turns of D with 16 images each, the second half while
+the rate falls to zero. The classes to go to are those of other real images in the batch, as there. Several attributes
+of one image at once, as those of CelebA, are not read from data here; the network takes them. `laptop` has a third of
+the width, 4 blocks, and images of the size that they are.
+"""
+
+from __future__ import annotations
+
+from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+
+
+def stargan(shape: Shape, size: Size = "laptop") -> Config:
+    """The configuration for images of `shape` (C, H, W)."""
+    small = size == "laptop"
+    images = 400_000 if small else 200_000 * 16
+    rate = Schedule(start=2e-4 if small else 1e-4, end=0.0, images=images, shape="linear", hold=images // 2)
+    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    judge = {"width": 32 if small else 64, "max_width": 256 if small else 2048, "layers": 0}
+    return Config(
+        recipe="stargan",
+        game="domains",
+        conditional=True,
+        generator=Player(
+            model=Model(name="stargan", options={"width": 24 if small else 64, "blocks": 4 if small else 6}),
+            optimizer=adam,
+            penalties=(Penalty(name="classification", weight=1.0), Penalty(name="cycle", weight=10.0)),
+        ),
+        discriminator=Player(
+            model=Model(name="stargan", options=judge),
+            optimizer=adam,
+            turns=5,
+            penalties=(Penalty(name="gradient-norm", weight=10.0), Penalty(name="classification-of-reals", weight=1.0)),
+        ),
+        loss="wasserstein",
+        data=Data(source="emoji", flip=True, resolution=None if small else (128, 128)),
+        batch=16,
+        images=images,
+        ema=EMA(half_life=0.0, ramp=None),
+        output=Output(log=2_000, samples=20_000, checkpoint=20_000) if small else Output(),
+    )

@@ -1,0 +1,37 @@
+"""What other tools make of our files: spandrel, with which ComfyUI and chaiNNer load models, finds the same."""
+
+import pytest
+import torch
+
+from organza.config import Model
+from organza.hub.original import save_original
+from organza.hub.translator import Translator
+from organza.models import translator
+
+pytest.importorskip("torchvision", reason="spandrel needs torchvision")
+spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(("name", "scale", "options", "architecture"), [  # it takes a growth of 32 for granted
+    ("esrgan", 4, {"width": 8, "blocks": 2, "growth": 32}, "ESRGAN"),
+    ("esrgan", 2, {"width": 8, "blocks": 1, "growth": 32}, "ESRGAN"),
+    ("srvgg", 4, {"width": 8, "depth": 3}, "RealESRGAN Compact"),
+    ("srvgg", 2, {"width": 8, "depth": 2}, "RealESRGAN Compact"),
+])  # fmt: skip
+def test_spandrel_upscales_as_we_do(tmp_path, name, scale, options, architecture, suffix):
+    torch.manual_seed(0)
+    model = Model(name=name, options=options)
+    network = translator(model, (3, 16, 16), (3, 16 * scale, 16 * scale)).eval()
+    for value in network.parameters():
+        torch.nn.init.normal_(value, 0, 0.15)
+    found = Translator(network, model, (3, 16, 16), (3, 16 * scale, 16 * scale), recipe=name)
+    (path,) = save_original(found, tmp_path / f"net{suffix}")
+    loaded = spandrel.ModelLoader().load_from_file(path)
+    assert (loaded.architecture.name, loaded.scale, loaded.input_channels) == (architecture, scale, 3)
+    x = torch.rand(1, 3, 12, 20)
+    with torch.no_grad():
+        wanted = (network(x * 2 - 1) + 1) / 2  # spandrel's pictures are in [0, 1], and cut to it
+        made = loaded.model.eval()(x)
+    assert wanted.std() > 0.01
+    assert torch.allclose(made, wanted, rtol=0, atol=1e-5)
