@@ -22,6 +22,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "walk": ("organza.cli.walk", "a film of a random walk through the samples"),
     "translate": ("organza.cli.translate", "pictures of one kind into another"),
     "upscale": ("organza.cli.upscale", "enlarge pictures and films"),
+    "inpaint": ("organza.cli.inpaint", "fill holes of pictures and films"),
+    "colorize": ("organza.cli.colorize", "grey pictures and films in colours"),
     "evaluate": ("organza.cli.evaluate", "scores with intervals, beside real images"),
     "project": ("organza.cli.project", "find the code of a picture"),
     "edit": ("organza.cli.edit", "move samples along directions"),

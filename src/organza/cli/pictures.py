@@ -57,6 +57,13 @@ class Task:
     is_film: bool
 
 
+@dataclass(frozen=True)
+class ByFile:
+    """A change that is another one for each file."""
+
+    of: Callable[[Task], Change]
+
+
 @dataclass
 class Outcome:
     """What became of the files."""
@@ -135,7 +142,7 @@ def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
     return made
 
 
-def change_all(work: Sequence[Task], change: Change, options: Shared, out: Path, mark: str, title: str,
+def change_all(work: Sequence[Task], change: Change | ByFile, options: Shared, out: Path, mark: str, title: str,
                console: Console) -> Outcome:  # fmt: skip
     """Every file through `change`, which is told of its progress; a bad one is reported, and the others go on.
 
@@ -149,10 +156,11 @@ def change_all(work: Sequence[Task], change: Change, options: Shared, out: Path,
         clock = _Clock(console, f"{task.source.name} ({i + 1} of {len(work)})", i, len(work), started)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            one = change.of(task) if isinstance(change, ByFile) else change
             if task.is_film:
-                _film(task, change, mark, clock)
+                _film(task, one, mark, clock)
             else:
-                _picture(task, change, mark, clock, page if not options.no_page else None, console)
+                _picture(task, one, mark, clock, page if not options.no_page else None, console)
         except (MemoryError, OSError, ValueError) as problem:
             if isinstance(problem, ConfigError) or _is_full(problem):
                 raise

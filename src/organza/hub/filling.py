@@ -1,0 +1,125 @@
+"""A picture with a hole through an inpainting network, and a grey one through a colouriser, of any size and depth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from organza.config import ConfigError
+from organza.data.degrade import degradation
+from organza.data.pixels import recolour
+from organza.data.still import Still, read_still
+from organza.draws import Draws
+from organza.hub.translator import Translator
+from organza.layers.holes import with_hole
+from organza.training.batches import to_range
+
+ENDINGS = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")  # of masks, in the order of looking
+NAMES = ("{}_mask", "{}_mask000", "{}_mask001", "{}")
+
+
+def must_fill(translator: Translator) -> None:
+    """Raise ConfigError for a network that takes no mask beside its picture."""
+    if translator.source[0] != translator.shape[0] + 1 or translator.shape[0] not in (1, 3):
+        raise ConfigError(
+            f"'{translator.recipe or translator.model.name}' fills no holes: it takes {translator.source[0]} channels "
+            f"and makes {translator.shape[0]}; take a model of the recipes inpaint or lama"
+        )
+
+
+def must_colour(translator: Translator) -> None:
+    """Raise ConfigError for a network that does not make RGB of grey."""
+    if (translator.source[0], translator.shape[0]) != (1, 3):
+        raise ConfigError(
+            f"'{translator.recipe or translator.model.name}' makes {translator.shape[0]} channels of "
+            f"{translator.source[0]}, and no colours of grey; take a model of the recipe colorize"
+        )
+
+
+def mask_for(picture: Path, masks: Path) -> Path:
+    """The file itself, or that of a folder which belongs to the picture: NAME_mask.png, NAME_mask001.png, NAME.png.
+
+    Raises FileNotFoundError.
+    """
+    if not masks.is_dir():
+        return masks
+    for name in NAMES:
+        for ending in ENDINGS:
+            if (found := masks / f"{name.format(picture.stem)}{ending}").is_file() and found != picture:
+                return found
+    raise FileNotFoundError(
+        f"{picture.name}: no mask in {masks}; it would be {picture.stem}_mask.png, white in the hole"
+    )
+
+
+def read_mask(path: Path) -> Tensor:
+    """Bool [1, 1, H, W], true where the picture is lighter than half. Raises as `read_still`."""
+    still = read_still(path)
+    light = recolour(still.pixels.transpose(1, 2, 0), 1)[..., 0]
+    return torch.from_numpy(light.astype(np.int64) > np.iinfo(still.pixels.dtype).max // 2)[None, None]
+
+
+def fill_still(
+    translator: Translator, still: Still, mask: Tensor, *, grow: int = 0, feather: int = 0, **how: Any
+) -> Still:
+    """The picture with its hole filled; outside it every pixel stays, of its depth, and so does transparency.
+
+    The hole `mask`, bool [1, 1, H, W], grows by `grow` pixels first, which takes away what is left of an object at its
+    edge; over `feather` pixels within its edge the result is mixed with the picture. `how` goes to
+    `Translator.translate`. Raises ConfigError for another network, a `feather` beyond `grow`, and ValueError for a mask
+    of another size.
+    """
+    must_fill(translator)
+    if min(grow, feather) < 0 or feather > grow:
+        raise ConfigError(f"feather is {feather} and grow {grow}; both take 0 or more, and feather at most grow")
+    if tuple(mask.shape[2:]) != still.size:
+        raise ValueError(
+            f"the mask has {mask.shape[3]}x{mask.shape[2]} pixels and the picture {still.size[1]}x{still.size[0]}; "
+            "make both of one size"
+        )
+    hole = grown(mask, grow)
+    given = recolour(still.pixels.transpose(1, 2, 0), translator.shape[0]).transpose(2, 0, 1)
+    images = to_range(torch.from_numpy(np.ascontiguousarray(given))[None])
+    made = translator.translate(with_hole(images, hole), **how)
+    weight = feathered(hole, feather)
+    mixed = _as((weight * made + (1 - weight) * images)[0], still.pixels.dtype)
+    mixed = recolour(mixed.transpose(1, 2, 0), len(still.pixels)).transpose(2, 0, 1)
+    return replace(still, pixels=np.where(hole[0].numpy(), mixed, still.pixels))
+
+
+def colour_still(translator: Translator, still: Still, **how: Any) -> Still:
+    """The picture in colours, of its depth; of a coloured one only how light it is, is looked at.
+
+    Raises ConfigError for a network that does not make RGB of grey, and as `Translator.translate`.
+    """
+    must_colour(translator)
+    images = to_range(torch.from_numpy(np.ascontiguousarray(still.pixels))[None])
+    if len(still.pixels) == 3:
+        name = translator.degrade if translator.degrade in ("grey", "lightness") else "lightness"
+        images = degradation(name).make(images, Draws(torch.zeros(1, dtype=torch.long)))
+    made = translator.translate(images, **how)
+    return replace(still, pixels=_as(made[0], still.pixels.dtype), profile=None)
+
+
+def grown(mask: Tensor, pixels: int) -> Tensor:
+    """Bool [1, 1, H, W], true within so many pixels of where it was."""
+    return mask if pixels == 0 else F.max_pool2d(mask.float(), 2 * pixels + 1, 1, pixels) > 0
+
+
+def feathered(hole: Tensor, pixels: int) -> Tensor:
+    """[1, 1, H, W]: 0 outside, rising to 1 at so many pixels inside; the border of the picture is no edge."""
+    outside = 1 - hole.float()
+    rings = [1 - (F.max_pool2d(outside, 2 * r + 1, 1, r) if r else outside) for r in range(pixels + 1)]
+    return torch.stack(rings).mean(0)
+
+
+def _as(values: Tensor, dtype: np.dtype) -> np.ndarray:
+    """[-1, 1] -> the whole numbers of the type, rounded."""
+    most = float(np.iinfo(dtype).max)
+    return (values.double().clamp(-1, 1).add(1).mul(most / 2).add(0.5).floor().clamp(0, most)).numpy().astype(dtype)
