@@ -1,10 +1,6 @@
 """Contextual attention (Yu et al., 2018, arXiv:1801.07892, section 4): a hole is filled with patches from around it.
 
-<<<<<<< HEAD
     s(x, y) = <f(x) / |f(x)|, b(y) / |b(y)|>    of 3x3 patches at half size (eq. 3); only those of b are normed in code
-=======
-    s(x, y) = <f(x) / |f(x)|, b(y) / |b(y)|>      of 3x3 patches at half size (eq. 3); code norms b alone
->>>>>>> fill
     s'(x, y) = sum over i in -1..1 of s(x + i, y + i)    neighbours are copied together: along rows, then along columns
     a(x, y) = softmax over y of 10 s'(x, y),  result(x) = sum over y of a(x, y) * the 4x4 patch of b at y, overlaps / 4
 
