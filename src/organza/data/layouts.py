@@ -40,7 +40,7 @@ def read_layout(file: IO[bytes], size: tuple[int, int] | None = None) -> np.ndar
                 "numbers of classes; save it as such, or add --data.layout_classes 0"
             )
         if size is not None and image.size != size[::-1]:
-            return np.array(image.resize(size[::-1], Image.Resampling.NEAREST)).astype(np.uint8)
+            return np.array(image.resize((size[1], size[0]), Image.Resampling.NEAREST)).astype(np.uint8)
         return np.array(image).astype(np.uint8)
 
 

@@ -78,7 +78,7 @@ class FFC(nn.Module):
     def _sum(self, x: Pair, *ways: str) -> Tensor | None:
         layers = [getattr(self, f"conv{name}", None) for name in ways]
         found = [layer(part) for layer, part in zip(layers, x, strict=True) if layer is not None and part is not None]
-        return sum(found[1:], found[0]) if found else None
+        return found[0] + found[1] if len(found) > 1 else found[0] if found else None
 
 
 class NormedFFC(nn.Module):

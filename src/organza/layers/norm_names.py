@@ -65,9 +65,10 @@ def unfolded(weight: Tensor, dim: int = 0) -> dict[str, Tensor]:
     """
     matrix = weight.movedim(dim, 0).flatten(1).double()
     u = torch.ones(len(matrix), dtype=torch.float64) / len(matrix) ** 0.5
+    v = torch.nn.functional.normalize(matrix.T @ u, dim=0)
     for _ in range(ITERATIONS):
-        v = torch.nn.functional.normalize(matrix.T @ u, dim=0)
         u = torch.nn.functional.normalize(matrix @ v, dim=0)
+        v = torch.nn.functional.normalize(matrix.T @ u, dim=0)
     size = torch.dot(u, matrix @ v)
     v = v / size if size else v
     return {"original": weight, "0._u": u.to(weight.dtype), "0._v": v.to(weight.dtype)}

@@ -173,9 +173,10 @@ def _fine(channels: int, width: int) -> dict[str, nn.Module]:
     copying = [*(make() for make in start), Gated(width, 4 * width, stride=2), Gated(middle, 4 * width)]
     copying += [Gated(middle, 4 * width, activation="relu")]
     joined = [Gated(4 * width, 4 * width), Gated(middle, 4 * width), *_doubling(width, channels)]
+    stages: dict[str, nn.Module] = {f"xconv{number}": layer for number, layer in enumerate(dilated, 1)}
     after = {f"pmconv{number}": Gated(middle, 4 * width) for number in (9, 10)}
     return (
-        {f"xconv{number}": layer for number, layer in enumerate(dilated, 1)}
+        stages
         | {f"pmconv{number}": layer for number, layer in enumerate(copying, 1)}
         | after
         | {f"allconv{number}": layer for number, layer in enumerate(joined, 11)}
