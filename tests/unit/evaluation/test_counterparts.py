@@ -1,0 +1,84 @@
+"""Results beside their counterparts: figures by hand, sides that do not pair, and a translating run judged whole."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import organza
+from organza.config import ConfigError
+from organza.evaluation.counterparts import psnr
+from organza.metrics.diversity import ssim
+
+SMALL = {"generator.model.width": 4, "discriminator.model.width": 4, "discriminator.model.layers": 1, "batch": 4,
+         "output.log": 4, "output.samples": 8, "output.checkpoint": 8, "output.score": False,
+         "data.resolution": 16, "data.degrade": "outline"}  # fmt: skip
+
+
+def images(count=6, side=16, seed=0):
+    return torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(seed)).byte()
+
+
+def test_psnr_is_ten_decibels_for_a_tenth_of_the_largest_square():
+    dark = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    step = torch.full_like(dark, 51)  # a fifth of 255
+    assert psnr(step, dark).item() == pytest.approx(10 * np.log10(25))
+    assert psnr(dark, dark).item() == 100
+    half = dark.clone()
+    half[:, :, :2] = 51
+    assert psnr(half, dark).item() == pytest.approx(10 * np.log10(50))
+
+
+def test_ssim_by_its_formula_at_every_place():
+    one, two = images(2, 13).double() / 255, images(2, 13, 1).double() / 255
+    places = torch.arange(11.0, dtype=torch.float64) - 5
+    line = torch.exp(-places.square() / (2 * 1.5**2))
+    window = (line[:, None] * line) / line.sum() ** 2
+    values = []
+    for a, b in zip(one.flatten(0, 1), two.flatten(0, 1), strict=True):
+        for top in range(3):
+            for left in range(3):
+                x, y = (side[top : top + 11, left : left + 11] for side in (a, b))
+                mx, my = (x * window).sum(), (y * window).sum()
+                vx, vy = (x * x * window).sum() - mx**2, (y * y * window).sum() - my**2
+                both = (x * y * window).sum() - mx * my
+                c1, c2 = 0.01**2, 0.03**2
+                values.append((2 * mx * my + c1) / (mx**2 + my**2 + c1) * (2 * both + c2) / (vx + vy + c2))
+    expected = torch.stack(values).view(2, -1).mean(1)
+    assert torch.allclose(ssim(images(2, 13), images(2, 13, 1)).double(), expected, atol=1e-5)
+    assert torch.allclose(ssim(one.float(), one.float()), torch.ones(2), atol=1e-5)
+
+
+def test_sides_of_other_numbers_do_not_pair():
+    with pytest.raises(
+        ConfigError, match=r"psnr compares each result.*of \(6, 3, 16, 16\) and reals of \(5, 3, 16, 16\)"
+    ):
+        organza.evaluate(images(6), images(5), metrics="psnr")
+
+
+def test_near_results_are_better_by_every_measure():
+    real = F.avg_pool2d(images(8, 32).float(), 4).repeat_interleave(4, 2).repeat_interleave(4, 3).byte()
+    near = (real.float() + 4 * torch.randn(real.shape, generator=torch.Generator().manual_seed(1))).clamp(0, 255).byte()
+    names = ("psnr", "ssim", "perceptual")
+    close, far = (organza.evaluate(side, real, metrics=names) for side in (near, images(8, 32, 5)))
+    for one, two in zip(close.scores, far.scores, strict=True):
+        assert (two.value - one.value) * one.better > 0, one.name
+        assert one.low <= one.value <= one.high
+    assert 30 < close["psnr"].value < 40
+
+
+def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
+    run = organza.train("pix2pix", data="emoji", out=tmp_path / "run", images=8, changes=SMALL)
+    receipt = organza.evaluate(run.path, out=run.path / "evaluation.json")
+    assert {"psnr", "ssim", "perceptual", "fd-general"} <= {score.name for score in receipt.scores}
+    assert receipt["psnr"].n_fake == receipt["psnr"].n_real == 378
+    told = json.loads((run.path / "evaluation.json").read_text())
+    assert told["fake"]["counterparts"] is True
+    with pytest.raises(ConfigError, match=r"only a run knows which; type: organza translate IMAGES --model"):
+        organza.evaluate(run.path / "model", "emoji")
+    with pytest.raises(ConfigError, match="translates images and draws none from noise"):
+        from organza.hub import load_gan
+
+        load_gan(run.path)
