@@ -17,6 +17,8 @@ SGD = {"name": "sgd", "lr": 0.05, "beta1": 0.5}
 SETTINGS = {f"{role}.optimizer.{k}": v for role in ("generator", "discriminator") for k, v in SGD.items()}
 SETTINGS |= {"replay.share": 0.0, "replay.size": 512}  # each process has a pool of its own
 CASES = {recipe: (recipe, {}) for recipe in TRANSLATING} | {
+    # CUT's heads start so small that their gradients are 1e5, beside which nothing else could be compared.
+    **{recipe: (recipe, {"generator.init": "he"}) for recipe in ("cut", "fastcut")},
     "munit-cycle": (
         "munit",
         {"generator.penalties": tuple(Penalty(name=n, weight=1.0) for n in ("image", "style", "cycle", "smooth"))},
@@ -62,9 +64,11 @@ def test_two_processes_equal_one(case, folder):
     alone = trained(case)
     first, second = (load_file(folder / f"{case}-{number}.safetensors") for number in (0, 1))
     assert alone.keys() == first.keys() == second.keys()
+    largest = max(float(t.abs().max()) for n, t in alone.items() if n.endswith("gradient"))
     for name, tensor in alone.items():
         assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
-        atol = max(1e-6, 1e-4 * tensor.abs().max().item())
+        # A norm takes away the bias before it: what is left of that gradient, which is 0, is rounding of large ones.
+        atol = max(1e-6, 1e-4 * tensor.abs().max().item(), 1e-6 * largest)
         torch.testing.assert_close(first[name], tensor, rtol=1e-4, atol=atol, msg=lambda text, n=name: f"{n}: {text}")
     assert sum(t.square().sum() for n, t in alone.items() if n.endswith("gradient")).sqrt() > 1e-4
 
