@@ -12,7 +12,8 @@ near its source is that the other translator has to lead it back.
 
 Both judges are shown an earlier result in the place of half of the new ones, out of a pool of 50 (section 4). The
 published runs take 100 epochs and 100 more while the rate falls to zero, one image of each at a time, cut out at
-random from 286 pixels and mirrored. Here both halves of a pair of results change places in the pool together, and D's
+random from 286 pixels and mirrored. Least squares are halved here (arXiv:1611.04076, eq. 9), and with them the weights
+5 and 2.5. Both halves of a pair of results change places in the pool together, and D's
 turn comes before G's. `laptop` translates by a U-Net, which official code offers too and which costs a fourth of the
 residual network on a CPU, has batches of 4 and a patch of 34 pixels.
 """
@@ -39,7 +40,7 @@ def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
         generator=Player(
             model=maker,
             optimizer=adam,
-            penalties=(Penalty(name="cycle", weight=10.0), Penalty(name="identity", weight=5.0)),
+            penalties=(Penalty(name="cycle", weight=5.0), Penalty(name="identity", weight=2.5)),
         ),
         discriminator=Player(model=Model(name="cyclegan", options=judge), optimizer=adam),
         loss="least-squares",

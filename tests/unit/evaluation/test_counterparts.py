@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import organza
 from organza.config import ConfigError
 from organza.evaluation.counterparts import psnr
+from organza.hub import load_gan
 from organza.metrics.diversity import ssim
 
 SMALL = {"generator.model.width": 4, "discriminator.model.width": 4, "discriminator.model.layers": 1, "batch": 4,
@@ -79,6 +80,4 @@ def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
     with pytest.raises(ConfigError, match=r"only a run knows which; type: organza translate IMAGES --model"):
         organza.evaluate(run.path / "model", "emoji")
     with pytest.raises(ConfigError, match="translates images and draws none from noise"):
-        from organza.hub import load_gan
-
         load_gan(run.path)
