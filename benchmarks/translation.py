@@ -42,8 +42,8 @@ class Demonstration:
 DEMONSTRATIONS = {
     "outlines": Demonstration("pix2pix", "emoji", 10.0, {"data.degrade": "outline"}),
     "twemoji": Demonstration("pix2pix", "emoji-pairs", 10.0),
-    "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs"),
-    "twemoji-cut": Demonstration("cut", "emoji-pairs"),
+    "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs", 12.0),
+    "twemoji-cut": Demonstration("cut", "emoji-pairs", 12.0),
     "twemoji-munit": Demonstration("munit", "emoji-pairs", 10.0),
     "colours": Demonstration("colorize", "emoji", 5.0),
     "x4": Demonstration("esrgan", "emoji", 5.0),
