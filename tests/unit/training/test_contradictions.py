@@ -84,7 +84,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"conditional": True, G: "classification"}, (*READ, "--discriminator.penalties classification")),
     ({"conditional": True, D: "classification", G: "zcr"}, (*READ, "--generator.penalties zcr,classification")),
     ({"codes.continuous": 2, D: "mutual-information"}, (*READ, "--generator.penalties mutual-information")),
-    ({"loss": "wasserstein"}, ("slope is bounded", "gradient-norm", "spectral_norm true", "weight_clip 0.01")),
+    ({"loss": "wasserstein"}, ("bounded slope", "gradient-norm", "spectral_norm true", "weight_clip 0.01")),
     ({"loss": "wasserstein", "targets.real": 0.9}, ("smooth a yes or no", "targets.real at 1")),
     ({"loss": "wasserstein", "targets.spread": 0.1}, ("smooth a yes or no",)),
     ({"targets.real": 0.1, "targets.fake": 0.9}, ("is not above",)),
@@ -122,6 +122,10 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"data.degrade": "grey"}, ("data.degrade and data.direction are of translations",)),
     ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
+    ({"game": "cycle", G: "image"}, ("reads what 'dcgan' does not have", "--generator.model munit")),
+    ({"data.layout_classes": 3}, ("start from label maps", "--game paired")),
+    ({"game": "paired", "data.layout_classes": 3, "data.degrade": "grey"}, ("not of label maps", "leave one")),
+    ({"game": "paired", "data.layout_classes": -1}, ("layout_classes is -1", "0 for images")),
     ({"game": "domains"}, ("translates between classes", "--conditional true")),
     ({"game": "cycle", "data.degrade": "grey"}, ("in one way only", "--game paired")),
 ]  # fmt: skip
@@ -150,8 +154,8 @@ def test_what_cannot_work_is_refused_at_once(changes, words):
 
 FREE_ADVICE = (
     "leave", "move it to", "type the recipe", "it takes 0 or more", "it takes 1 or more", "whole number from", "or add",
-    "number from 0 to 1", "number from 0 to its", "each takes 2 or more", "with a larger", "such as 20000",
-    "type a number",
+    "number from 0 to 1", "number from 0 to its", "number of classes", "each takes 2 or more", "with a larger",
+    "such as 20000", "type a number",
 )  # fmt: skip
 
 
@@ -268,6 +272,10 @@ ASSEMBLED = {
     "compile needs a C++ compiler on the PATH": without_compiler,
     "batch norm needs two samples": lambda: trained({"batch": 1}, "gan"),
     "leaves one; type --batch 4": lambda: trained({"batch": 2, "accumulate": 2, "share_fakes": False}, "gan"),
+    "'munit' translates both ways at once; add --game cycle": lambda: translating("munit", {"game": "unpaired"}),
+    "is for colours; add --data.channels rgb": lambda: translating(
+        "animegan", {"game": "unpaired", G: "drawing-colour", "discriminator.model": "animegan"}
+    ),
     "has nothing to translate; type --data emoji-pairs": lambda: trained(
         {"game": "paired", "generator.model": "pix2pix"}
     ),
