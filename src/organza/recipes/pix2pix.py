@@ -48,5 +48,5 @@ def pix2pix(shape: Shape, size: Size = "laptop") -> Config:
         images=images,
         ema=EMA(half_life=0.0, ramp=None),
         precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=20_000, checkpoint=20_000) if small else Output(),
+        output=Output(log=2_000, samples=20_000, checkpoint=20_000),
     )  # fmt: skip
