@@ -267,7 +267,8 @@ def reduced(recipe: str, size="laptop") -> dict:
     more = {"mlp_width": 8, "style_dim": 4, "mapping_width": 8, "style_downs": 3, "hidden": 8}
     changes |= {f"generator.model.{key}": value for key, value in more.items() if key in maker}
     changes |= {"generator.model.downs": 2} if maker.get("downs", 0) > 2 else {}
-    fewest = {"layers": 2 if recipe in ("pix2pix", "cyclegan", "cut", "fastcut", "pix2pixhd") else judge.get("layers"),
+    by_patches = ("pix2pix", "cyclegan", "cut", "fastcut", "pix2pixhd", "colorize", "colorize-nogan")
+    fewest = {"layers": 2 if recipe in by_patches else judge.get("layers"),
               "scales": 1 if recipe in ("munit", "unit") else judge.get("scales")}  # fmt: skip
     changes |= {f"discriminator.model.{key}": value for key, value in fewest.items() if key in judge}
     changes |= {"replay.size": 8} if config.replay.share else {}

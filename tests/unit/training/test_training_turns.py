@@ -232,5 +232,5 @@ def test_labels_reach_both_players():
     trainer.game.discriminator.features = lambda x, y: seen.update({"discriminator": y}) or judge(x, y)
     trainer.step()
     assert torch.equal(seen["generator"], seen["discriminator"])
-    order = trainer.batches._permutation(0, len(store))[:8]
+    order = trainer.batches.order.rows(0, 8)
     assert torch.equal(seen["generator"], store.labels[order])
