@@ -42,7 +42,8 @@ SEEN_AT = 128  # pixels a side, of the emoji that the features are taken of
 KEYS = ("recipe", "data", "minutes")
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 STYLED = ("stylegan", "stylegan2", "stylegan3-t", "stylegan3-r")  # larger networks, which ask for more time
-UNSTYLED = [recipe for recipe in RECIPES if not recipe.startswith("stylegan")]
+LATENT = [recipe for recipe in RECIPES if RECIPES[recipe]((3, 32, 32), "laptop").game == "latent"]
+UNSTYLED = [recipe for recipe in LATENT if not recipe.startswith("stylegan")]
 ONLY_DIGITS = ("gan", "cgan", "acgan", "infogan", "lsgan", "dragan", "wgan")  # other losses and labels for dcgan
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,36 +16,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from organza.config import Targets
-from organza.draws import Draws
+from organza.games.batch import Batch as Batch
 from organza.games.view import View, most_real
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
 
 Stats = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one turn plays with; row i of every part belongs to sample i."""
-
-    real: Tensor  # [B, *shape], images in [-1, 1]
-    labels: Tensor | None  # int64 [B]; fakes are made and judged with the labels of their real partners
-    z: Tensor  # standard normal [B, z_dim]
-    mix: Tensor  # uniform [B], for penalties between real and fake
-    keys: Tensor | None = None  # int64 [B], of all other random numbers
-    source: Tensor | None = None  # [B, *shape] in [-1, 1], what a translating G starts from
-    source_labels: Tensor | None = None  # int64 [B], of the sources, where `labels` say what they shall become
-
-    @property
-    def draws(self) -> Draws:
-        """Random numbers of these samples."""
-        return Draws(torch.arange(len(self.z), device=self.z.device) if self.keys is None else self.keys)
-
-    def split(self, parts: int) -> list[Batch]:
-        """Micro-batches of equal size."""
-        rows = [getattr(self, f.name) for f in fields(self)]
-        pieces = [[None] * parts if row is None else row.chunk(parts) for row in rows]
-        return [Batch(*piece) for piece in zip(*pieces, strict=True)]
 
 
 @dataclass(frozen=True)
