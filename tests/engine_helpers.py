@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from feature_helpers import random_features
+from safetensors.torch import load_file, save_file
 
 import organza
 from organza.config import Codes, Penalty, Schedule, override
@@ -20,6 +21,7 @@ from organza.recipes import RECIPES
 from organza.reporter import Silent
 from organza.training.assemble import resolve
 from organza.training.checkpoint import load as load_checkpoint
+from organza.training.distributed import process_group, rank, world
 from organza.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -243,6 +245,39 @@ def as_processes(work, *arguments, world: int = 2, timeout: float = 300) -> list
         process.kill()
     assert not hanging, "processes hang"
     return [process.exitcode for process in processes]
+
+
+def learned(game) -> dict:
+    """Weights and gradients of both players after a step; parts that no penalty asks for anything have none."""
+    found = {}
+    for player, network in (("g", game.generator), ("d", game.discriminator)):
+        for name, parameter in network.named_parameters():
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            found |= {f"{player}/{name}/value": parameter.detach(), f"{player}/{name}/gradient": gradient}
+    return found
+
+
+def ranks_write(folder: str, trained, cases) -> None:
+    """What `trained(case)` gives in each of two processes, as files; raises AssertionError when one fails."""
+    assert as_processes(_write_as_rank, folder, trained, tuple(cases)) == [0, 0]
+
+
+def _write_as_rank(number: int, folder: str, trained, cases) -> None:
+    with process_group(CPU):
+        assert (rank(), world()) == (number, 2)
+        for case in cases:
+            tensors = {name: tensor.clone().contiguous() for name, tensor in trained(case).items()}
+            save_file(tensors, f"{folder}/{case}-{number}.safetensors")
+
+
+def alone_and_as_rank(trained, case: str, folder) -> tuple[dict, dict]:
+    """What one process learned, and what each of two did, which must be the same in both."""
+    alone = trained(case)
+    first, second = (load_file(f"{folder}/{case}-{number}.safetensors") for number in (0, 1))
+    assert alone.keys() == first.keys() == second.keys()
+    for name in alone:
+        assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
+    return alone, first
 
 
 def translating(recipe: str) -> bool:

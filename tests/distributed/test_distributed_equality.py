@@ -4,14 +4,21 @@ import functools
 
 import pytest
 import torch
-from engine_helpers import CPU, LATENT, SHAPE, as_processes, small_config, small_store
-from safetensors.torch import load_file, save_file
+from engine_helpers import (
+    CPU,
+    LATENT,
+    SHAPE,
+    alone_and_as_rank,
+    learned,
+    ranks_write,
+    small_config,
+    small_store,
+)
 from torch import nn
 
 from organza.config import Penalty, Schedule
 from organza.losses import LOSSES
 from organza.penalties import PENALTIES
-from organza.training.distributed import process_group, rank, world
 from organza.training.trainer import Trainer
 
 STEPS = 4
@@ -139,38 +146,23 @@ def trained(case: str) -> dict:
     for _ in range(1 if case.startswith("recipe") else STEPS):  # deep networks magnify rounding from step to step
         trainer.step()
     found = {f"average/{name}": tensor for name, tensor in trainer.average.state_dict().items()}
-    for player, network in (("g", trainer.game.generator), ("d", trainer.game.discriminator)):
-        for name, parameter in network.named_parameters():
-            found[f"{player}/{name}/value"] = parameter.detach()
-            idle = parameter.grad is None  # as those of decoders that no penalty asks for anything
-            found[f"{player}/{name}/gradient"] = torch.zeros_like(parameter) if idle else parameter.grad
-    return {name: tensor.clone().contiguous() for name, tensor in found.items()}
+    return found | learned(trainer.game)
 
 
 CASES = matrix()
 
 
-def work(rank_number: int, folder: str) -> None:
-    with process_group(CPU):
-        assert (rank(), world()) == (rank_number, 2)
-        for case in CASES:
-            save_file(trained(case), f"{folder}/{case}-{rank_number}.safetensors")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("ranks")
-    assert as_processes(work, str(place)) == [0, 0]
+    ranks_write(str(place), trained, CASES)
     return place
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_equal_one(case, folder):
-    alone = trained(case)
-    first, second = (load_file(folder / f"{case}-{number}.safetensors") for number in (0, 1))
-    assert alone.keys() == first.keys() == second.keys()
+    alone, first = alone_and_as_rank(trained, case, folder)
     for name, tensor in alone.items():
-        assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
         atol = max(1e-6, 1e-5 * tensor.abs().max().item())
         torch.testing.assert_close(first[name], tensor, rtol=1e-5, atol=atol, msg=lambda text, n=name: f"{n}: {text}")
 

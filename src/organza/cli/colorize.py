@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
-from organza.cli import options as shared
 from organza.cli import pictures
 from organza.cli.console import Console
+
+if TYPE_CHECKING:
+    from organza.data.still import Still
+    from organza.hub.tiling import Told
+    from organza.hub.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -24,32 +29,23 @@ class Options:
     paths: pictures.Paths
     model: pictures.Model = ""
     out: pictures.Out = "coloured"
-    suffix: pictures.Suffix = ""
-    tile: pictures.Tile = ""
-    overlap: pictures.Overlap = ""
-    half: pictures.Half = False
-    device: shared.Device = "auto"
-    no_page: pictures.NoPage = False
-    no_provenance: shared.NoProvenance = False
+    through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 
 
 def main(argv: list[str]) -> None:
     """Parse, colour, write, say where. Raises ConfigError, ValueError, FileNotFoundError, OSError; SystemExit(1)."""
     options = tyro.cli(Options, args=pictures.joined(argv), prog="organza colorize")
     pictures.must_name_model(options.model, "a run of the recipe colorize")
-    out, how = Path(options.out).expanduser(), pictures.how(options.tile, options.overlap, options.half)
-    with Console() as console:
-        console.wait("loading torch")
-        from organza.hub.filling import colour_still, must_colour
-        from organza.report.provenance import CHANGED_TYPE, packet
+    how = options.through.settings()
 
-        translator = pictures.open_translator(options.model, options.device, "colorize")
+    def job(translator: Translator, console: Console) -> pictures.Job:
+        from organza.hub.filling import colour_still, must_colour
+
         must_colour(translator)
-        work = pictures.tasks(options.paths, out, options.suffix or "-coloured")
-        name = translator.recipe or translator.model.name
-        mark = "" if options.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
-        outcome = pictures.change_all(
-            work, lambda still, told: colour_still(translator, still, told=told, note=console.note, **how),
-            options, out, mark, f"Coloured by {name}", console,
-        )  # fmt: skip
-    pictures.end(outcome, out, console)
+
+        def change(still: Still, told: Told) -> Still:
+            return colour_still(translator, still, told=told, note=console.note, **how)
+
+        return pictures.Job(change, "-coloured", "Coloured")
+
+    pictures.run("colorize", options, job)

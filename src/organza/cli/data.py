@@ -130,6 +130,7 @@ class _Watcher:
             self.bars.stop()
 
     def step(self, what: str, done: int, total: int) -> None:
+        """So much of something is done; a total of 0 is unknown."""
         if self.bars:
             if what not in self.tasks:
                 self.tasks[what] = self.bars.add_task(what, total=total or None)
@@ -139,6 +140,7 @@ class _Watcher:
             self._line(f"{what}: {done} of {total or 'unknown'}")
 
     def note(self, message: str) -> None:
+        """A line for the user."""
         self._line(message)
 
     def _line(self, text: str) -> None:

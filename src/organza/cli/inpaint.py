@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
-from organza.cli import options as shared
 from organza.cli import pictures
 from organza.cli.console import Console
 from organza.cli.words import number, told
@@ -16,6 +16,7 @@ from organza.config import ConfigError
 
 if TYPE_CHECKING:
     from organza.cli.pictures import Change, Task
+    from organza.hub.translator import Translator
 
 GROW, FEATHER = 4, 2  # pixels
 
@@ -36,13 +37,7 @@ class Options:
     out: pictures.Out = "filled"
     grow: Annotated[str, told(metavar="N", help="pixels by which the hole grows first (default 4)")] = ""
     feather: Annotated[str, told(metavar="N", help="pixels within its edge over which both mix (default 2)")] = ""
-    suffix: pictures.Suffix = ""
-    tile: pictures.Tile = ""
-    overlap: pictures.Overlap = ""
-    half: pictures.Half = False
-    device: shared.Device = "auto"
-    no_page: pictures.NoPage = False
-    no_provenance: shared.NoProvenance = False
+    through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 
 
 def main(argv: list[str]) -> None:
@@ -51,33 +46,24 @@ def main(argv: list[str]) -> None:
     pictures.must_name_model(options.model, "a run of the recipe inpaint or lama")
     if not options.mask:
         raise ConfigError("no mask is named; type --mask MASK: a picture, white in the hole, or a folder of them")
-    masks, out = Path(options.mask).expanduser(), Path(options.out).expanduser()
+    masks = Path(options.mask).expanduser()
     if not masks.exists():
         raise FileNotFoundError(f"no mask {masks}; --mask takes a picture, white in the hole, or a folder of them")
-    how = pictures.how(options.tile, options.overlap, options.half)
-    how |= {
-        name: _pixels(getattr(options, name), name, usual) for name, usual in (("grow", GROW), ("feather", FEATHER))
-    }
-    with Console() as console:
-        console.wait("loading torch")
-        from organza.hub.filling import fill_still, mask_for, must_fill, read_mask
-        from organza.report.provenance import CHANGED_TYPE, packet
+    how = options.through.settings()
+    how |= {"grow": _pixels(options.grow, "grow", GROW), "feather": _pixels(options.feather, "feather", FEATHER)}
 
-        translator = pictures.open_translator(options.model, options.device, "inpaint")
+    def job(translator: Translator, console: Console) -> pictures.Job:
+        from organza.hub.filling import fill_still, mask_for, must_fill, read_mask
+
         must_fill(translator)
-        work = pictures.tasks(options.paths, out, options.suffix or "-filled")
-        work = [task for task in work if not _is_mask(task, masks)]
-        name = translator.recipe or translator.model.name
-        mark = "" if options.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
 
         def change_of(task: Task) -> Change:
             mask = read_mask(mask_for(task.source, masks))
             return lambda still, told: fill_still(translator, still, mask, told=told, note=console.note, **how)
 
-        outcome = pictures.change_all(
-            work, pictures.ByFile(change_of), options, out, mark, f"Filled by {name}", console
-        )
-    pictures.end(outcome, out, console)
+        return pictures.Job(pictures.ByFile(change_of), "-filled", "Filled", lambda task: _is_mask(task, masks))
+
+    pictures.run("inpaint", options, job)
 
 
 def _pixels(text: str, name: str, usual: int) -> int:

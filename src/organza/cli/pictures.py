@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from organza.cli import options as shared
 from organza.cli.console import Console
 from organza.cli.words import number, told
 from organza.config import ConfigError
@@ -27,25 +28,43 @@ Paths = Annotated[
     tuple[str, ...], Positional, arg(metavar="PATHS", help="pictures, films and folders of them", help_behavior_hint="")
 ]
 Model = Annotated[str, told(metavar="MODEL", help="a run, a model folder, hf:ORG/NAME, or a published file")]
-Out = Annotated[str, told(metavar="DIR", help="the folder to write (default: made/)")]
-Suffix = Annotated[str, told(metavar="TEXT", help="behind the names of what is written")]
-Tile = Annotated[str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default the model's)")]
-Overlap = Annotated[str, told(metavar="N", help="pixels that a tile sees beyond its side (default 24)")]
-Half = Annotated[bool, FlagCreatePairsOff, told(help="half precision, where the device has it: faster on most GPUs")]
-NoPage = Annotated[bool, FlagCreatePairsOff, told(help="write no page of pictures before and after")]
+Out = Annotated[str, told(metavar="DIR", help="the folder to write")]
 
 
-class Shared(Protocol):
-    """The options of every such verb."""
+@dataclass(frozen=True)
+class Through:
+    """How pictures go through a network, and what is written beside them."""
+
+    tile: Annotated[
+        str, told(metavar="N", help="side of the tiles in pixels; 0: whole pictures (default the model's)")
+    ] = ""  # fmt: skip
+    overlap: Annotated[str, told(metavar="N", help="pixels that a tile sees beyond its side (default 24)")] = ""
+    half: Annotated[
+        bool, FlagCreatePairsOff, told(help="half precision, where the device has it: faster on most GPUs")
+    ] = False  # fmt: skip
+    device: shared.Device = "auto"
+    suffix: Annotated[str, told(metavar="TEXT", help="behind the names of what is written")] = ""
+    no_page: Annotated[bool, FlagCreatePairsOff, told(help="write no page of pictures before and after")] = False
+    no_provenance: shared.NoProvenance = False
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments of `Translator.translate`. Raises ConfigError."""
+        side = number(self.tile, int, "tile")
+        overlap = number(self.overlap, int, "overlap")
+        return {"tile": 2**30 if side == 0 else side, "overlap": overlap, "half": self.half}
+
+
+class Verb(Protocol):
+    """The options of every verb that changes pictures."""
 
     @property
     def paths(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
+    def model(self) -> str: ...  # noqa: D102
+    @property
     def out(self) -> str: ...  # noqa: D102
     @property
-    def no_page(self) -> bool: ...  # noqa: D102
-    @property
-    def no_provenance(self) -> bool: ...  # noqa: D102
+    def through(self) -> Through: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,16 @@ class ByFile:
     """A change that is another one for each file."""
 
     of: Callable[[Task], Change]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a verb does with its network: the change, what stands behind names, the page's title, files left alone."""
+
+    change: Change | ByFile
+    suffix: str
+    title: str
+    spared: Callable[[Task], bool] = lambda task: False
 
 
 @dataclass
@@ -96,10 +125,27 @@ def must_name_model(model: str, example: str) -> None:
         raise ConfigError(f"no model is named; type --model MODEL: {example}")
 
 
-def how(tile: str, overlap: str, half: bool) -> dict[str, Any]:
-    """The arguments of `Translator.translate`. Raises ConfigError."""
-    side = number(tile, int, "tile")
-    return {"tile": 2**30 if side == 0 else side, "overlap": number(overlap, int, "overlap"), "half": half}
+def run(verb: str, options: Verb, job_of: Callable[[Translator, Console], Job]) -> None:
+    """Open the model, change every file as its job says, and tell what was written.
+
+    Raises ConfigError, ValueError, FileNotFoundError, OSError, and SystemExit(1) when a file failed.
+    """
+    out, through = Path(options.out).expanduser(), options.through
+    through.settings()  # refused before torch is loaded
+    with Console() as console:
+        console.wait("loading torch")
+        from organza.report.provenance import CHANGED_TYPE, packet
+
+        translator = open_translator(options.model, through.device, verb)
+        job = job_of(translator, console)
+        work = [task for task in tasks(options.paths, out, through.suffix or job.suffix) if not job.spared(task)]
+        name = translator.recipe or translator.model.name
+        mark = "" if through.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
+        title = f"{job.title} by {name}"
+        outcome = change_all(work, job.change, out, mark, title, console, with_page=not through.no_page)
+    console.lines(outcome.lines(out))
+    if outcome.failed:
+        raise SystemExit(FAILED)
 
 
 def open_translator(model: str, device: str, verb: str) -> Translator:
@@ -142,8 +188,10 @@ def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
     return made
 
 
-def change_all(work: Sequence[Task], change: Change | ByFile, options: Shared, out: Path, mark: str, title: str,
-               console: Console) -> Outcome:  # fmt: skip
+def change_all(
+    work: Sequence[Task], change: Change | ByFile, out: Path, mark: str, title: str, console: Console,
+    with_page: bool = True,
+) -> Outcome:  # fmt: skip
     """Every file through `change`, which is told of its progress; a bad one is reported, and the others go on.
 
     `mark` is a `provenance.packet`, or empty.
@@ -160,7 +208,7 @@ def change_all(work: Sequence[Task], change: Change | ByFile, options: Shared, o
             if task.is_film:
                 _film(task, one, mark, clock)
             else:
-                _picture(task, one, mark, clock, page if not options.no_page else None, console)
+                _picture(task, one, mark, clock, page if with_page else None, console)
         except (MemoryError, OSError, ValueError) as problem:
             if isinstance(problem, ConfigError) or _is_full(problem):
                 raise
@@ -170,13 +218,6 @@ def change_all(work: Sequence[Task], change: Change | ByFile, options: Shared, o
             outcome.written.append(task.target)
     outcome.page = page.close()
     return outcome
-
-
-def end(outcome: Outcome, out: Path, console: Console) -> None:
-    """Say what was written. Raises SystemExit(1) when a file failed."""
-    console.lines(outcome.lines(out))
-    if outcome.failed:
-        raise SystemExit(FAILED)
 
 
 class _Clock:

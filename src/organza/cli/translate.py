@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.conf import FlagCreatePairsOff
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
-from organza.cli import options as shared
 from organza.cli import pictures
 from organza.cli.console import Console
 from organza.cli.words import number, told
+
+if TYPE_CHECKING:
+    from organza.data.still import Still
+    from organza.hub.tiling import Told
+    from organza.hub.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -33,36 +36,23 @@ class Options:
     ] = False
     label: Annotated[str, told(metavar="CLASS", help="what results shall be, of a network of several kinds")] = ""
     seed: Annotated[str, told(metavar="S", help="of the noise of a network that has some (default 0)")] = ""
-    suffix: pictures.Suffix = ""
-    tile: pictures.Tile = ""
-    overlap: pictures.Overlap = ""
-    half: pictures.Half = False
-    device: shared.Device = "auto"
-    no_page: pictures.NoPage = False
-    no_provenance: shared.NoProvenance = False
+    through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 
 
 def main(argv: list[str]) -> None:
     """Parse, translate, write, say where. Raises ConfigError, ValueError, FileNotFoundError, OSError; SystemExit(1)."""
     options = tyro.cli(Options, args=pictures.joined(argv), prog="organza translate")
     pictures.must_name_model(options.model, "a run, such as runs/pix2pix-emoji-pairs")
-    out, how = Path(options.out).expanduser(), pictures.how(options.tile, options.overlap, options.half)
-    how |= {"seed": number(options.seed, int, "seed") or 0, "label": options.label or None, "reverse": options.reverse}
-    with Console() as console:
-        console.wait("loading torch")
-        from organza.hub.stills import degraded_still, translate_still
-        from organza.report.provenance import CHANGED_TYPE, packet
+    how = options.through.settings() | {"seed": number(options.seed, int, "seed") or 0}
+    how |= {"label": options.label or None, "reverse": options.reverse}
 
-        translator = pictures.open_translator(options.model, options.device, "translate")
-        work = pictures.tasks(options.paths, out, options.suffix or f"-{'a' if options.reverse else 'b'}")
-        name = translator.recipe or translator.model.name
-        mark = "" if options.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
-        outcome = pictures.change_all(
-            work,
-            lambda still, told: translate_still(
-                translator, degraded_still(translator, still) if options.degrade else still, told=told,
-                note=console.note, **how,
-            ),
-            options, out, mark, f"Translated by {name}", console,
-        )  # fmt: skip
-    pictures.end(outcome, out, console)
+    def job(translator: Translator, console: Console) -> pictures.Job:
+        from organza.hub.stills import degraded_still, translate_still
+
+        def change(still: Still, told: Told) -> Still:
+            source = degraded_still(translator, still) if options.degrade else still
+            return translate_still(translator, source, told=told, note=console.note, **how)
+
+        return pictures.Job(change, "-a" if options.reverse else "-b", "Translated")
+
+    pictures.run("translate", options, job)

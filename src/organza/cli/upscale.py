@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
+from tyro.conf import OmitArgPrefixes
 
-from organza.cli import options as shared
 from organza.cli import pictures
 from organza.cli.console import Console
 from organza.cli.words import told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
+    from organza.data.still import Still
     from organza.hub.stills import Alpha
+    from organza.hub.tiling import Told
+    from organza.hub.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,10 @@ class Options:
         ),
     ] = ""
     out: pictures.Out = "upscaled"
-    suffix: pictures.Suffix = ""
-    tile: pictures.Tile = ""
-    overlap: pictures.Overlap = ""
-    half: pictures.Half = False
     alpha: Annotated[str, told(metavar="bilinear|network", help="how transparency grows (default bilinear)")] = (
         "bilinear"
     )
-    device: shared.Device = "auto"
-    no_page: pictures.NoPage = False
-    no_provenance: shared.NoProvenance = False
+    through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 
 
 def main(argv: list[str]) -> None:
@@ -55,22 +51,14 @@ def main(argv: list[str]) -> None:
     pictures.must_name_model(options.model, "a file such as RealESRGAN_x4plus.pth, or a folder of organza convert")
     if options.alpha not in ("bilinear", "network"):
         raise ConfigError(f"alpha is '{options.alpha}'; it takes bilinear or network")
-    out, how = Path(options.out).expanduser(), pictures.how(options.tile, options.overlap, options.half)
-    with Console() as console:
-        console.wait("loading torch")
-        from organza.hub.stills import translate_still
-        from organza.report.provenance import CHANGED_TYPE, packet
+    how, alpha = options.through.settings(), cast("Alpha", options.alpha)
 
-        translator = pictures.open_translator(options.model, options.device, "upscale")
-        times = f"{translator.scale:g}"
-        work = pictures.tasks(options.paths, out, options.suffix or f"-x{times}")
-        name = translator.recipe or translator.model.name
-        mark = "" if options.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
-        outcome = pictures.change_all(
-            work,
-            lambda still, told: translate_still(
-                translator, still, cast("Alpha", options.alpha), told=told, note=console.note, **how
-            ),
-            options, out, mark, f"Enlarged {times} times by {name}", console,
-        )  # fmt: skip
-    pictures.end(outcome, out, console)
+    def job(translator: Translator, console: Console) -> pictures.Job:
+        from organza.hub.stills import translate_still
+
+        def change(still: Still, told: Told) -> Still:
+            return translate_still(translator, still, alpha, told=told, note=console.note, **how)
+
+        return pictures.Job(change, f"-x{translator.scale:g}", f"Enlarged {translator.scale:g} times")
+
+    pictures.run("upscale", options, job)

@@ -53,6 +53,7 @@ def open_layouts(listing: Listing, classes: int, options: Preparation, progress:
     found: list[np.ndarray | None] = [None] * len(listing)
 
     def one(i: int) -> None:
+        """Read map `i`."""
         name = listing.entries[i].name
         try:
             with listing.open(i) as file:

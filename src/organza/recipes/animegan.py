@@ -20,7 +20,8 @@ style's data is left out. `laptop` has half of the width, 2 blocks and rates ten
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.translation import translation
 
 EPOCH = 6_656  # photographs
 FIRST = 200.0  # weight of content while it comes first
@@ -34,9 +35,9 @@ def animegan(shape: Shape, size: Size = "laptop") -> Config:
     content = Schedule(start=FIRST, end=1.0, images=first + images // 100, shape="linear", hold=first)
     pull = (("drawing-style", 100.0), ("drawing-colour", 2.0), ("drawing-variation", 0.1))
     rate = 2e-4 if small else 2e-5
-    return Config(
-        recipe="animegan",
-        game="unpaired",
+    return translation(
+        "animegan",
+        "unpaired",
         generator=Player(
             model=Model(name="animegan", options={"width": 16 if small else 32, "blocks": 2 if small else 4}),
             optimizer=Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999),
@@ -52,11 +53,8 @@ def animegan(shape: Shape, size: Size = "laptop") -> Config:
             spectral_norm=True,
         ),
         loss="least-squares",
-        share_fakes=True,
         data=Data(source="emoji-pairs", flip=True, resolution=None if small else (256, 256)),
         batch=8 if small else 12,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+        small=small,
     )

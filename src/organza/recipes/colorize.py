@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.esrgan import ALONE, stepped
+from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
+from organza.recipes.esrgan import ALONE
+from organza.recipes.translation import held_adam, stepped, translation
 
 ALONE_UNTIL, JUDGED_UNTIL = 0.75, 0.9  # shares of the run in which G learns alone, and in which the game begins
 
@@ -27,26 +28,22 @@ def colorize(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for RGB targets of `shape` (3, H, W)."""
     small = size == "laptop"
     images, width = (100_000, 32) if small else (16_000_000, 64)
-    rate = Schedule(start=1e-3 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    adam = held_adam(1e-3 if small else 2e-4, images)
     maker = {"downs": 0, "width": width, "norm": "batch", "dropout": 0.5, "upsample": "transposed"}
     judge = {"width": width, "layers": 2 if small else 3, "norm": "batch", "antialias": False}
-    return Config(
-        recipe="colorize",
-        game="paired",
+    return translation(
+        "colorize",
+        "paired",
         generator=Player(
             model=Model(name="colorize", options=maker), optimizer=adam,
             penalties=(Penalty(name="pixel", weight=100.0),),
         ),
         discriminator=Player(model=Model(name="colorize", options=judge), optimizer=adam),
         loss="non-saturating",
-        share_fakes=True,
         data=Data(source="emoji", channels="rgb", degrade="lightness", flip=True, window=None if small else (256, 256)),
         batch=8 if small else 16,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=10_000, checkpoint=20_000) if small else Output(),
+        small=small,
     )  # fmt: skip
 
 

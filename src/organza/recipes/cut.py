@@ -18,8 +18,8 @@ halves without a low-pass filter first, which costs twice the time on a CPU.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.cyclegan import data
+from organza.config import Config, Model, Penalty, Player, Shape, Size
+from organza.recipes.translation import emoji_pairs, held_adam, translation
 
 EPOCH = 1_334  # zebras
 
@@ -38,29 +38,18 @@ def fastcut(shape: Shape, size: Size = "laptop") -> Config:
 def _config(name: str, size: Size, contrasts: tuple[Penalty, ...], epochs: tuple[int, int]) -> Config:
     small = size == "laptop"
     images = 60_000 if small else EPOCH * sum(epochs)
-    held = images * epochs[0] // sum(epochs)
-    rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=held)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    adam = held_adam(4e-4 if small else 2e-4, images, held=epochs[0] / sum(epochs))
     both = {"norm": "instance", "antialias": not small}
-    maker = {
-        "width": 16 if small else 64,
-        "blocks": 3 if small else 9,
-        "dropout": 0.0,
-        "upsample": "transposed",
-        **both,
-    }
-    judge = {"width": 32 if small else 64, "layers": 2 if small else 3, **both}
-    return Config(
-        recipe=name,
-        game="unpaired",
-        generator=Player(model=Model(name="cyclegan", options=maker), optimizer=adam, penalties=contrasts),
-        discriminator=Player(model=Model(name="cyclegan", options=judge), optimizer=adam),
+    maker = {"width": 16 if small else 64, "blocks": 3 if small else 9, "dropout": 0.0, "upsample": "transposed"}
+    judge = {"width": 32 if small else 64, "layers": 2 if small else 3}
+    return translation(
+        name,
+        "unpaired",
+        generator=Player(model=Model(name="cyclegan", options=maker | both), optimizer=adam, penalties=contrasts),
+        discriminator=Player(model=Model(name="cyclegan", options=judge | both), optimizer=adam),
         loss="least-squares",
-        share_fakes=True,
-        data=data(small),
+        data=emoji_pairs(small),
         batch=4 if small else 1,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+        small=small,
     )

@@ -20,23 +20,23 @@ residual network on a CPU, has batches of 4 and a patch of 34 pixels.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Replay, Schedule, Shape, Size
+from organza.config import Config, Model, Penalty, Player, Replay, Shape, Size
+from organza.recipes.translation import emoji_pairs, held_adam, translation
 
 
 def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W)."""
     small = size == "laptop"
     images = 60_000 if small else 1_334 * 200  # epochs of the zebras
-    rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    adam = held_adam(4e-4 if small else 2e-4, images)
     plain = {"norm": "instance", "dropout": 0.0, "upsample": "transposed"}
     maker = Model(name="cyclegan", options={"width": 64, "blocks": 9, "antialias": False, **plain})
     if small:
         maker = Model(name="pix2pix", options={"width": 24, "downs": downs(shape, most=4), **plain})
     judge = {"width": 32 if small else 64, "layers": 2 if small else 3, "norm": "instance", "antialias": False}
-    return Config(
-        recipe="cyclegan",
-        game="cycle",
+    return translation(
+        "cyclegan",
+        "cycle",
         generator=Player(
             model=maker,
             optimizer=adam,
@@ -44,24 +44,14 @@ def cyclegan(shape: Shape, size: Size = "laptop") -> Config:
         ),
         discriminator=Player(model=Model(name="cyclegan", options=judge), optimizer=adam),
         loss="least-squares",
-        share_fakes=True,
         replay=Replay(size=50, share=0.5),
-        data=data(small),
+        data=emoji_pairs(small),
         batch=4 if small else 1,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+        small=small,
     )
 
 
 def downs(shape: Shape, most: int) -> int:
     """How often both sides can be halved, at most `most` times and at least once."""
     return max(1, max(n for n in range(most + 1) if not any(side % 2**n for side in shape[1:])))
-
-
-def data(small: bool) -> Data:
-    """The embedded emoji; as published they are enlarged to 286 pixels, of which 256 are cut out."""
-    if small:
-        return Data(source="emoji-pairs", flip=True)
-    return Data(source="emoji-pairs", resolution=(286, 286), window=(256, 256), flip=True)

@@ -21,7 +21,8 @@ and made anew in every batch.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import EMA, Config, Data, Model, Optimizer, Penalty, Player, Shape, Size
+from organza.recipes.translation import stepped, translation
 
 ALONE = 1e5  # weight of L1 in the first stage, beside which the game has no say
 
@@ -35,9 +36,9 @@ def esrgan(shape: Shape, size: Size = "laptop") -> Config:
     first, second, batch = (40_000, 40_000, 8) if small else (16_000_000, 6_400_000, 16)
     maker = {"width": 32, "blocks": 4, "growth": 16} if small else {"width": 64, "blocks": 23, "growth": 32}
     judge = {"width": 32, "max_width": 256} if small else {"width": 64, "max_width": 512}
-    return Config(
-        recipe="esrgan",
-        game="restore",
+    return translation(
+        "esrgan",
+        "restore",
         generator=Player(
             model=Model(name="esrgan", options=maker),
             optimizer=Optimizer(name="adam", lr=stepped(2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
@@ -51,19 +52,12 @@ def esrgan(shape: Shape, size: Size = "laptop") -> Config:
             optimizer=Optimizer(name="adam", lr=stepped(0.0, 1e-4, first), beta1=0.9, beta2=0.99),
         ),
         loss="relativistic-average",
-        share_fakes=True,
         data=data("bicubic-x4", None if small else 128),
         batch=batch,
         images=first + second,
         ema=averaged(batch),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=10_000, checkpoint=20_000) if small else Output(),
+        small=small,
     )
-
-
-def stepped(before: float, after: float, images: int) -> Schedule:
-    """One value until so many images were seen, and another one from then on."""
-    return Schedule(start=before, end=after, images=images, shape="linear", hold=images)
 
 
 def data(degrade: str, side: int | None) -> Data:

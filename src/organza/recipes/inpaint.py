@@ -18,16 +18,17 @@ published widths and rates; its budget of 8 million images is ours. G draws once
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Shape, Size
+from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Shape, Size
+from organza.recipes.translation import translation
 
 
 def inpaint(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W), whose sides divide by 8."""
     small = size == "laptop"
     adam = Optimizer(name="adam", lr=2e-4 if small else 1e-4, beta1=0.5, beta2=0.999)
-    return Config(
-        recipe="inpaint",
-        game="paired",
+    return translation(
+        "inpaint",
+        "paired",
         generator=Player(
             model=Model(name="deepfill", options={"width": 24 if small else 48}),
             optimizer=adam,
@@ -37,13 +38,10 @@ def inpaint(shape: Shape, size: Size = "laptop") -> Config:
             model=Model(name="deepfill", options={"width": 32 if small else 64, "skip": shape[0]}), optimizer=adam
         ),
         loss="hinge",
-        share_fakes=True,
         data=holed("box-and-strokes", small),
         batch=8 if small else 16,
         images=80_000 if small else 8_000_000,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=10_000, checkpoint=20_000) if small else Output(),
+        small=small,
     )
 
 

@@ -20,8 +20,9 @@ published rates and 40 epochs of 25 000 batches of 10; `laptop` has a quarter of
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Model, Optimizer, Output, Penalty, Player, Shape, Size
+from organza.config import Config, Model, Optimizer, Penalty, Player, Shape, Size
 from organza.recipes.inpaint import holed
+from organza.recipes.translation import translation
 
 
 def lama(shape: Shape, size: Size = "laptop") -> Config:
@@ -29,9 +30,9 @@ def lama(shape: Shape, size: Size = "laptop") -> Config:
     small = size == "laptop"
     maker = {"width": 16, "blocks": 3, "share": 0.75} if small else {"width": 64, "blocks": 9, "share": 0.75}
     judge = {"layers": 2, "width": 32, "norm": "batch"} if small else {"layers": 4, "width": 64, "norm": "batch"}
-    return Config(
-        recipe="lama",
-        game="restore",
+    return translation(
+        "lama",
+        "restore",
         generator=Player(
             model=Model(name="lama", options=maker),
             optimizer=Optimizer(name="adam", lr=1e-3, beta1=0.9, beta2=0.999),
@@ -49,11 +50,8 @@ def lama(shape: Shape, size: Size = "laptop") -> Config:
             clip=0.1,
         ),
         loss="non-saturating",
-        share_fakes=True,
         data=holed("hole-or-strokes", small),
         batch=8 if small else 10,
         images=80_000 if small else 10_000_000,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=10_000, checkpoint=20_000) if small else Output(),
+        small=small,
     )

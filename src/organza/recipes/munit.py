@@ -22,8 +22,8 @@ many scales as there are pixels for.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.cyclegan import data
+from organza.config import Config, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.translation import emoji_pairs, translation
 
 STEPS = 1_000_000  # published
 
@@ -46,9 +46,9 @@ def both_domains(
     rate = Schedule(start=2e-4 if small else 1e-4, end=0.0, images=images)
     adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999, weight_decay=1e-4)
     judge = {"width": 32 if small else 64, "layers": 4, "scales": scales(shape, 4) if small else 3}
-    return Config(
-        recipe=name,
-        game="cycle",
+    return translation(
+        name,
+        "cycle",
         generator=Player(
             model=Model(name=name, options=maker),
             optimizer=adam,
@@ -56,13 +56,10 @@ def both_domains(
         ),
         discriminator=Player(model=Model(name=name, options=judge), optimizer=adam),
         loss="least-squares",
-        share_fakes=True,
-        data=data(small),
+        data=emoji_pairs(small),
         batch=4 if small else 1,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+        small=small,
     )
 
 

@@ -16,37 +16,29 @@ which Adam does not notice. `laptop` has a quarter of the width, batches of 8 an
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import Config, Model, Penalty, Player, Shape, Size
+from organza.recipes.translation import emoji_pairs, held_adam, translation
 
 
 def pix2pix(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W). Raises ConfigError for images too small to be halved."""
     small = size == "laptop"
     images = 150_000 if small else 200 * 400  # epochs of the façades
-    rate = Schedule(start=1e-3 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
-    width = 32 if small else 64
+    adam, width = held_adam(1e-3 if small else 2e-4, images), 32 if small else 64
     maker = {"width": width, "downs": 0, "norm": "batch", "dropout": 0.5, "upsample": "transposed"}
     judge = {"width": width, "layers": 2 if small else 3, "norm": "batch", "antialias": False}
-    return Config(
-        recipe="pix2pix",
-        game="paired",
+    return translation(
+        "pix2pix",
+        "paired",
         generator=Player(
-            model=Model(name="pix2pix", options=maker), optimizer=adam,
+            model=Model(name="pix2pix", options=maker),
+            optimizer=adam,
             penalties=(Penalty(name="pixel", weight=100.0),),
         ),
-        discriminator=Player(
-            model=Model(name="pix2pix", options=judge),
-            optimizer=adam,
-        ),
+        discriminator=Player(model=Model(name="pix2pix", options=judge), optimizer=adam),
         loss="non-saturating",
-        share_fakes=True,
-        data=Data(source="emoji-pairs", flip=True) if small else Data(
-            source="emoji-pairs", resolution=(286, 286), window=(256, 256), flip=True
-        ),
+        data=emoji_pairs(small),
         batch=8 if small else 1,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=20_000, checkpoint=20_000),
-    )  # fmt: skip
+        small=small,
+    )

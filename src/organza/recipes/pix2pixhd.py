@@ -20,7 +20,8 @@ For pictures of 2048 pixels, train `--generator.model.local true` from a run wit
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
+from organza.recipes.translation import held_adam, translation
 
 EPOCH = 2_975  # street scenes
 
@@ -29,27 +30,22 @@ def pix2pixhd(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W)."""
     small = size == "laptop"
     images = 60_000 if small else EPOCH * 200
-    rate = Schedule(start=4e-4 if small else 2e-4, end=0.0, images=images, shape="linear", hold=images // 2)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    adam = held_adam(4e-4 if small else 2e-4, images)
     maker = {"width": 16 if small else 64, "downs": 2 if small else 4, "blocks": 4 if small else 9, "local": False,
              "local_blocks": 3, "norm": "instance", "upsample": "transposed"}  # fmt: skip
     judge = {"layers": 2 if small else 3, "scales": 2, "width": 32 if small else 64, "norm": "instance"}
-    return Config(
-        recipe="pix2pixhd",
-        game="paired",
+    return translation(
+        "pix2pixhd",
+        "paired",
         generator=Player(
-            model=Model(name="pix2pixhd", options=maker), optimizer=adam,
+            model=Model(name="pix2pixhd", options=maker),
+            optimizer=adam,
             penalties=(Penalty(name="judged-alike", weight=5.0), Penalty(name="perceptual", weight=5.0)),
         ),
         discriminator=Player(model=Model(name="pix2pixhd", options=judge), optimizer=adam),
         loss="least-squares",
-        share_fakes=True,
-        data=Data(source="emoji-pairs", flip=True) if small else Data(
-            source="emoji-pairs", resolution=(512, 1024), flip=True
-        ),
+        data=Data(source="emoji-pairs", flip=True, resolution=None if small else (512, 1024)),
         batch=4 if small else 1,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
-    )  # fmt: skip
+        small=small,
+    )

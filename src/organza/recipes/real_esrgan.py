@@ -20,8 +20,9 @@ sample has its own.
 
 from __future__ import annotations
 
-from organza.config import Config, Model, Optimizer, Output, Penalty, Player, Shape, Size
-from organza.recipes.esrgan import ALONE, averaged, data, stepped
+from organza.config import Config, Model, Optimizer, Penalty, Player, Shape, Size
+from organza.recipes.esrgan import ALONE, averaged, data
+from organza.recipes.translation import stepped, translation
 
 
 def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
@@ -34,9 +35,9 @@ def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
     maker = Model(name="srvgg", options={"width": 32, "depth": 8, "shuffle": 0})
     if not small:
         maker = Model(name="esrgan", options={"width": 64, "blocks": 23, "growth": 32})
-    return Config(
-        recipe="real-esrgan",
-        game="restore",
+    return translation(
+        "real-esrgan",
+        "restore",
         generator=Player(
             model=maker,
             optimizer=Optimizer(name="adam", lr=stepped(2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
@@ -50,11 +51,9 @@ def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
             optimizer=Optimizer(name="adam", lr=stepped(0.0, 1e-4, first), beta1=0.9, beta2=0.99),
         ),
         loss="non-saturating",
-        share_fakes=True,
         data=data("real-esrgan", None if small else 256),
         batch=batch,
         images=first + second,
         ema=averaged(batch),
-        precision="auto" if small else "float32",
-        output=Output(log=2_000, samples=10_000, checkpoint=20_000) if small else Output(),
+        small=small,
     )

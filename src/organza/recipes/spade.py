@@ -21,7 +21,8 @@ none`. `laptop` has an eighth of the width and batches of 8.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
+from organza.recipes.translation import held_adam, translation
 
 EPOCH = 20_210  # pictures of ADE20K
 
@@ -30,28 +31,23 @@ def spade(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W), whose sides 32 divides."""
     small = size == "laptop"
     images = 100_000 if small else EPOCH * 200
-
-    def adam(rate: float) -> Optimizer:
-        falling = Schedule(start=rate, end=0.0, images=images, shape="linear", hold=images // 2)
-        return Optimizer(name="adam", lr=falling, beta1=0.0, beta2=0.9)
-
+    rates = (2e-4, 8e-4) if small else (1e-4, 4e-4)
+    slow, fast = (held_adam(rate, images, beta1=0.0, beta2=0.9) for rate in rates)
     maker = {"width": 8 if small else 64, "hidden": 32 if small else 128, "ups": "usual", "norm": "batch",
              "vae": False, "z_dim": 256, "spectral": True}  # fmt: skip
     judge = {"layers": 3 if small else 4, "scales": 2, "width": 32 if small else 64, "spectral": True}
-    return Config(
-        recipe="spade",
-        game="paired",
+    return translation(
+        "spade",
+        "paired",
         generator=Player(
-            model=Model(name="spade", options=maker), optimizer=adam(2e-4 if small else 1e-4),
+            model=Model(name="spade", options=maker),
+            optimizer=slow,
             penalties=(Penalty(name="judged-alike", weight=20.0), Penalty(name="perceptual", weight=20.0)),
         ),
-        discriminator=Player(model=Model(name="spade", options=judge), optimizer=adam(8e-4 if small else 4e-4)),
+        discriminator=Player(model=Model(name="spade", options=judge), optimizer=fast),
         loss="hinge",
-        share_fakes=True,
         data=Data(source="emoji", degrade="regions", flip=True, resolution=None if small else (256, 256)),
         batch=8 if small else 32,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        precision="auto" if small else "float32",
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
-    )  # fmt: skip
+        small=small,
+    )

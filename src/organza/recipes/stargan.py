@@ -18,19 +18,19 @@ the width, 4 blocks, and images of the size that they are.
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
+from organza.recipes.translation import held_adam, translation
 
 
 def stargan(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for images of `shape` (C, H, W)."""
     small = size == "laptop"
     images = 400_000 if small else 200_000 * 16
-    rate = Schedule(start=2e-4 if small else 1e-4, end=0.0, images=images, shape="linear", hold=images // 2)
-    adam = Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999)
+    adam = held_adam(2e-4 if small else 1e-4, images)
     judge = {"width": 32 if small else 64, "max_width": 256 if small else 2048, "layers": 0}
-    return Config(
-        recipe="stargan",
-        game="domains",
+    return translation(
+        "stargan",
+        "domains",
         conditional=True,
         generator=Player(
             model=Model(name="stargan", options={"width": 24 if small else 64, "blocks": 4 if small else 6}),
@@ -47,6 +47,7 @@ def stargan(shape: Shape, size: Size = "laptop") -> Config:
         data=Data(source="emoji", flip=True, resolution=None if small else (128, 128)),
         batch=16,
         images=images,
-        ema=EMA(half_life=0.0, ramp=None),
-        output=Output(log=2_000, samples=20_000, checkpoint=20_000) if small else Output(),
+        small=small,
+        share_fakes=False,  # D takes five turns for one
+        precision="float32",
     )

@@ -20,7 +20,8 @@ mirrored but not cut, and faces need masks of another network, which is not part
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import EMA, Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.translation import translation
 
 
 def stargan_v2(shape: Shape, size: Size = "laptop") -> Config:
@@ -31,9 +32,9 @@ def stargan_v2(shape: Shape, size: Size = "laptop") -> Config:
     widths = {"width": 32 if small else 0, "max_width": 128 if small else 512}
     maker = {"z_dim": 16, "style_dim": 64, **widths, "downs": 0, "w_hpf": 0.0, "mapping_width": 128 if small else 512}
     falling = Schedule(start=1.0, end=0.0, images=images, shape="linear")
-    return Config(
-        recipe="stargan-v2",
-        game="domains",
+    return translation(
+        "stargan-v2",
+        "domains",
         conditional=True,
         generator=Player(
             model=Model(name="stargan-v2", options=maker),
@@ -50,10 +51,11 @@ def stargan_v2(shape: Shape, size: Size = "laptop") -> Config:
             optimizer=adam,
             penalties=(Penalty(name="r1", weight=0.5), Penalty(name="references", weight=1.0)),
         ),
-        share_fakes=True,
+        loss="non-saturating",
         data=Data(source="emoji", flip=True, resolution=None if small else (256, 256)),
         batch=8,
         images=images,
+        small=small,
         ema=EMA(half_life=5_542.0, ramp=None),
-        output=Output(log=1_000, samples=10_000, checkpoint=10_000) if small else Output(),
+        precision="float32",
     )

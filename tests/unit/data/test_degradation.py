@@ -239,4 +239,7 @@ def test_strokes_are_as_wide_as_they_are_drawn():
 
 def test_either_takes_both_kinds():
     mask, box = holes.either(64, 64, draws(200)), holes.boxes(64, 64, draws(200))
-    near((mask == box).flatten(1).all(1).float().mean().item(), 0.5, 200)
+    boxed = (mask == box).flatten(1).all(1)
+    near(boxed.float().mean().item(), 0.5, 200)
+    brushed = (mask == holes.scrawl(64, 64, draws(200).other("scrawl"))).flatten(1).all(1)
+    assert (boxed | brushed).all()

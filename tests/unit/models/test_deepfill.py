@@ -1,23 +1,12 @@
 import pytest
 import torch
+from hole_helpers import count, holed
 from torch import nn
 from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.layers.contextual import contextual_attention, gated
-from organza.layers.holes import with_hole
 from organza.models.deepfill import Discriminator, Gated, Generator, same
-
-
-def count(network):
-    return sum(p.numel() for p in network.parameters())
-
-
-def holed(channels=3, height=32, width=24, batch=2):
-    torch.manual_seed(1)
-    inside = torch.zeros(batch, 1, height, width, dtype=torch.bool)
-    inside[:, :, 5:15, 6:20] = True
-    return with_hole(torch.rand(batch, channels, height, width) * 2 - 1, inside)
 
 
 def test_official_parameter_counts():
