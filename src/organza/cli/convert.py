@@ -19,9 +19,9 @@ class Options:
     """Turn weights of StyleGANs, BigGAN, pix2pix, CycleGAN, Real-ESRGAN and others into a model folder.
 
     The file is read without executing or importing anything of it. OUT gets safetensors, config.json and a card, and
-    discriminator/ where the file has one; then: organza sample OUT, organza translate PICTURES OUT, or organza train
-    RECIPE --start OUT. With --to original, a run or model that translates images becomes one file, FILE.pth or
-    FILE.safetensors, with the names of its official code, which other tools load.
+    discriminator/ where the file has one; then: organza sample OUT, organza translate PICTURES --model OUT, or
+    organza train RECIPE --start OUT. With --to original, a run or model that translates images becomes one file,
+    FILE.pth or FILE.safetensors, with the names of its official code, which other tools load.
     """
 
     file: Annotated[str, Positional, arg(metavar="FILE", help="a .pkl, .pt, .pth or .bin file", help_behavior_hint="")]

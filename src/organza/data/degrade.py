@@ -43,6 +43,7 @@ class Degradation:
     make: Callable[[Tensor, Draws], Tensor]
     shape: Callable[[Shape], Shape]
     stand_in: str = ""  # one of the same shape, where this one looks at values and there are none, as in a plan
+    use: str = "translate PICTURES"  # of the command line, with a network that was trained on it
 
 
 def grey(images: Tensor, draws: Draws | None = None) -> Tensor:
@@ -103,21 +104,21 @@ def _must_divide(images: Tensor, factor: int, name: str) -> None:
 
 
 def _shrunk(make: Callable[[Tensor, Draws], Tensor], factor: int, stand_in: str = "") -> Degradation:
-    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in)
+    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in, "upscale PICTURES")
 
 
 def _holed(mask: Callable[[int, int, Draws], Tensor]) -> Degradation:
     def make(images: Tensor, draws: Draws) -> Tensor:
         return with_hole(images, mask(images.shape[2], images.shape[3], draws.other("hole")))
 
-    return Degradation(make, lambda s: (s[0] + 1, *s[1:]))
+    return Degradation(make, lambda s: (s[0] + 1, *s[1:]), use="inpaint PICTURES --mask MASK")
 
 
 DEGRADATIONS: dict[str, Degradation] = {
     "outline": Degradation(outline, lambda s: (1, *s[1:])),
     "grey": Degradation(grey, lambda s: (1, *s[1:])),
     "regions": Degradation(regions, lambda s: (2 ** s[0], *s[1:])),
-    "lightness": Degradation(lighter, lambda s: (1, *s[1:])),
+    "lightness": Degradation(lighter, lambda s: (1, *s[1:]), use="colorize PICTURES"),
     "x2": _shrunk(lambda x, _: smaller(x, 2), 2),
     "x4": _shrunk(lambda x, _: smaller(x, 4), 4),
     "bicubic-x2": _shrunk(lambda x, _: bicubic(x, 2), 2),
@@ -134,6 +135,11 @@ DEGRADATIONS: dict[str, Degradation] = {
 def without_values(name: str) -> str:
     """The degradation, or one of the same shape that needs no values of images; `none` stays."""
     return name if name not in DEGRADATIONS else DEGRADATIONS[name].stand_in or name
+
+
+def use_of(name: str) -> str:
+    """The verb and its arguments for a network that was trained on the degradation, or on `none`."""
+    return DEGRADATIONS[name].use if name in DEGRADATIONS else Degradation.use
 
 
 def degradation(name: str) -> Degradation:

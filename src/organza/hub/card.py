@@ -190,11 +190,11 @@ def _what(facts: _Facts) -> str:
 
 def _use(facts: _Facts) -> str:
     if (scale := facts.value("scale")) is not None:
-        verb = "upscale PICTURES --model FOLDER" if scale > 1 else "translate PICTURES FOLDER"
+        use = facts.value("use") or ("upscale PICTURES" if scale > 1 else "translate PICTURES")
         return (
             '```python\nimport organza\n\ntranslator = organza.load("FOLDER")  # where this README lies\n'
             "made = translator.translate(images)  # [N, C, H, W], uint8, uint16 or floats in [-1, 1]\n```\n\n"
-            f"```\norganza {verb}\n```\n\n"
+            f"```\norganza {use} --model FOLDER\n```\n\n"
             "The weights are safetensors; loading them executes no code."
         )
     name = facts.value("repository")

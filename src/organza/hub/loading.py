@@ -58,7 +58,7 @@ def load_gan(path: str | Path, device: str = "cpu") -> GAN:
     """As `load`, of a GAN that starts from noise. Raises ConfigError for one that translates images."""
     found = load(path, device)
     if isinstance(found, Translator):
-        raise ConfigError(f"{path} translates images and draws none from noise; type: organza translate IMAGES {path}")
+        raise ConfigError(f"{path} translates images; type: organza translate PICTURES --model {path}")
     return found
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from organza.data.degrade import use_of
 from organza.report.curves import Point, curve_svg, short
 from organza.report.folder import Folder, Tick, mapping
 
@@ -167,7 +168,8 @@ def usage(run: Folder) -> str:
         does, command = "Sample", f"organza sample {shlex.quote(place)} -n 64 --seed 0 --out samples.png"
         code = f"import organza\n\ngan = organza.load({place!r})\nimages = gan.sample(64, seed=0)"
     else:
-        does, command = "Translate", f"organza translate PICTURES --model {shlex.quote(place)} --out translated"
+        degrade = str(mapping(run.config.get("data")).get("degrade", "none"))
+        does, command = "Use", f"organza {use_of(degrade)} --model {shlex.quote(place)}"
         code = f"import organza\n\ntranslator = organza.load({place!r})\nresults = translator.translate(images)"
     cards = [(f"{does} on the command line", f"<pre>{_tokens(command)}</pre>")]
     cards.append((f"{does} in Python", f'<pre class="code">{escape(code)}</pre>'))

@@ -100,6 +100,11 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
             f"batch {config.batch} does not divide over {processes} processes with accumulate={config.accumulate}; "
             f"type --batch {-(-config.batch // (config.accumulate * processes)) * config.accumulate * processes}"
         )
+    if (window := config.data.window) and (window[0] > store.shape[1] or window[1] > store.shape[2]):
+        raise ConfigError(
+            f"data.window cuts {window[0]}x{window[1]} out of images of {store.shape[1]}x{store.shape[2]}; add "
+            f"--data.window {min(*store.shape[1:], *window)}, or a larger --data.resolution"
+        )
     if config.unroll and processes > 1:
         raise ConfigError("unroll looks ahead in one process only; start it without torchrun, or add --unroll 0")
     if len(store.shape) != 3:
@@ -150,8 +155,7 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
 def source_shape(config: Config, store: ImageStore) -> Shape:
     """Of what is translated, as the batches have it (one way). Raises ConfigError for data without."""
     if config.data.degrade != "none":
-        shape = degradation(config.data.degrade).shape(shown_shape(config, store))
-        return shape
+        return degradation(config.data.degrade).shape(shown_shape(config, store))
     if config.data.layout_classes:
         return (config.data.layout_classes, *shown_shape(config, store)[1:])
     if store.sources is not None:

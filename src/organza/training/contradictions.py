@@ -296,8 +296,12 @@ def _translation(config: Config) -> Iterator[str]:
                     f"{name} reads what '{config.generator.model.name}' does not have; type --generator.model "
                     f"{' or '.join(makers)}, or leave it out"
                 )
-    if not kind.translates and (config.data.degrade, config.data.direction) != ("none", "AtoB"):
-        yield "data.degrade and data.direction are of translations; leave them out, or take a recipe such as pix2pix"
+    data = config.data
+    if not kind.translates and (data.degrade, data.direction, data.window) != ("none", "AtoB", None):
+        yield (
+            "data.degrade, data.direction and data.window are of translations; leave them out, or take a recipe such "
+            "as pix2pix"
+        )
     if config.data.layout_classes and (not kind.translates or kind.both_ways or kind.domains):
         yield "data.layout_classes is of games that start from label maps; add --game paired, or leave it out"
     elif config.data.layout_classes and config.data.degrade != "none":

@@ -79,5 +79,5 @@ def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
     assert told["fake"]["counterparts"] is True
     with pytest.raises(ConfigError, match=r"only a run knows which; type: organza translate IMAGES --model"):
         organza.evaluate(run.path / "model", "emoji")
-    with pytest.raises(ConfigError, match="translates images and draws none from noise"):
+    with pytest.raises(ConfigError, match="translates images; type: organza translate PICTURES --model"):
         load_gan(run.path)

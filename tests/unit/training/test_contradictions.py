@@ -119,7 +119,8 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({G: "pixel"}, ("generator.penalties.pixel is of translations", "such as pix2pix")),
     ({"game": "unpaired", G: "pixel"}, ("compares with counterparts", "--game paired")),
     ({"game": "unpaired", G: "cycle"}, ("needs the way back", "--game cycle")),
-    ({"data.degrade": "grey"}, ("data.degrade and data.direction are of translations",)),
+    ({"data.degrade": "grey"}, ("data.degrade, data.direction and data.window are of translations",)),
+    ({"data.window": 16}, ("data.window are of translations", "pix2pix")),
     ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
     ({"game": "cycle", G: "image"}, ("reads what 'dcgan' does not have", "--generator.model munit")),
@@ -250,6 +251,9 @@ ASSEMBLED = {
     "augment is 'bcg'; did you mean 'bgc'": lambda: resolve(asked({"augment.policy": "bcg"})),
     "'bare' has no labels": lambda: checked({"conditional": True}, store=images(labels=False)),
     "over 3 processes with accumulate=1; type --batch 9": lambda: checked({"batch": 8}, processes=3),
+    "data.window cuts 40x20 out of images of 32x32; add --data.window 20": lambda: checked(
+        {"game": "paired", "generator.model": "pix2pix", "data.window": (40, 20)}
+    ),
     "unroll looks ahead in one process only": lambda: checked({"unroll": 1}, processes=2),
     "data.flip mirrors images": lambda: checked({"data.flip": True}, **POINTS),
     "augment.policy moves and colours images": lambda: checked({"augment.policy": "bgc"}, **POINTS),
