@@ -13,6 +13,7 @@ import torch
 
 from organza.config import Config, ConfigError, Size, closest, override, to_dict
 from organza.data import SILENT, ImageStore, Progress
+from organza.data.degrade import use_of
 from organza.games import GAMES
 from organza.interruption import interruptible
 from organza.recipes import RECIPES
@@ -20,7 +21,7 @@ from organza.report.page import write_report
 from organza.report.pictures import make_pictures
 from organza.reporter import Reporter, Silent
 from organza.training.allocator import keep_freed_memory
-from organza.training.assemble import check_data, open_for, resolve
+from organza.training.assemble import check_data, open_for, resolve, shown_shape, source_shape
 from organza.training.distributed import process_group, rank, shared_choice, world
 from organza.training.environment import environment
 from organza.training.memory import memory_explained
@@ -245,4 +246,8 @@ def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dic
         "name": store.name, "count": len(store), "shape": list(store.shape), "classes": list(store.classes),
         "licence": store.licence, "catalogue": store.catalogue, "fingerprint": store.fingerprint,
     }  # fmt: skip
-    return before | {"data": data, "parameters": players}
+    translates = {}
+    if GAMES[trainer.config.game].translates:
+        given, made = source_shape(trainer.config, store), shown_shape(trainer.config, store)
+        translates = {"scale": made[1] / given[1], "use": use_of(trainer.config.data.degrade)}
+    return before | {"data": data, "parameters": players} | translates

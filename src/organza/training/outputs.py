@@ -14,7 +14,6 @@ from torch import Tensor
 
 import organza
 from organza.config import Config
-from organza.data.degrade import use_of
 from organza.data.store import ImageStore
 from organza.games import GAMES
 from organza.health.diagnosis import early_alarms
@@ -216,12 +215,11 @@ class Outputs:
         about = facts | {name: self.summary[name] for name in ("data", "parameters")}
         about["hardware"] = hardware(trainer.device)
         here = {"recipe": trainer.config.recipe, "organza": organza.__version__}
-        if not GAMES[trainer.config.game].translates:
-            save(self._gan(trainer, generator, about), folder, model_card(self.summary | about | here, draft=True))
-            return
-        made = self._translator(trainer, generator, about)
-        here |= {"scale": made.scale, "use": use_of(made.degrade)}
-        translator.save(made, folder, model_card(self.summary | about | here, draft=True))
+        card = model_card(self.summary | about | here, draft=True)
+        if GAMES[trainer.config.game].translates:
+            translator.save(self._translator(trainer, generator, about), folder, card)
+        else:
+            save(self._gan(trainer, generator, about), folder, card)
 
     def _translator(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> Translator:
         config, kind = trainer.config, GAMES[trainer.config.game]

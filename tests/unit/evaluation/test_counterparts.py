@@ -75,6 +75,9 @@ def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
     receipt = organza.evaluate(run.path, out=run.path / "evaluation.json")
     assert {"psnr", "ssim", "perceptual", "fd-general"} <= {score.name for score in receipt.scores}
     assert receipt["psnr"].n_fake == receipt["psnr"].n_real == 378
+    card = (run.path / "model" / "README.md").read_text()
+    assert "organza translate PICTURES --model FOLDER" in card
+    assert "image-to-image" in card
     told = json.loads((run.path / "evaluation.json").read_text())
     assert told["fake"]["counterparts"] is True
     with pytest.raises(ConfigError, match=r"only a run knows which; type: organza translate IMAGES --model"):
