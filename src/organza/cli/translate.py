@@ -43,8 +43,8 @@ def main(argv: list[str]) -> None:
     """Parse, translate, write, say where. Raises ConfigError, ValueError, FileNotFoundError, OSError; SystemExit(1)."""
     options = tyro.cli(Options, args=pictures.joined(argv), prog="organza translate")
     pictures.must_name_model(options.model, "a run, such as runs/pix2pix-emoji-pairs")
-    how = options.through.settings() | {"seed": number(options.seed, int, "seed") or 0}
-    how |= {"label": options.label or None, "reverse": options.reverse}
+    how = options.through.settings()
+    how.update(seed=number(options.seed, int, "seed") or 0, label=options.label or None, reverse=options.reverse)
 
     def job(translator: Translator, console: Console) -> pictures.Job:
         from organza.hub.stills import degraded_still, translate_still
