@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from organza.data.degrade import use_of
 from organza.report.curves import Point, curve_svg, short
 from organza.report.folder import Folder, Tick, mapping
 
@@ -169,6 +168,8 @@ def usage(run: Folder) -> str:
         code = f"import organza\n\ngan = organza.load({place!r})\nimages = gan.sample(64, seed=0)"
     else:
         degrade = str(mapping(run.config.get("data")).get("degrade", "none"))
+        from organza.data.degrade import use_of  # with torch, which the page of any other run does without
+
         does, command = "Use", f"organza {use_of(degrade)} --model {shlex.quote(place)}"
         code = f"import organza\n\ntranslator = organza.load({place!r})\nresults = translator.translate(images)"
     cards = [(f"{does} on the command line", f"<pre>{_tokens(command)}</pre>")]

@@ -282,7 +282,7 @@ def test_a_converted_folder_is_the_file(tmp_path):
     assert lines["found"] == "CycleGAN's residual translator, 1 blocks, instance norm: pictures of 3 channels into 3"
     same(tmp_path / "out", made)
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "organza translate PICTURES FOLDER" in card
+    assert "organza translate PICTURES --model FOLDER" in card
     assert "times as tall" not in card
     parts = {of: getattr(network("unit", source=4, shape=4, width=2, downs=1), of).state_dict() for of in "ab"}
     convert(saved(tmp_path / "gen.pt", parts), tmp_path / "both")
