@@ -5,6 +5,7 @@ Understood are, in a folder or a zip:
 - `trainA` and `trainB` (with `testA`, `testB`), as CycleGAN's sets; `train_A`, `train_B`; `train_label`, `train_img`;
 - `A` and `B`, each with images or with `train` and `test`;
 - images of both side by side, A left, B right, in `train`, `test` or loose, as pix2pix's sets;
+- small copies and their large originals, in any of these ways but side by side: sides by a whole number larger;
 - any set of images with `data.degrade`, which makes the sources of the images themselves;
 
 and, with `data.layout_classes`, label maps (`organza.data.layouts`) as one of two folders;
@@ -157,7 +158,7 @@ def _matched(
         named = ", ".join(alone[:SHOWN]) + (" …" if len(alone) > SHOWN else "")
         progress.note(f"{len(alone)} images of {listing.where} have no counterpart and are left out ({named})")
     if both and (paired or not alone):
-        return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence)
+        return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence, scaled=paired)
     return _store(listing.name, one.images, two.images, data, False, listing.licence)
 
 
@@ -180,11 +181,17 @@ def _side_by_side(
     return _store(listing.name, torch.from_numpy(left), torch.from_numpy(right), data, True, listing.licence)
 
 
-def _store(name: str, a: Tensor, b: Tensor, data: Data, paired: bool, licence: str = "") -> ImageStore:
+def _store(
+    name: str, a: Tensor, b: Tensor, data: Data, paired: bool, licence: str = "", scaled: bool = False
+) -> ImageStore:
     sources, images = (a, b) if data.direction == "AtoB" else (b, a)
-    if sources.shape[2:] != images.shape[2:]:
+    scale = images.shape[2] // sources.shape[2] if scaled else 1
+    if images.shape[2:] != (scale * sources.shape[2], scale * sources.shape[3]):
         side = min(*a.shape[2:], *b.shape[2:])
-        raise ConfigError(f"'{name}' has images of {_size(a)} in A and {_size(b)} in B; add --data.resolution {side}")
+        whole = " (B may be a whole number of times as large as A)" if scaled and data.direction == "AtoB" else ""
+        raise ConfigError(
+            f"'{name}' has images of {_size(a)} in A and {_size(b)} in B{whole}; add --data.resolution {side}"
+        )
     mark = fingerprint(images, None)[:8] + fingerprint(sources, None)[:8]
     return ImageStore(name, images, licence=licence, fingerprint=mark, sources=sources, paired=paired)
 

@@ -38,6 +38,11 @@ class ImageStore:
         """Of one sample: (C, H, W), or (D,) for points."""
         return tuple(self.images.shape[1:])
 
+    @property
+    def scale(self) -> int:
+        """How many times as tall and wide an image is as its counterpart."""
+        return 1 if self.sources is None or not self.paired else self.shape[1] // self.sources.shape[2]
+
 
 def fingerprint(images: Tensor, labels: Tensor | None) -> str:
     """The first 16 hex digits of the sha256 over type, shape, samples [N, ...] and labels [N]."""

@@ -13,7 +13,7 @@ from organza.data.degrade import degradation
 from organza.draws import Draws
 from organza.hub.translator import Translator
 from organza.training.assemble import open_for
-from organza.training.batches import as_source, middle, to_bytes, to_range
+from organza.training.batches import as_source, middle, of_source, to_bytes, to_range
 from organza.training.run import Run
 
 AT_ONCE = 32
@@ -24,12 +24,12 @@ def translated(translator: Translator, run: Path, progress: Progress) -> tuple[T
     config = Run(run).config
     store = open_for(config.game, config.data, progress)
     kept = store.test or store
-    targets = middle(to_range(kept.images), config.data.window)
+    targets = middle(to_range(kept.images), config.data.window, kept.scale)
     if config.data.degrade != "none":
         sources = degradation(config.data.degrade).make(targets, Draws(torch.arange(len(targets))))
     else:
         sources = kept.images if kept.sources is None else kept.sources
-        sources = middle(as_source(sources, config.data), config.data.window)
+        sources = middle(as_source(sources, config.data), of_source(config.data.window, kept.scale))
     label = translator.classes[0] if translator.classes else None
     made = []
     for start in range(0, len(sources), AT_ONCE):

@@ -105,6 +105,11 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
             f"data.window cuts {window[0]}x{window[1]} out of images of {store.shape[1]}x{store.shape[2]}; add "
             f"--data.window {min(*store.shape[1:], *window)}, or a larger --data.resolution"
         )
+    if window and (window[0] % store.scale or window[1] % store.scale):
+        raise ConfigError(
+            f"data.window cuts {window[0]}x{window[1]} out of images that are {store.scale} times as large as their "
+            f"counterparts; its sides must divide by {store.scale}"
+        )
     if config.unroll and processes > 1:
         raise ConfigError("unroll looks ahead in one process only; start it without torchrun, or add --unroll 0")
     if len(store.shape) != 3:
@@ -157,12 +162,16 @@ def source_shape(config: Config, store: ImageStore) -> Shape:
     if config.data.degrade != "none":
         return degradation(config.data.degrade).shape(shown_shape(config, store))
     if config.data.layout_classes:
-        return (config.data.layout_classes, *shown_shape(config, store)[1:])
+        return (config.data.layout_classes, *_of_sources(config, store))
     if store.sources is not None:
-        return (store.sources.shape[1], *shown_shape(config, store)[1:])
+        return (store.sources.shape[1], *_of_sources(config, store))
     if GAMES[config.game].domains:
         return shown_shape(config, store)
     raise ConfigError(f"'{store.name}' has nothing to translate; type --data emoji-pairs, or --data.degrade outline")
+
+
+def _of_sources(config: Config, store: ImageStore) -> Shape:
+    return tuple(side // store.scale for side in shown_shape(config, store)[1:])
 
 
 def shown_shape(config: Config, store: ImageStore) -> Shape:

@@ -54,7 +54,7 @@ class Batches:
     ) -> None:  # fmt: skip
         self.size, self.z_dim, self.device, self.seed = size, z_dim, device, seed
         self.data, self.kind = data or Data(), GAMES[game]
-        self.images = _near(store.images, device)
+        self.images, self.scale = _near(store.images, device), store.scale
         self.labels = _near(store.labels, device) if labels and store.labels is not None else None
         self.sources = None if store.sources is None else _near(store.sources, device)
         self.share = slice(rank * size // world, (rank + 1) * size // world)
@@ -91,9 +91,10 @@ class Batches:
     def _moved(self, batch: Batch) -> Batch:
         """Cut out and mirrored; a counterpart goes along, other sources go their own way."""
         real, source, draws = batch.real, batch.source, batch.draws
-        if self.data.window is not None:
-            real = windows(real, self.data.window, draws.other("window"))
-            source = source if source is None else windows(source, self.data.window, self._own(draws.other("window")))
+        if (window := self.data.window) is not None:
+            real = windows(real, window, draws.other("window"), self.scale)
+            size = window[0] // self.scale, window[1] // self.scale
+            source = source if source is None else windows(source, size, self._own(draws.other("window")))
         if self.data.flip:
             mirrored = torch.rand(self.size, generator=self.noise, device=self.device)[self.share] < 0.5
             real = torch.where(mirrored.view(-1, 1, 1, 1), real.flip(-1), real)
@@ -131,23 +132,31 @@ class Batches:
         return values.index_select(0, rows.to(values.device)).to(self.device, non_blocking=True)
 
 
-def windows(images: Tensor, size: tuple[int, int], draws: Draws) -> Tensor:
-    """A part of each image [B, C, H, W], of `size` (height, width), at a random place."""
+def windows(images: Tensor, size: tuple[int, int], draws: Draws, grid: int = 1) -> Tensor:
+    """A part of each image [B, C, H, W], of `size` (height, width), at a random place of those that `grid` divides."""
     places = draws.uniform("place", 2)
-    top = (places[:, 0] * (images.shape[2] - size[0] + 1)).long()
-    left = (places[:, 1] * (images.shape[3] - size[1] + 1)).long()
+    top = (places[:, 0] * ((images.shape[2] - size[0]) // grid + 1)).long() * grid
+    left = (places[:, 1] * ((images.shape[3] - size[1]) // grid + 1)).long() * grid
     down = (top[:, None] + torch.arange(size[0], device=images.device))[:, :, None]
     right = (left[:, None] + torch.arange(size[1], device=images.device))[:, None]
     rows = torch.arange(len(images), device=images.device).view(-1, 1, 1)
     return images.permute(0, 2, 3, 1)[rows, down, right].permute(0, 3, 1, 2)
 
 
-def middle(images: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """The part of `size` (height, width) in the middle of each image [B, C, H, W]; all of it for None."""
+def middle(images: Tensor, size: tuple[int, int] | None, grid: int = 1) -> Tensor:
+    """The part of `size` (height, width) in the middle of each image [B, C, H, W], on a place that `grid` divides.
+
+    All of it for None.
+    """
     if size is None:
         return images
-    top, left = (images.shape[2] - size[0]) // 2, (images.shape[3] - size[1]) // 2
+    top, left = ((whole - part) // (2 * grid) * grid for whole, part in zip(images.shape[2:], size, strict=True))
     return images[:, :, top : top + size[0], left : left + size[1]]
+
+
+def of_source(size: tuple[int, int] | None, scale: int) -> tuple[int, int] | None:
+    """What of a window is seen in copies whose sides are `scale` times smaller."""
+    return None if size is None else (size[0] // scale, size[1] // scale)
 
 
 def as_source(values: Tensor, data: Data) -> Tensor:

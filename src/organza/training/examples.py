@@ -13,7 +13,7 @@ from organza.draws import Draws
 from organza.games import GAMES
 from organza.games.latent import Batch
 from organza.latent.sampling import every_class, generate, in_batches, latents
-from organza.training.batches import as_source, middle, to_range
+from organza.training.batches import as_source, middle, of_source, to_range
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -30,7 +30,7 @@ def example_batch(trainer: Trainer, store: ImageStore, count: int) -> Batch:
     rows = spread_rows(store, count)
     labels = store.labels[rows].to(device) if config.conditional and store.labels is not None else None
     z = latents(range(count), trainer.batches.z_dim).to(device)
-    real = middle(to_range(store.images[rows].to(device)), config.data.window)
+    real = middle(to_range(store.images[rows].to(device)), config.data.window, store.scale)
     mix, source, of_source = torch.full((count,), 0.5, device=device), None, None
     if kind.translates:
         source, of_source = _sources(trainer, store, rows, real)
@@ -49,7 +49,7 @@ def _sources(trainer: Trainer, store: ImageStore, rows: Tensor, real: Tensor) ->
         rows = torch.linspace(0, len(sources) - 1, len(rows)).long()
     if kind.domains:
         rows = rows.flip(0)  # others than the targets, of other classes
-    source = middle(as_source(sources[rows].to(real.device), data), data.window)
+    source = middle(as_source(sources[rows].to(real.device), data), of_source(data.window, store.scale))
     return source, store.labels[rows].to(real.device) if kind.domains and store.labels is not None else None
 
 

@@ -49,7 +49,7 @@ def open_score(config: Config, store: ImageStore) -> QuickScore | None:
         return None
     told = store.test or store
     rows = spread_rows(told, min(len(told), TranslationScore.most))
-    reals = middle(to_range(told.images[rows]), config.data.window)
+    reals = middle(to_range(told.images[rows]), config.data.window, told.scale)
     known = told.paired or config.data.degrade != "none"
     return TranslationScore(to_bytes(reals), known, GAMES[config.game].paired)
 

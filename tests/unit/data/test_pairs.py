@@ -12,6 +12,7 @@ from organza.config import ConfigError, Data
 from organza.data.degrade import DEGRADATIONS, degradation, grey, outline, smaller
 from organza.data.pairs import open_pairs
 from organza.draws import Draws
+from organza.training.batches import Batches, middle, of_source, to_bytes
 
 SIDE = 8
 
@@ -98,6 +99,35 @@ def test_images_without_counterpart_are_left_out_and_told(tmp_path):
     assert "(alone)" in told[0]
 
 
+def ramp(side, top, left):
+    """An image whose values tell the place."""
+    rows, columns = np.mgrid[:side, :side]
+    return np.stack([rows, columns, np.full_like(rows, top + left)], -1).astype(np.uint8)
+
+
+def test_small_copies_are_cut_where_their_originals_are(tmp_path):
+    for top, side in (("A", 12), ("B", 48)):
+        (tmp_path / top).mkdir()
+        for name in ("x", "y", "z"):
+            Image.fromarray(ramp(side, 1, 2)).save(tmp_path / top / f"{name}.png")
+    data = Data(source=str(tmp_path), window=(16, 8), flip=False)
+    store = open_pairs(data, True)
+    assert (store.scale, store.sources.shape[2:], store.images.shape[2:]) == (4, (12, 12), (48, 48))
+    batches = Batches(store, 300, 0, torch.device("cpu"), seed=0, data=data, game="restore")
+    batch = batches.next()
+    assert (batch.real.shape[2:], batch.source.shape[2:]) == ((16, 8), (4, 2))
+    large, small = to_bytes(batch.real)[:, :2, 0, 0], to_bytes(batch.source)[:, :2, 0, 0]
+    assert torch.equal(large, 4 * small)
+    assert set(small[:, 0].tolist()) == set(range(9))  # every place, the last one too
+    assert set(small[:, 1].tolist()) == set(range(11))
+    assert middle(store.images, (16, 8), 4)[0, :2, 0, 0].tolist() == [16, 20]
+    assert middle(store.sources, of_source((16, 8), 4))[0, :2, 0, 0].tolist() == [4, 5]
+    with pytest.raises(ConfigError, match=r"12x12 in A and 48x48 in B; add --data.resolution 12"):
+        opened(tmp_path, paired=False)
+    with pytest.raises(ConfigError, match=r"12x12 in A and 48x48 in B; add --data.resolution 12"):
+        opened(tmp_path, direction="BtoA")
+
+
 def test_what_is_no_pair_is_refused(tmp_path):
     write(tmp_path / "plain", ("x", "y"))
     with pytest.raises(ConfigError, match=r"neither two folders nor images side by side.*trainA and trainB"):
@@ -108,7 +138,7 @@ def test_what_is_no_pair_is_refused(tmp_path):
         opened(tmp_path / "half")
     write(tmp_path / "sizes" / "A", ("x",))
     write(tmp_path / "sizes" / "B", ("x",), size=(4, 4))
-    with pytest.raises(ConfigError, match=r"8x8 in A and 4x4 in B; add --data.resolution 4"):
+    with pytest.raises(ConfigError, match=r"8x8 in A and 4x4 in B \(B may be .* --data.resolution 4"):
         opened(tmp_path / "sizes")
     with pytest.raises(ConfigError, match="one kind of image"):
         opened("mnist")
