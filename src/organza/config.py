@@ -180,6 +180,7 @@ class Config:
     top_k: float | Schedule = 1.0  # share of the fakes, the most real ones, from which G learns (arXiv:2002.06224)
     unroll: int = 0  # steps of the discriminator that the generator looks ahead (arXiv:1611.02163)
     balance: float | None = None  # the discriminator rests while it calls more than this share of reals real
+    perceptual: str = "auto"  # the trained network that penalties look through; auto: the best that is found here
     data: Data = Data()
     batch: int = 64  # real images in one turn, over all processes
     accumulate: int = 1  # micro-batches in one turn; batch norm sees each of them alone

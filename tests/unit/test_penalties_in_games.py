@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from organza.augment.edges import edge_smooth
 from organza.games.latent import DuePenalty, Moment
-from organza.latent.perceptual import open_features
 from organza.penalties import PENALTIES, animegan
 from organza.penalties import munit as munit_terms
 from organza.penalties.evidence import Evidence
@@ -124,7 +123,8 @@ def test_references_teach_the_generator_and_not_the_encoder_of_styles():
 
 def test_animegan():
     seen = seen_by(translation_trainer("animegan"))
-    look = open_features("cpu")
+    look = seen.eyes.features
+    assert seen.eyes.name == "general"
     grey = animegan.grey(seen.real)
     torch.testing.assert_close(value("drawing-content", seen), absolute(look(seen.fake), look(seen.source)))
     grams = [animegan.gram(look(x)) for x in (seen.fake, grey)]

@@ -20,6 +20,7 @@ from organza.games.batch import Batch as Batch
 from organza.games.view import View, most_real
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
+from organza.penalties.eyes import Eyes
 
 Stats = dict[str, Tensor]
 
@@ -59,6 +60,7 @@ class LatentGame:
     deviation: Tensor | float = 1.0  # of the data
     dropout: float = 0.0  # share of D's last features that is left out
     compiled: bool = False  # torch.compile stands behind the networks' calls; it knows no second derivatives
+    eyes: Eyes | None = None  # what penalties look through
     beside: bool = False  # D sees what was translated beside the result (arXiv:1611.07004, eq. 1)
 
     def generate(self, batch: Batch, z: Tensor | None = None, source: Tensor | None = None) -> Tensor:
@@ -170,7 +172,7 @@ class LatentGame:
             discriminator=self.discriminator, generate=lambda z=None, source=None: self.generate(batch, z, source),
             memory=moment.memory, source=batch.source, source_labels=batch.source_labels,
             lengths=moment.lengths, show=lambda x: self.view(x, batch.draws, moment.augment, moment.noise, moment.blur),
-            deviation=self.deviation, turn=turn, due=frozenset(penalty.name for penalty in moment.due),
+            deviation=self.deviation, eyes=self.eyes, turn=turn, due=frozenset(penalty.name for penalty in moment.due),
         )  # fmt: skip
 
     def _discriminator_stats(self, loss: Tensor, real: Tensor, fake: Tensor) -> Stats:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
 from typing import Literal, get_args
 
 import torch
@@ -80,7 +78,7 @@ def through_lpips(lpips: Lpips, device: torch.device | str = "cpu") -> Distance:
     network = lpips.to(device).eval()
 
     def look(images: Tensor) -> list[Tensor]:
-        return _all(_views(images), lambda view: _of_lpips(network, _sized(view)))
+        return _all(views(images), lambda view: _of_lpips(network, _sized(view)))
 
     return Distance(network.name, look)
 
@@ -90,26 +88,9 @@ def through_general(device: torch.device | str = "cpu", network: GeneralNetwork 
     eyes = (network or general_network()).to(device)
 
     def look(images: Tensor) -> list[Tensor]:
-        return [*_all(_views(images), lambda view: _of_general(eyes, view)), *pyramid(images)]
+        return [*_all(views(images), lambda view: _of_general(eyes, view)), *pyramid(images)]
 
     return Distance("general", look)
-
-
-@cache
-def open_features(device: str) -> Callable[[Tensor], Tensor]:
-    """RGB [B, 3, H, W] in [-1, 1] -> features [B, C, H / 8, W / 8] of about unit size; opened once.
-
-    Those of VGG16's layer conv4_3 where its weights are found, else [B, 72, 8, 8] of the embedded network.
-    """
-    try:
-        lpips = open_lpips("vgg").to(device).eval()
-    except ConfigError:
-        network = general_network().to(device)
-        return lambda images: network.stages[:2](
-            F.relu(network.norm(network.stem(_resized(images.float(), (SIZE, SIZE)))))
-        )
-    shift, scale = lpips.get_buffer("shift"), lpips.get_buffer("scale")
-    return lambda images: next(islice(lpips.network.slices((images.float() - shift) / scale), 3, None))
 
 
 def pyramid(samples: Tensor) -> list[Tensor]:
@@ -120,8 +101,8 @@ def pyramid(samples: Tensor) -> list[Tensor]:
     return [level / math.sqrt(level[0].numel() * len(levels)) for level in levels]
 
 
-def _views(images: Tensor) -> list[Tensor]:
-    """RGB in [-1, 1]: grey is repeated; of images with alpha there are two, on white and on black."""
+def views(images: Tensor) -> list[Tensor]:
+    """RGB in [-1, 1] of images: grey is repeated; of those with alpha there are two, on white and on black."""
     if images.shape[1] != 4:
         return [images.expand(-1, 3, -1, -1)]
     colours, alpha = images[:, :3], ((images[:, 3:] + 1) / 2).clamp(0, 1)
@@ -137,10 +118,11 @@ def _sized(images: Tensor) -> Tensor:
     """Shrunk to 256 pixels on the longer side, but never below 64 on the shorter, to which small ones are enlarged."""
     height, width = images.shape[2:]
     scale = max(min(LARGEST / max(height, width), 1.0), SMALLEST / min(height, width))
-    return _resized(images, (round(height * scale), round(width * scale)))
+    return resized(images, (round(height * scale), round(width * scale)))
 
 
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images [B, C, H, W] at `size` (height, width), without aliases."""
     if images.shape[2:] == size:
         return images
     return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
@@ -152,7 +134,7 @@ def _of_lpips(lpips: Lpips, images: Tensor) -> list[Tensor]:
 
 
 def _of_general(network: GeneralNetwork, images: Tensor) -> list[Tensor]:
-    x = F.relu(network.norm(network.stem(_resized(images, (SIZE, SIZE)))))
+    x = F.relu(network.norm(network.stem(resized(images, (SIZE, SIZE)))))
     seen = [_unit(x)]
     for stage in network.stages:
         x = stage(x)

@@ -77,6 +77,13 @@ WEIGHTS: dict[str, Weights] = {
         "397923af",
         "CC BY 4.0 (Simonyan & Zisserman) and BSD-3-Clause (torchvision)",
     ),
+    "vgg19": Weights(
+        "vgg19-dcbb9e9d.pth",
+        "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+        574_700_000,
+        "dcbb9e9d",
+        "CC BY 4.0 (Simonyan & Zisserman) and BSD-3-Clause (torchvision)",
+    ),
     "alexnet": Weights(
         "alexnet-owt-7be5be79.pth",
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
@@ -121,6 +128,11 @@ def load_weights(
         raise ConfigError(_missing(name, about))
     sha256 = _checked(found, about)
     return Loaded(found, sha256, read_tensors(found))
+
+
+def is_here(name: str) -> bool:
+    """Whether a file with the name of these weights is on this machine; what it holds is not looked at."""
+    return _find(WEIGHTS[name], None) is not None
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | path-length | G | StyleGAN2: equal steps in w move the picture equally far; smoother, easier to project | 2 |
 | reconstruction | D | FastGAN: D must know enough of a real image to draw it | 1 |
 | pixel | G, paired | pix2pix: results near their counterparts; alone it blurs | 100 |
-| perceptual | G, paired | the same as a trained network sees it: sharper than pixel | 1 to 10 |
+| perceptual | G, paired | the same as a trained network sees it (`eyes.py`): sharper than pixel | 1 to 10 |
 | pixel-sharpened, perceptual-sharpened | G, paired | Real-ESRGAN: the same to the sharpened counterpart | 10 |
 | known, both-stages | G, holes | LaMa: L1 outside the hole; DeepFill: L1 of both its drawings | 1 |
 | judged-alike | G, paired | pix2pixHD: the same in D's own layers; calmer than its last word | 10 |
@@ -84,9 +84,9 @@ PENALTIES = {
     "path-length": Rule(path_length, players=("generator",), styles=True),
     "reconstruction": Rule(reconstruction, images_only=True),
     "pixel": Rule(pixel, players=MAKER, of="pairs"),
-    "perceptual": Rule(perceptual, players=MAKER, of="pairs"),
+    "perceptual": Rule(perceptual, players=MAKER, of="pairs", looks=True),
     "pixel-sharpened": Rule(pixel_sharpened, players=MAKER, of="pairs"),
-    "perceptual-sharpened": Rule(perceptual_sharpened, players=MAKER, of="pairs"),
+    "perceptual-sharpened": Rule(perceptual_sharpened, players=MAKER, of="pairs", looks=True),
     "known": Rule(known, players=MAKER, of="pairs"),
     "both-stages": Rule(both_stages, players=MAKER, of="pairs"),
     "judged-alike": Rule(judged_alike, players=MAKER, real_features=True, of="pairs"),
@@ -102,8 +102,8 @@ PENALTIES = {
     "codes-of-results": Rule(domains.codes_of_results, players=MAKER, of="translation", makers=("unit",)),
     "diversity": Rule(domains.diversity, players=MAKER, of="translation", makers=("stargan-v2",)),
     "references": Rule(domains.references, players=BOTH, of="translation", makers=("stargan-v2",)),
-    "drawing-content": Rule(drawings.content, players=MAKER, of="translation", coloured=True),
-    "drawing-style": Rule(drawings.style, players=MAKER, of="translation", coloured=True),
+    "drawing-content": Rule(drawings.content, players=MAKER, of="translation", coloured=True, looks=True),
+    "drawing-style": Rule(drawings.style, players=MAKER, of="translation", coloured=True, looks=True),
     "drawing-colour": Rule(drawings.colour, players=MAKER, of="translation", coloured=True),
     "drawing-variation": Rule(drawings.variation, players=MAKER, of="translation"),
     "drawing-grey": Rule(drawings.grey, of="translation", coloured=True),

@@ -1,7 +1,8 @@
 """What AnimeGANv2 asks of both players, as penalties; its terms stand in `animegan.py`.
 
-The published terms look through VGG19 (conv4_4). Here it is VGG16 (conv4_3) where its weights are found, and else the
-embedded network, which sees less; both give features of about unit size, so that weights are not the published ones.
+The published terms look through VGG19 (conv4_4), as `--perceptual vgg19` does. Unasked it is VGG16 (conv4_3) where its
+weights are found, and else the embedded network, which sees less. All give features of about unit size, and the VGG19
+of the paper takes colours of 0 to 255: weights are not the published ones.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from organza.augment.edges import edge_smooth
-from organza.latent.perceptual import open_features
 from organza.losses import to_zero
 from organza.penalties import animegan
 from organza.penalties.evidence import Evidence, each
@@ -51,5 +51,6 @@ def blurred(seen: Evidence) -> Tensor:
 def _features(seen: Evidence, name: str, images: Tensor) -> Tensor:
     """Of these images, computed once in a turn."""
     if name not in seen.shared:
-        seen.shared[name] = open_features(str(images.device))(images)
+        assert seen.eyes is not None
+        seen.shared[name] = seen.eyes.features(images)
     return seen.shared[name]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from organza.draws import Draws
+from organza.penalties.eyes import Eyes
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Evidence:
     lengths: Tensor | None = None  # the mean path length of late, 0-d, which its penalty moves on
     show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented
     deviation: Tensor | float = 1.0  # of the data, over all samples and numbers
+    eyes: Eyes | None = None  # what penalties look through
     turn: str = "discriminator"
     due: frozenset[str] = frozenset()  # names of the penalties that join this turn
     shared: dict[str, Any] = field(default_factory=dict)  # what one of them has computed, for the others
@@ -63,6 +65,7 @@ class Rule:
     of: Literal["all", "translation", "pairs"] = "all"  # the games that it joins
     makers: tuple[str, ...] = ()  # the models whose generators have what it reads; empty: all
     coloured: bool = False  # needs RGB
+    looks: bool = False  # through the network that the configuration names
 
 
 def each(values: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ Both ways at once (`organza.models.both_ways`), what is asked of one way is aske
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from organza.config import ConfigError
-from organza.latent.perceptual import Distance, open_distance
 from organza.layers.patches import patch_nce, some_places
 from organza.models.both_ways import swapped
 from organza.penalties.domains import own_cycle
@@ -81,18 +79,13 @@ def judged_alike(seen: Evidence) -> Tensor:
 
 def perceptual(seen: Evidence) -> Tensor:
     """How far the result looks from its counterpart, through a trained network (Johnson et al., arXiv:1603.08155)."""
-    return eyes(str(seen.fake.device))(seen.real, seen.fake)
+    assert seen.eyes is not None
+    return seen.eyes.distance(seen.real, seen.fake)
 
 
 def smooth(seen: Evidence) -> Tensor:
     """Total variation of the results."""
     return total_variation(seen.fake)
-
-
-@cache
-def eyes(device: str) -> Distance:
-    """LPIPS where its weights are found, else the embedded network; opened once."""
-    return open_distance("auto", (3, 64, 64), device)
 
 
 def _first(seen: Evidence) -> int | None:

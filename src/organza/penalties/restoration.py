@@ -11,7 +11,6 @@ from organza.config import ConfigError
 from organza.layers.holes import parted
 from organza.layers.sharpen import sharpened
 from organza.penalties.evidence import Evidence
-from organza.penalties.pictures import eyes
 from organza.penalties.translation import absolute
 
 
@@ -43,7 +42,8 @@ def pixel_sharpened(seen: Evidence) -> Tensor:
 
 def perceptual_sharpened(seen: Evidence) -> Tensor:
     """The same through a trained network."""
-    return eyes(str(seen.fake.device))(_sharp(seen), seen.fake)
+    assert seen.eyes is not None
+    return seen.eyes.distance(_sharp(seen), seen.fake)
 
 
 @torch.no_grad()

@@ -14,9 +14,9 @@ begins: that is the trade of the paper, and why LPIPS is to be looked at beside 
 
 In the first stage L1 weighs so much more than the game that Adam sees nothing else, and D's rate is zero. `paper` has
 the iterations of both stages (1 000 000 and 400 000 of 16); its rates are halved or restarted several times there, and
-held here. Its perceptual loss is that of VGG19 before the last ReLU (conv5_4). Here it is the penalty `perceptual`:
-LPIPS where its weights are found, else the small embedded network, to whose scale 200 was not tuned. Sources are cut
-and made anew in every batch.
+held here. Its perceptual loss is that of VGG19 before the last ReLU (conv5_4): `--perceptual vgg19-esrgan`. Unasked it
+is LPIPS where its weights are found, else the small embedded network, to whose scales 200 was not tuned. Sources are
+cut and made anew in every batch.
 """
 
 from __future__ import annotations

@@ -10,12 +10,12 @@ size and at half of it, and G is taught by what they see as well as by what they
     D minimises  sum over scales k of  E (D_k(x, y) - 1)^2 + E D_k(x, G(x))^2
     G minimises  sum over k of  E (D_k(x, G(x)) - 1)^2 + 10 FM_k + 10 P        (eq. 3 to 5)
 
-where FM is the mean distance of y and G(x) in D's layers, and P that in a trained network: LPIPS on VGG16 where its
-weights are found, else the embedded network, where the published runs have VGG19. Least squares are halved here, and so
-are both weights. The published runs take 100 epochs and 100 more while the rate falls to zero, one picture at a time.
-For pictures of 2048 pixels, train `--generator.model.local true` from a run without it (`--start`), with
-`--discriminator.model.scales 3`. Planes of the edges between instances, and their features, are not made here.
-`laptop` has a quarter of the width, two halvings and batches of 4.
+where FM is the mean distance of y and G(x) in D's layers, and P that in a trained network: VGG19 as published with
+`--perceptual vgg19`; unasked LPIPS where its weights are found, else the embedded network. Least squares are halved
+here, and so are both weights. The published runs take 100 epochs and 100 more while the rate falls to zero, one picture
+at a time. For pictures of 2048 pixels, train `--generator.model.local true` from a run without it (`--start`), with
+`--discriminator.model.scales 3`. Planes of the edges between instances, and their features, are not made here. `laptop`
+has a quarter of the width, two halvings and batches of 4.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ As `esrgan`, but the small copies are what is found on the web: blurred, resized
 
 which is the paper's L1 + perceptual + 0.1 game, divided by 0.1; s sharpens, and D sees y as it is. The first stage is
 L1 alone, as in `esrgan`. `paper` has its iterations (1 000 000 and 400 000 of 48), squares of 256 pixels, and the
-generator of 23 blocks. Its perceptual loss is that of five layers of VGG19; here it is LPIPS where its weights are
-found, else the embedded network. There is no pool of 180 pairs, which mixes batches of one size each: here every
-sample has its own.
+generator of 23 blocks. Its perceptual loss is that of five layers of VGG19 (`--perceptual vgg19-real-esrgan`); unasked
+it is LPIPS where its weights are found, else the embedded network. There is no pool of 180 pairs, which mixes batches
+of one size each: here every sample has its own.
 """
 
 from __future__ import annotations

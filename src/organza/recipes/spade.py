@@ -10,13 +10,13 @@ judges look at map and picture together:
     D minimises  sum over scales k of  E max(0, 1 - D_k(m, y)) + E max(0, 1 + D_k(m, G(m)))
     G minimises  sum over k of  -E D_k(m, G(m)) + 10 FM_k + 10 P        (section 3 and appendix A)
 
-where FM is the mean distance of y and G(m) in D's layers, and P that in a trained network: LPIPS on VGG16 where its
-weights are found, else the embedded network, where the published runs have VGG19. Those take the mean over both scales
-where this is the sum, hence both weights are doubled. D's rate is four times G's. The published runs take 200 epochs,
-the second half while both rates fall to zero, 32 pictures at a time. Without noise each map has one picture; the
-encoder of styles and its KL are left out. By default maps are made of the pictures themselves (`data.degrade regions`);
-with a folder of label maps, palette or grey images of class numbers, type `--data.layout_classes N --data.degrade
-none`. `laptop` has an eighth of the width and batches of 8.
+where FM is the mean distance of y and G(m) in D's layers, and P that in a trained network: VGG19 as published with
+`--perceptual vgg19`; unasked LPIPS where its weights are found, else the embedded network. Those take the mean over
+both scales where this is the sum, hence both weights are doubled. D's rate is four times G's. The published runs take
+200 epochs, the second half while both rates fall to zero, 32 pictures at a time. Without noise each map has one
+picture; the encoder of styles and its KL are left out. By default maps are made of the pictures themselves
+(`data.degrade regions`); with a folder of label maps, palette or grey images of class numbers, type
+`--data.layout_classes N --data.degrade none`. `laptop` has an eighth of the width and batches of 8.
 """
 
 from __future__ import annotations

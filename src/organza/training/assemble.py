@@ -20,7 +20,6 @@ from organza.draws import number_of
 from organza.games import GAMES
 from organza.games.latent import DuePenalty, LatentGame
 from organza.games.view import View
-from organza.latent.perceptual import open_features
 from organza.layers.codes import Reader
 from organza.layers.init import initialise
 from organza.layers.patches import PatchSampler
@@ -29,7 +28,7 @@ from organza.losses import LOSSES
 from organza.models import build, complete, is_two_way, reads_by_itself, translator
 from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
-from organza.penalties.pictures import eyes
+from organza.penalties.eyes import chosen, open_eyes
 from organza.training.batches import to_range
 from organza.training.contradictions import contradictions
 from organza.training.distributed import world
@@ -59,6 +58,7 @@ def resolve(config: Config) -> Config:
     _must_grow_together(generator, discriminator)
     return dataclasses.replace(
         config,
+        perceptual=chosen(config.perceptual) if looks(config) else config.perceptual,
         generator=dataclasses.replace(config.generator, model=generator),
         discriminator=dataclasses.replace(config.discriminator, model=discriminator),
     )
@@ -153,7 +153,8 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
     return LatentGame(
         generator, discriminator, loss, autocast(device, dtype),
         View(config.augment.policy, config.augment.fakes_for_reals), config.targets, _deviation(config, store, device),
-        config.dropout, config.compile, GAMES[config.game].beside,
+        config.dropout, config.compile, open_eyes(config.perceptual, str(device)) if looks(config) else None,
+        GAMES[config.game].beside,
     )  # fmt: skip
 
 
@@ -299,13 +300,19 @@ def _add_heads_of_maker(generator: nn.Module, config: Config, store: ImageStore)
             encoder: Any = generator
             seen = encoder.features(torch.zeros(1, *source_shape(config, store)))
         generator.heads = nn.ModuleDict({"patches": PatchSampler([x.shape[1] for x in seen])})
-    if wanted & {"perceptual", "perceptual-sharpened"}:
-        eyes("cpu")  # opened before anything is measured
-    if wanted & {"drawing-content", "drawing-style"}:
-        open_features("cpu")
     ends = {source_shape(config, store)[0], store.shape[0]} if GAMES[config.game].translates else {3}
+    if looks(config) and store.shape[0] not in (1, 3, 4):
+        raise ConfigError(
+            f"perceptual {config.perceptual} sees images of 1, 3 or 4 channels, not of {store.shape[0]}; add "
+            "--data.channels rgb, or leave the penalty out"
+        )
     if (coloured := sorted(name for name in _named(config) if PENALTIES[name].coloured)) and ends != {3}:
         raise ConfigError(f"the penalty {coloured[0]} is for colours; add --data.channels rgb, or leave it out")
+
+
+def looks(config: Config) -> bool:
+    """Whether a penalty looks through a trained network."""
+    return any(PENALTIES[name].looks for name in _named(config))
 
 
 def _deviation(config: Config, store: ImageStore, device: torch.device) -> Tensor | float:

@@ -312,6 +312,12 @@ def _translation(config: Config) -> Iterator[str]:
         yield "codes are read from noise, of which translations have none; leave codes out"
     if kind.translates and config.augment.fakes_for_reals:
         yield "augment.fakes_for_reals draws fakes from noise; add --augment.fakes_for_reals false"
+    named = [penalty.name for _, player in _roles(config) for penalty in player.penalties]
+    if config.perceptual != "auto" and not any(PENALTIES[name].looks for name in named):
+        yield (
+            f"perceptual {config.perceptual} is what penalties look through, and none looks; add --generator.penalties "
+            "with perceptual among them, or leave perceptual out"
+        )
     if kind.domains and not config.conditional:
         yield "game domains translates between classes; add --conditional true"
     if kind.both_ways and config.data.degrade != "none":

@@ -21,6 +21,7 @@ from organza.data.cache import available_memory
 from organza.data.degrade import without_values
 from organza.data.store import ImageStore
 from organza.metrics.quick import QuickScore
+from organza.training.assemble import looks
 from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
 from organza.training.scoring import interval, seconds_of
@@ -55,9 +56,10 @@ class Plan:
             seconds = min(seconds, minutes * 60)
         players = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
         models = " / ".join(dict.fromkeys((config.generator.model.name, config.discriminator.model.name)))
+        through = f", perceptual through {config.perceptual}" if looks(config) else ""
         penalties = [f"{p.name} every {p.every}" if p.every > 1 else p.name for p in config.discriminator.penalties]
         lines = [
-            f"recipe    {config.recipe}: networks {models}, loss {' + '.join([config.loss, *penalties])}",
+            f"recipe    {config.recipe}: networks {models}, loss {' + '.join([config.loss, *penalties])}{through}",
             f"players   {players} parameters",
             f"data      {store.name}: {len(store):,} samples of {_size(store.shape)}{_classes(config, store)}",
             f"device    {self.device} ({torch.get_num_threads()} threads), {str(dtype).split('.')[1]} ({reason})",

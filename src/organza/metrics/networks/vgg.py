@@ -1,11 +1,11 @@
-"""VGG16 (Simonyan & Zisserman, arXiv:1409.1556) and the convolutions of AlexNet (arXiv:1404.5997), of LPIPS.
+"""VGG16 and VGG19 (Simonyan & Zisserman, arXiv:1409.1556), and AlexNet (arXiv:1404.5997): the last two convolve alone.
 
 Parameters have the names of torchvision's state dicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 FEATURES = 4096
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the convolutions between the poolings (configuration D of table 1)."""
+WIDTHS_19 = ((64,) * 2, (128,) * 2, (256,) * 4, (512,) * 4, (512,) * 4)  # configuration E
 
 
 class Vgg16(nn.Module):
@@ -22,15 +23,14 @@ class Vgg16(nn.Module):
 
     def __init__(self, hidden: int = FEATURES) -> None:
         super().__init__()
-        layers, before, self.taps = list[nn.Module](), 3, list[int]()
-        for widths in WIDTHS:
-            for width in widths:
-                layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
-                before = width
-            self.taps.append(len(layers) - 1)
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
-        wide = (nn.Linear(before * 7 * 7, hidden), nn.ReLU(), nn.Identity(), nn.Linear(hidden, hidden), nn.ReLU())
+        self.features, self.taps = _convolutions(WIDTHS)
+        wide = (
+            nn.Linear(WIDTHS[-1][-1] * 7 * 7, hidden),
+            nn.ReLU(),
+            nn.Identity(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+        )
         self.classifier = nn.Sequential(*wide)  # in the place of Identity is dropout, in training
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,6 +40,20 @@ class Vgg16(nn.Module):
     def slices(self, x: Tensor) -> Iterator[Tensor]:
         """The last activations before each pooling, relu1_2, 2_2, 3_3, 4_3 and 5_3."""
         return _tapped(self.features, self.taps, x)
+
+
+class Vgg19(nn.Module):
+    """Images [B, 3, H, W] by mean and deviation of ImageNet, at least 16 x 16; the convolutions alone."""
+
+    unused = ("classifier.",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, _ = _convolutions(WIDTHS_19)
+
+    def after(self, x: Tensor, layers: Collection[int]) -> Iterator[Tensor]:
+        """What comes out of these layers, whose numbers rise: 34 is conv5_4 before its ReLU."""
+        return _tapped(self.features, layers, x)
 
 
 class AlexNet(nn.Module):
@@ -63,10 +77,22 @@ class AlexNet(nn.Module):
         return _tapped(self.features, self.taps, x)
 
 
-def _tapped(layers: nn.Sequential, taps: tuple[int, ...] | list[int], x: Tensor) -> Iterator[Tensor]:
+def _convolutions(stages: tuple[tuple[int, ...], ...]) -> tuple[nn.Sequential, list[int]]:
+    """The layers before the classifier, and the number of the last one before each pooling."""
+    layers, before, taps = list[nn.Module](), 3, list[int]()
+    for widths in stages:
+        for width in widths:
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.ReLU()]
+            before = width
+        taps.append(len(layers) - 1)
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers), taps
+
+
+def _tapped(layers: nn.Sequential, taps: Collection[int], x: Tensor) -> Iterator[Tensor]:
     for number, layer in enumerate(layers):
         x = layer(x)
         if number in taps:
             yield x
-        if number == taps[-1]:
+        if number == max(taps):
             return

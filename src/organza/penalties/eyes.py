@@ -1,0 +1,109 @@
+"""Trained networks that penalties look through at pictures; the field `perceptual` of a configuration names one.
+
+| name | how far two pictures are apart | of |
+| --- | --- | --- |
+| `vgg19` | sum w |f(x) - f(y)| after relu1_1 to relu5_1, w of 1/32, 1/16, 1/8, 1/4 and 1 | pix2pixHD, SPADE |
+| `vgg19-esrgan` | |f(x) - f(y)| at conv5_4, before its ReLU | ESRGAN (arXiv:1809.00219, section 3.2) |
+| `vgg19-real-esrgan` | sum w |f(x) - f(y)| at conv1_2, 2_2, 3_4, 4_4 and 5_4, w of .1, .1, 1, 1 and 1 | Real-ESRGAN |
+| `lpips-vgg` | LPIPS on VGG16 (arXiv:1801.03924) | |
+| `general` | a sum of squares over the stages of the embedded network, and pixels | |
+| `auto` | `lpips-vgg` where its weights are found, else `general` | |
+
+A run writes down which one it was, and goes on with that one. Weights of VGG are not shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from organza.config import ConfigError, closest
+from organza.latent.perceptual import resized, through_general, through_lpips, views
+from organza.metrics.lpips import Lpips, open_lpips
+from organza.metrics.networks.general import SIZE, general_network
+from organza.metrics.networks.vgg import Vgg19
+from organza.metrics.weights import filled, is_here, load_weights
+from organza.penalties.distances import apart
+
+LAYERS: dict[str, dict[int, float]] = {
+    "vgg19": {1: 1 / 32, 6: 1 / 16, 11: 1 / 8, 20: 1 / 4, 29: 1.0},
+    "vgg19-esrgan": {34: 1.0},
+    "vgg19-real-esrgan": {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0},
+}
+"""Weights of the layers of VGG19, by number."""
+NAMES = (*LAYERS, "lpips-vgg", "general", "auto")
+CONV4_4 = 25
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for colours in [0, 1]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """A trained network, as the penalties use it."""
+
+    name: str
+    distance: Callable[[Tensor, Tensor], Tensor]  # two batches [B, C, H, W] of 1, 3 or 4 channels in [-1, 1] -> [B]
+    features: Callable[[Tensor], Tensor]  # RGB [B, 3, H, W] in [-1, 1] -> [B, F, h, w]: deep, but in their places
+
+
+def chosen(name: str) -> str:
+    """The network that `name` is on this machine. Raises ConfigError for an unknown one."""
+    if name not in NAMES:
+        raise ConfigError(f"perceptual is '{name}'{closest(name, NAMES)}")
+    if name != "auto":
+        return name
+    return "lpips-vgg" if is_here("lpips-vgg") and is_here("vgg16") else "general"
+
+
+@cache
+def open_eyes(name: str, device: str) -> Eyes:
+    """The network `name`, opened once. Raises ConfigError for weights that are not there, with where to put them."""
+    name = chosen(name)
+    if name == "general":
+        return Eyes(name, through_general(device), _general_features(device))
+    if name == "lpips-vgg":
+        lpips = open_lpips("vgg").to(device).eval()
+        return Eyes(name, through_lpips(lpips, device), _features_of_16(lpips))
+    network = filled(Vgg19, load_weights("vgg19"), Vgg19.unused).to(device)
+    return through_19(name, network)
+
+
+def through_19(name: str, network: Vgg19) -> Eyes:
+    """What `name` of `LAYERS` sees through VGG19. The features are those of conv4_4, before its ReLU."""
+    weights = LAYERS[name]
+
+    def seen(images: Tensor) -> list[list[Tensor]]:
+        return [list(network.after(_by_imagenet(view), weights)) for view in views(images)]
+
+    def distance(one: Tensor, two: Tensor) -> Tensor:
+        pairs = [pair for view in zip(seen(one), seen(two), strict=True) for pair in zip(*view, strict=True)]
+        shares = [weight / len(views(one)) for _ in views(one) for weight in weights.values()]
+        return torch.stack([share * apart(*pair) for share, pair in zip(shares, pairs, strict=True)]).sum(0)
+
+    return Eyes(name, distance, lambda images: next(network.after(_by_imagenet(images), (CONV4_4,))))
+
+
+def _features_of_16(lpips: Lpips) -> Callable[[Tensor], Tensor]:
+    """Those of conv4_3, after its ReLU."""
+    shift, scale = lpips.get_buffer("shift"), lpips.get_buffer("scale")
+    return lambda images: next(islice(lpips.network.slices((images.float() - shift) / scale), 3, None))
+
+
+def _general_features(device: str) -> Callable[[Tensor], Tensor]:
+    """[B, 72, 8, 8] of the embedded network, of about unit size."""
+    network = general_network().to(device)
+
+    def look(images: Tensor) -> Tensor:
+        return network.stages[:2](F.relu(network.norm(network.stem(resized(images.float(), (SIZE, SIZE))))))
+
+    return look
+
+
+def _by_imagenet(images: Tensor) -> Tensor:
+    mean, deviation = (torch.tensor(numbers, device=images.device).view(-1, 1, 1) for numbers in (MEAN, DEVIATION))
+    return ((images.float() + 1) / 2 - mean) / deviation
