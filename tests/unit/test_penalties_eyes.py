@@ -95,7 +95,7 @@ def test_a_run_writes_down_what_it_found():
 @pytest.mark.parametrize(("recipe", "changes", "words"), [
     ("esrgan", {"perceptual": "vgg18"}, "perceptual is 'vgg18'; did you mean 'vgg19'"),
     ("esrgan", {"perceptual": "vgg19"}, "vgg19-dcbb9e9d.pth"),
-    ("pix2pix", {"perceptual": "vgg19"}, "none looks"),
+    ("pix2pix", {"perceptual": "vgg19"}, "none of these looks"),
 ])  # fmt: skip
 def test_what_cannot_be_looked_through_is_refused(recipe, changes, words, monkeypatch, tmp_path):
     for name in ("ORGANZA_WEIGHTS", "TORCH_HOME", "XDG_CACHE_HOME", "HF_HOME"):

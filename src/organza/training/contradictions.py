@@ -315,8 +315,8 @@ def _translation(config: Config) -> Iterator[str]:
     named = [penalty.name for _, player in _roles(config) for penalty in player.penalties]
     if config.perceptual != "auto" and not any(PENALTIES[name].looks for name in named):
         yield (
-            f"perceptual {config.perceptual} is what penalties look through, and none looks; add --generator.penalties "
-            "with perceptual among them, or leave perceptual out"
+            f"perceptual {config.perceptual} is what penalties look through, and none of these looks; leave perceptual "
+            "out, or take a recipe such as esrgan"
         )
     if kind.domains and not config.conditional:
         yield "game domains translates between classes; add --conditional true"

@@ -124,6 +124,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
     ({"game": "cycle", G: "image"}, ("reads what 'dcgan' does not have", "--generator.model munit")),
+    ({"perceptual": "general"}, ("perceptual general is what penalties look through", "leave perceptual out, or take")),
     ({"data.layout_classes": 3}, ("start from label maps", "--game paired")),
     ({"game": "paired", "data.layout_classes": 3, "data.degrade": "grey"}, ("not of label maps", "leave one")),
     ({"game": "paired", "data.layout_classes": -1}, ("layout_classes is -1", "0 for images")),
@@ -226,6 +227,11 @@ def trained(changes, recipe="dcgan", shape=SHAPE):
     return Trainer(small_config(recipe, changes, shape), images(shape), CPU)
 
 
+def small_copies() -> ImageStore:
+    store = images()
+    return replace(store, sources=store.images[:, :, ::4, ::4], paired=True)
+
+
 def checked(changes, recipe="dcgan", store=None, processes=1):
     store = store or images()
     check_data(small_config(recipe, changes, tuple(store.shape)), store, processes)
@@ -253,6 +259,12 @@ ASSEMBLED = {
     "over 3 processes with accumulate=1; type --batch 9": lambda: checked({"batch": 8}, processes=3),
     "data.window cuts 40x20 out of images of 32x32; add --data.window 20": lambda: checked(
         {"game": "paired", "generator.model": "pix2pix", "data.window": (40, 20)}
+    ),
+    "its sides must divide by 4": lambda: checked(
+        {"game": "restore", "generator.model": "esrgan", "data.window": (16, 18)}, store=small_copies()
+    ),
+    "perceptual general sees images of 1, 3 or 4 channels, not of 2": lambda: trained(
+        {"game": "restore", "generator.model": "pix2pix", "data.degrade": "grey", G: "perceptual"}, shape=(2, 32, 32)
     ),
     "unroll looks ahead in one process only": lambda: checked({"unroll": 1}, processes=2),
     "data.flip mirrors images": lambda: checked({"data.flip": True}, **POINTS),
