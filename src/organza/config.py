@@ -51,6 +51,7 @@ class Data:
     window: tuple[int, int] | None = None  # height, width of a part cut out at random, anew in every batch
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # of a translation: which half of the pairs is translated
     layout_classes: int = 0  # of label maps, which a translation starts from: a plane for each class; 0: images
+    attributes: tuple[str, ...] = ()  # of a table beside the images, such as Male,Young; empty: all of it
     degrade: str = "none"  # of organza.data.degrade: what a translation starts from is made of the images themselves
 
 

@@ -61,13 +61,17 @@ def test_the_commands_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_commands_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for folder in ("my/pairs/trainA", "my/pairs/trainB", "my/horse2zebra/trainA", "my/horse2zebra/trainB", "my/photos",
-                   "my/zebras"):  # fmt: skip
+                   "my/zebras", "my/faces", "my/portraits"):  # fmt: skip
         pictures(Path(folder))
+    names = "Black_Hair Blond_Hair Brown_Hair Male Smiling Young"
+    rows = [f"{number:02}.jpg {('1 -1 -1 1 1 -1', '-1 1 -1 -1 1 1')[number % 2]}" for number in range(12)]
+    Path("my/faces/list_attr_celeba.txt").write_text("\n".join(["12", names, *rows]))
     ran = [command for command in TYPED if re.match(r"(train|translate) ", command) and "film.mp4" not in command]
     assert len(ran) >= 6
     for command in ran:
         main(cut(shlex.split(command)))
     assert len(list(Path("zebras").glob("*.png"))) == len(list(Path("horses").glob("*.png"))) == 12
+    assert len(list(Path("blond").glob("*.png"))) == 12
     assert (Path("zebras") / "before-after.html").is_file()
     receipt = organza.evaluate("runs/mine", metrics=("psnr", "ssim"))
     assert {score.name for score in receipt.scores} == {"psnr", "ssim"}

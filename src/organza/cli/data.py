@@ -180,6 +180,7 @@ def _rows(report: DataReport) -> list[tuple[str, str]]:
         ("modes", _counts(report.modes)),
         ("turned by EXIF", str(report.turned or "")),
         ("classes", f"{len(report.classes)}: {_counts(report.classes)}" if report.classes else "none"),
+        *_attributes(report),
         ("captions", str(report.captions or "none")),
         ("pairs, for translations", report.pairs),
         ("mean", _numbers(report.mean)),
@@ -190,6 +191,19 @@ def _rows(report: DataReport) -> list[tuple[str, str]]:
         ("licence", report.licence or "unknown"),
     ]
     return [(key, value) for key, value in rows if value]
+
+
+def _attributes(report: DataReport) -> list[tuple[str, str]]:
+    """What a table tells of the images, none where there is none."""
+    shares = [f"{name} ({count / max(report.count, 1):.1%})" for name, count in report.attributes.items()]
+    rows = [("attributes", _list(len(shares), shares))] if shares else []
+    if report.table:
+        rows += [
+            ("table of attributes", report.table),
+            ("images without a row, left out", _list(len(report.without_row), [*report.without_row])),
+            ("rows without an image", _list(len(report.without_image), [*report.without_image])),
+        ]
+    return rows
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -34,7 +34,7 @@ class Options:
     degrade: Annotated[
         bool, FlagCreatePairsOff, told(help="make sources of the pictures first, as training did: outlines, greys, …")
     ] = False
-    label: Annotated[str, told(metavar="CLASS", help="what results shall be, of a network of several kinds")] = ""
+    label: Annotated[str, told(metavar="CLASS", help="what results shall be; of attributes, all they have: A,B")] = ""
     seed: Annotated[str, told(metavar="S", help="of the noise of a network that has some (default 0)")] = ""
     through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 

@@ -28,7 +28,7 @@ class Decoded:
     """Everything that opening a source of files finds out."""
 
     images: np.ndarray  # [N, C, H, W]
-    labels: np.ndarray | None  # int64 [N]
+    labels: np.ndarray | None  # int64 [N], or of attributes [N, A]
     classes: tuple[str, ...]
     captions: tuple[str, ...]
     names: tuple[str, ...]  # of the files, one for each sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from organza.config import ConfigError, Data, closest
 from organza.data.arrays import SUFFIXES, from_arrays, is_array_file, open_array, open_idx_folder
+from organza.data.attributes import joined
 from organza.data.embedded import list_emoji, open_mnist
 from organza.data.files import open_files
 from organza.data.listing import Listing, list_folder, list_zip
 from organza.data.prepare import Preparation, preparation, prepare
 from organza.data.progress import SILENT, Progress
 from organza.data.public import CELEBA_NUMBERS, list_celeba, open_cifar, open_fashion_mnist, open_svhn
-from organza.data.store import ImageStore, fingerprint
+from organza.data.store import ImageStore, chosen, fingerprint
 from organza.data.synthetic import open_grid, open_ring, open_spiral, open_stacked_mnist
 
 Source = str | Path | Tensor | np.ndarray | ImageStore
@@ -75,13 +76,15 @@ def open_dataset(
     resolution: int | tuple[int, int] | None = None,
     crop: str = "none",
     channels: str = "keep",
+    attributes: Sequence[str] = (),
     progress: Progress = SILENT,
 ) -> ImageStore:
     """The samples of any source as one store: uint8 [N, C, H, W] (uint16, float32 where it is), or points [N, D].
 
     `source` is a name of `DATASETS`, a folder or zip of images, a .npy, .npz, .pt, .safetensors, IDX or CSV file,
     `hf:org/name`, a tensor, an array or a store. `resolution` is one side or (height, width), met by stretching or
-    by `crop="center"`; `channels` is keep, grey, rgb or rgba.
+    by `crop="center"`; `channels` is keep, grey, rgb or rgba. `attributes` are those to take of a table that
+    lies with the images (`organza.data.attributes`); without names all are, unless the images have classes.
 
     Raises FileNotFoundError for a path that is not there and ConfigError for all other mistakes of the user.
     """
@@ -91,7 +94,9 @@ def open_dataset(
         store = prepared(opened, options, progress)
     else:
         with opened:
-            store = open_files(opened, options, progress).store(opened.name, opened.licence)
+            listing = joined(opened, progress, asked=bool(attributes))
+            store = open_files(listing, options, progress).store(opened.name, opened.licence)
+    store = chosen(store, attributes)
     if isinstance(source, str) and source in DATASETS:
         store = replace(store, catalogue=source)
     if store.images.ndim == 4 and store.images.dtype == torch.float32 and store.images.min() >= 0:
@@ -107,6 +112,7 @@ def open_data(data: Data, *, split: str = "train", progress: Progress = SILENT) 
         resolution=data.resolution,
         crop=data.crop,
         channels=data.channels,
+        attributes=data.attributes,
         progress=progress,
     )
 

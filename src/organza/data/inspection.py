@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from organza.config import ConfigError, closest
+from organza.data.attributes import Match, matched
 from organza.data.catalogue import Source, find, open_dataset, prepared
 from organza.data.files import Scan, open_files, scan
 from organza.data.listing import Listing, labels_of
@@ -21,7 +22,7 @@ from organza.data.pairs import about_pairs
 from organza.data.pixels import decode, strict_pillow
 from organza.data.prepare import Preparation, in_pieces, preparation
 from organza.data.progress import SILENT, Progress
-from organza.data.store import ImageStore
+from organza.data.store import ImageStore, counts
 
 FLIP = "flip"  # what `Data.flip` does; the other words are those of organza.augment
 _COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
@@ -42,6 +43,10 @@ class DataReport:
     corrupt: dict[str, str] = field(default_factory=dict)  # file and reason; training leaves them out
     duplicates: tuple[tuple[str, ...], ...] = ()  # groups with equal pixels
     classes: dict[str, int] = field(default_factory=dict)  # samples of each
+    attributes: dict[str, int] = field(default_factory=dict)  # samples that have each
+    table: str = ""  # that tells them
+    without_row: tuple[str, ...] = ()  # images that it does not tell of; training leaves them out
+    without_image: tuple[str, ...] = ()  # files of its rows that are not there
     captions: int = 0
     mean: tuple[float, ...] = ()  # per channel, integers as 0..1; floats and points as they are
     std: tuple[float, ...] = ()
@@ -136,6 +141,10 @@ def _of_files(listing: Listing, options: Preparation, progress: Progress) -> Dat
         "turned": sum(header.turned for header in found.readable),
     }
     try:
+        told = matched(listing)
+        facts |= _of_table(told)
+        if told is not None:
+            listing, found = told.listing, scan(told.listing, progress) if told.without_row else found
         decoded = open_files(listing, options, progress, found)
     except ConfigError as problem:
         return DataReport(**facts, **_refused(listing, found, progress), problem=str(problem))
@@ -144,16 +153,21 @@ def _of_files(listing: Listing, options: Preparation, progress: Progress) -> Dat
     return DataReport(**facts | _samples(store, decoded.names, progress))
 
 
+def _of_table(told: Match | None) -> dict[str, Any]:
+    if told is None:
+        return {}
+    return {"table": told.table.where, "without_row": told.without_row, "without_image": told.without_image}
+
+
 def _samples(store: ImageStore, names: Sequence[str], progress: Progress) -> dict[str, Any]:
     mean, std = _moments(store.images)
-    counts = [] if store.labels is None else torch.bincount(store.labels, minlength=len(store.classes)).tolist()
     return {
         "name": store.name,
         "count": len(store),
         "shape": store.shape,
         "dtype": _dtype(store.images),
         "duplicates": _groups(_row_hashes(store.images, progress), names),
-        "classes": dict(zip(store.classes, counts, strict=True)) if counts else {},
+        **_by_label(store.labels, store.classes),
         "captions": len(store.captions),
         "mean": mean,
         "std": std,
@@ -186,18 +200,26 @@ def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any
         "count": len(good),
         "corrupt": {listing.entries[i].name: reasons[i] for i in sorted(reasons)},
         "duplicates": _groups([hashes[i] for i in good], [listing.entries[i].name for i in good]),
-        "classes": _class_counts(listing, good),
+        **_by_label_of(listing, good),
         "pairs": about_pairs(listing),
         "licence": listing.licence,
     }
 
 
-def _class_counts(listing: Listing, good: Sequence[int]) -> dict[str, int]:
+def _by_label(labels: Tensor | None, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many there are of each class, or with each attribute."""
+    if labels is None:
+        return {}
+    found = dict(zip(classes, counts(labels, len(classes)).tolist(), strict=True))
+    return {"attributes" if labels.dim() == 2 else "classes": found}
+
+
+def _by_label_of(listing: Listing, good: Sequence[int]) -> dict[str, dict[str, int]]:
     try:
         labels, classes = labels_of(listing)
     except ConfigError:  # wrong labels may be the very problem
         return {}
-    return {} if labels is None else dict(Counter(classes[labels[i]] for i in good))
+    return {} if labels is None else _by_label(torch.from_numpy(labels)[list(good)], classes)
 
 
 def _row_hashes(samples: Tensor, progress: Progress) -> list[str]:

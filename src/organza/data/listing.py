@@ -10,12 +10,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from organza.config import ConfigError
+from organza.data.attributes import TableFile, tables_above, tables_in
 
 _SUFFIXES = "avif bmp gif jfif jp2 jpeg jpg pbm pgm png pnm ppm tga tif tiff webp"
 EXTENSIONS = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
@@ -44,6 +46,7 @@ class Listing:
     licence: str = ""
     extensions: Mapping[str, int] = field(default_factory=dict)  # of all files seen
     close: Callable[[], None] = lambda: None
+    tables: tuple[TableFile, ...] = ()  # which may tell attributes of the images
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -86,6 +89,7 @@ def list_folder(folder: Path, split: str) -> Listing:
             lambda i: found[entries[i].name].open("rb"),
             about,
             extensions=_extensions(found),
+            tables=(*tables_in({n: p.read_bytes for n, p in found.items()}, str(folder)), *tables_above(folder)),
         )
     )
 
@@ -101,6 +105,7 @@ def list_zip(path: Path | IO[bytes], split: str, name: str = "") -> Listing:
     if any(info.flag_bits & 1 for info in members.values()):
         raise ConfigError(f"{where} is encrypted; unpack it and give the folder")
     about = _about(archive.read("dataset.json"), f"{where}/dataset.json") if "dataset.json" in members else None
+    beside = tables_above(path) if isinstance(path, Path) else ()
     names = _of_split([member for member in sorted(members) if _is_image(member)], split, where)
     entries = tuple(Entry(member, f"{members[member].file_size} {members[member].CRC:08x}") for member in names)
     return _filled(
@@ -112,12 +117,16 @@ def list_zip(path: Path | IO[bytes], split: str, name: str = "") -> Listing:
             about,
             extensions=_extensions(members),
             close=archive.close,
+            tables=(*tables_in({name: partial(archive.read, name) for name in members}, where), *beside),
         )
     )
 
 
 def labels_of(listing: Listing) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """int64 labels [N] and class names, from dataset.json or from class folders; (None, ()) without either."""
+    """int64 labels [N] and class names, from dataset.json or from class folders; (None, ()) without either.
+
+    Where dataset.json has a list of zeros and ones for each image, labels are attributes [N, A] of these names.
+    """
     if listing.about is not None:
         return _given_labels(listing, listing.about)
     names = [entry.name.split("/") for entry in listing.entries]
@@ -143,6 +152,8 @@ def _given_labels(listing: Listing, about: Mapping[str, Any]) -> tuple[np.ndarra
     if not given:
         return None, ()
     values = [given[entry.name] for entry in listing.entries]
+    if isinstance(values[0], list):
+        return _given_attributes(listing, values, tuple(map(str, about.get("classes") or ())))
     whole = all(isinstance(value, int) and 0 <= value < _LARGEST_LABEL for value in values)
     if not whole:
         raise ConfigError(
@@ -156,6 +167,19 @@ def _given_labels(listing: Listing, about: Mapping[str, Any]) -> tuple[np.ndarra
             f"{listing.where}/dataset.json has {len(classes)} classes, but the label {count - 1}; name {count} classes"
         )
     return np.array(values, np.int64), classes
+
+
+def _given_attributes(
+    listing: Listing, values: list[Any], names: tuple[str, ...]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    fits = (isinstance(row, list) and len(row) == len(names) and {0, 1}.issuperset(row) for row in values)
+    bad = next((row for row, fit in zip(values, fits, strict=True) if not fit or not names), None)
+    if bad is not None:
+        raise ConfigError(
+            f"the labels in {listing.where}/dataset.json are lists, so each takes 0 or 1 for each of {len(names)} "
+            f"classes, which are attributes; one is {bad!r}"
+        )
+    return np.array(values, np.int64), names
 
 
 def _by_name(given: Any, listing: Listing, what: str) -> Mapping[str, Any]:

@@ -128,7 +128,7 @@ def open_svhn(split: str, progress: Progress) -> ImageStore:
 
 
 def list_celeba(split: str) -> Listing:
-    """202 599 aligned faces of celebrities, 178x218 RGB, in the official split by file number; no labels."""
+    """202 599 aligned faces of celebrities, 178x218 RGB, in the official split by file number."""
     name = "img_align_celeba"
     first, last = CELEBA_NUMBERS[split]
     for place in places("celeba", "CelebA"):

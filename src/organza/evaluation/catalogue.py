@@ -130,6 +130,8 @@ def _fd_infinity(seen: Evidence) -> list[Part]:
 def _fd_per_class(seen: Evidence) -> list[Part]:
     if seen.real.labels is None or seen.fake.labels is None or not seen.fake.classes:
         raise ConfigError("fd-per-class needs labels on both sides: a conditional GAN and labelled data")
+    if seen.real.labels.dim() == 2:
+        raise ConfigError("fd-per-class needs one class for each image, and these have attributes; leave it out")
     found: dict[str, Influence] = {}
     for number, name in enumerate(seen.fake.classes):
         rows = [(side.labels == number).nonzero().flatten() for side in (seen.real, seen.fake)]  # type: ignore[arg-type]

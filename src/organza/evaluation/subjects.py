@@ -34,7 +34,7 @@ class Images:
     """Samples of one side of a comparison: images uint8 [N, C, H, W] or points float32 [N, D]."""
 
     samples: Tensor
-    labels: Tensor | None  # int64 [N]
+    labels: Tensor | None  # classes int64 [N], or attributes int64 [N, A]
     classes: tuple[str, ...]
     origin: dict[str, Any]  # for the receipt; no paths but the name
     lossy: bool = False

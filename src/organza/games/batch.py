@@ -15,12 +15,12 @@ class Batch:
     """What one turn plays with; row i of every part belongs to sample i."""
 
     real: Tensor  # [B, *shape], images in [-1, 1]
-    labels: Tensor | None  # int64 [B]; fakes are made and judged with the labels of their real partners
+    labels: Tensor | None  # int64 [B], or attributes [B, A]; fakes are made and judged with those of their reals
     z: Tensor  # standard normal [B, z_dim]
     mix: Tensor  # uniform [B], for penalties between real and fake
     keys: Tensor | None = None  # int64 [B], of all other random numbers
     source: Tensor | None = None  # [B, *shape] in [-1, 1], what a translating G starts from
-    source_labels: Tensor | None = None  # int64 [B], of the sources, where `labels` say what they shall become
+    source_labels: Tensor | None = None  # of the sources, where `labels` say what they shall become
 
     @property
     def draws(self) -> Draws:

@@ -89,7 +89,7 @@ class Signals:
     def _batch_leak(self, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """What D's accuracy loses when reals and fakes share a batch: so much it knew from batch statistics alone."""
         half, seen = len(real) // 2, self.seen
-        labels = None if seen.labels is None else seen.labels[:half].repeat(2)
+        labels = None if seen.labels is None else torch.cat([seen.labels[:half]] * 2)
         source = None if seen.source is None else seen.source[:half].repeat(2, 1, 1, 1)
         both = Batch(seen.real, labels, seen.z, seen.mix, source=source)
         mixed, _ = self.trainer.game.judge(torch.cat([real[:half], fake[:half]]), both, Moment())

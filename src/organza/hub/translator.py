@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from organza.training.batches import to_bytes
 
 KIND = "translator"
 
+Label = int | str | Sequence[int | str] | None
+"""The class of results by number or name, or their attributes: names with commas between them, or a list."""
+
 
 @dataclass(frozen=True)
 class Translator:
@@ -38,6 +41,7 @@ class Translator:
     degrade: str = "none"  # how sources were made of the images themselves
     both_ways: bool = False
     layout_classes: int = 0  # of the label maps that it translates; 0: images
+    attributes: bool = False  # whether classes are attributes, of which a result can have several
 
     @property
     def scale(self) -> float:
@@ -50,19 +54,20 @@ class Translator:
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
     def translate(
-        self, images: Tensor, *, seed: int = 0, label: int | str | None = None, reverse: bool = False, batch: int = 16,
+        self, images: Tensor, *, seed: int = 0, label: Label = None, reverse: bool = False, batch: int = 16,
         tile: int | None = None, overlap: int | None = None, half: bool = False, told: Told | None = None,
         note: Note | None = None,
     ) -> Tensor:  # fmt: skip
         """Images [N, C, H, W], uint8, uint16 or float32 in [-1, 1], of any sides -> results of the same type.
 
         `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
-        `reverse` takes the way from B to A where both were learned. Pictures larger than `tile` are made in tiles that
-        see `overlap` pixels more on each side; by default those that a network names as its own, as restorers do, and
-        else whole. `half` computes in half precision. `told` and `note` are those of `organza.hub.tiling.tiled`. A
-        translator of label maps takes them as numbers of classes, uint8 [N, 1, H, W] (255: unknown), as well as their
-        planes. Raises ConfigError for other channels, for an unknown label and for a way that was not learned, and
-        else as `tiled` and `Runner` there.
+        `reverse` takes the way from B to A where both were learned. Where classes are attributes, `label` names all
+        that results shall have, as `"Blond_Hair,Young"` or a list of names; they have none of the others. Pictures
+        larger than `tile` are made in tiles that see `overlap` pixels more on each side; by default those that a
+        network names as its own, as restorers do, and else whole. `half` computes in half precision. `told` and `note`
+        are those of `organza.hub.tiling.tiled`. A translator of label maps takes them as numbers of classes, uint8
+        [N, 1, H, W] (255: unknown), as well as their planes. Raises ConfigError for other channels, for an unknown
+        label and for a way that was not learned, and else as `tiled` and `Runner` there.
         """
         if self.layout_classes and images.dtype == torch.uint8 and images.shape[1:2] == (1,):
             return to_bytes(self.translate(
@@ -70,10 +75,10 @@ class Translator:
                 half=half, told=told, note=note,
             ))  # fmt: skip
         self.must_take(images, reverse)
-        number, device = self._label(label), next(self.generator.parameters()).device
+        chosen, device = self._label(label), next(self.generator.parameters()).device
         tile = tile or getattr(self.generator, "tile", None)
         parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
-        run = Runner(self._function(seed, number, reverse), device, half, note)
+        run = Runner(self._function(seed, chosen, reverse), device, half, note)
         channels = (self.source if reverse else self.shape)[0]
         done = [
             tiled(run, part, scale=self.scale, channels=channels, tile=tile, overlap=overlap, multiple=self.multiple,
@@ -90,29 +95,42 @@ class Translator:
         if reverse and not self.both_ways:
             raise ConfigError(f"'{self.recipe}' has learned one way only; leave out reverse")
 
-    def _function(self, seed: int, label: int | None, reverse: bool) -> Callable[[Tensor], Tensor]:
+    def _function(self, seed: int, label: Tensor | None, reverse: bool) -> Callable[[Tensor], Tensor]:
         """The generator with its noise and label: images on its device -> results there."""
         noise, one_way = latents([seed], int(self.generator.z_dim)), getattr(self.generator, "one_way", None)  # type: ignore[arg-type]
 
         def made(x: Tensor) -> Tensor:
             z = noise.expand(len(x), -1).to(x.device)
-            labels = None if label is None else torch.full((len(x),), label, device=x.device)
+            labels = None if label is None else label.to(x.device).expand(len(x), *label.shape)
             return self.generator(x, z, labels) if one_way is None else one_way(x, z, reverse)
 
         return made
 
-    def _label(self, label: int | str | None) -> int | None:
+    def _label(self, label: Label) -> Tensor | None:
+        """The class, int64 [], or the attributes, int64 [A], that results shall have."""
         if not self.classes:
             if label is not None:
                 raise ConfigError(f"'{self.recipe}' knows no classes; leave out label")
             return None
         if label is None:
-            raise ConfigError(f"say which class results shall have; label takes {', '.join(self.classes)}")
-        if str(label) in self.classes:
-            return self.classes.index(str(label))
-        if not str(label).isdecimal() or int(label) >= len(self.classes):
-            raise ConfigError(f"no label '{label}'{closest(str(label), self.classes)}")
-        return int(label)
+            what, some = ("attributes", "none or some of ") if self.attributes else ("class", "")
+            raise ConfigError(f"say which {what} results shall have; label takes {some}{', '.join(self.classes)}")
+        if not self.attributes:
+            return torch.tensor(self._number(label))
+        words = label.split(",") if isinstance(label, str) else [label] if isinstance(label, int) else label
+        found = torch.zeros(len(self.classes), dtype=torch.long)
+        for word in words:
+            if (name := str(word).strip()) not in ("", "none"):
+                found[self._number(name)] = 1
+        return found
+
+    def _number(self, label: int | str | Sequence[int | str]) -> int:
+        word = str(label)
+        if word in self.classes:
+            return self.classes.index(word)
+        if not word.isdecimal() or int(word) >= len(self.classes):
+            raise ConfigError(f"no {'attribute' if self.attributes else 'label'} '{word}'{closest(word, self.classes)}")
+        return int(word)
 
 
 def save(found: Translator, folder: Path, card: str) -> None:
@@ -120,7 +138,8 @@ def save(found: Translator, folder: Path, card: str) -> None:
     about = {
         "kind": KIND, "recipe": found.recipe, "generator": to_dict(found.model), "source": list(found.source),
         "shape": list(found.shape), "classes": list(found.classes), "range": [-1, 1], "degrade": found.degrade,
-        "both_ways": found.both_ways, "layout_classes": found.layout_classes, "training": dict(found.training),
+        "both_ways": found.both_ways, "layout_classes": found.layout_classes, "attributes": found.attributes,
+        "training": dict(found.training),
     } | ({"licence": found.licence} if found.licence else {})  # fmt: skip
     write_folder(folder, found.generator, about, card)
 
@@ -134,6 +153,7 @@ def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> T
     return Translator(
         generator, model, source, shape, classes, about["recipe"], about["training"], sha256,
         str(about.get("licence", "")), str(about["degrade"]), both, int(about.get("layout_classes", 0)),
+        bool(about.get("attributes", False)),
     )  # fmt: skip
 
 

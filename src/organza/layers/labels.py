@@ -8,19 +8,19 @@ from torch.nn import functional as F
 
 
 def attributes(labels: Tensor | None, classes: int) -> Tensor:
-    """Classes int64 [B] -> one-hot [B, classes]; attributes of a float type [B, classes] stay as they are.
+    """Classes int64 [B] -> one-hot [B, classes]; attributes [B, classes], of any type, become floats.
 
     Raises ValueError for anything else.
     """
     if labels is None:
         raise ValueError(f"labels are missing: give int64 [B] below {classes}, or attributes [B, {classes}]")
-    if labels.is_floating_point() and labels.dim() == 2 and labels.shape[1] == classes:
-        return labels
+    if labels.dim() == 2 and labels.shape[1] == classes:
+        return labels if labels.is_floating_point() else labels.to(torch.get_default_dtype())
     if not labels.is_floating_point() and labels.dim() == 1:
         return F.one_hot(labels.long(), classes).to(torch.get_default_dtype())
     raise ValueError(
         f"labels of type {labels.dtype} and shape {tuple(labels.shape)} are neither classes (int64 [B]) nor attributes "
-        f"(float [B, {classes}])"
+        f"([B, {classes}])"
     )
 
 

@@ -94,6 +94,11 @@ def reads_by_itself(name: str) -> bool:
     return hasattr(_network(name, "discriminator"), "classes_of")
 
 
+def reads_attributes(name: str, role: Role) -> bool:
+    """Whether a network of this name reads several attributes of an image, not only its class. Raises ConfigError."""
+    return bool(getattr(_network(name, role), "several", False))
+
+
 def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = NO_CODES) -> nn.Module:
     """The network of one player for samples of `shape` and `classes` labels (0: none). Raises ConfigError.
 

@@ -24,11 +24,11 @@ LAYERS = 6  # of the paper's discriminator, where an image is large enough
 class Generator(nn.Module):
     """Images [B, C, H, W], labels of the domains to go to -> images [B, *, H, W] in [-1, 1].
 
-    Labels are classes, int64 [B], or as many attributes as one likes, float [B, classes] of zeros and ones. There is
-    no noise. Raises ConfigError without classes, ValueError for other labels and for sides that are no multiple of 4.
+    Labels are classes, int64 [B], or as many attributes as one likes, [B, classes] of zeros and ones. There is no
+    noise. Raises ConfigError without classes, ValueError for other labels and for sides that are no multiple of 4.
     """
 
-    z_dim, multiple = 0, 4
+    z_dim, multiple, several = 0, 4, True
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, width: int = 64, blocks: int = 6
@@ -59,7 +59,7 @@ class Discriminator(nn.Module):
     `layers` halve the image, 0: six as in the paper, or as many as leave a pixel. Raises ConfigError for more.
     """
 
-    feature_size = 0
+    feature_size, several = 0, True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, width: int = 64, max_width: int = 2048, layers: int = 0

@@ -25,13 +25,13 @@ class Evidence:
     real_features: Any = None  # what D's last layer judges, [B, F]; a tuple where a network has no plain ones
     fake_features: Any = None
     z: Tensor | None = None  # noise of the fakes
-    labels: Tensor | None = None  # int64 [B]
+    labels: Tensor | None = None  # classes int64 [B], or attributes int64 [B, A]
     draws: Draws | None = None  # random numbers of these samples
     generator: nn.Module | None = None
     discriminator: nn.Module | None = None
     generate: Callable[..., Tensor] | None = None  # z= [B, z_dim], source= -> samples; else those of the batch
     source: Tensor | None = None  # what was translated into the fakes
-    source_labels: Tensor | None = None  # int64 [B]
+    source_labels: Tensor | None = None  # alike
     memory: Tensor | None = None  # D's average answer of late, (to real, to fake)
     lengths: Tensor | None = None  # the mean path length of late, 0-d, which its penalty moves on
     show: Callable[[Tensor], Tensor] | None = None  # samples as D is shown them, augmented

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from organza.augment import augmentation
 from organza.layers.codes import Coded, unread
 from organza.layers.spectral import weights_of
 from organza.penalties.evidence import Evidence, each
+from organza.penalties.stargan import domain_classification
 from organza.training.distributed import mean_of_all
 
 
@@ -72,11 +72,14 @@ def classification_of_reals(seen: Evidence) -> Tensor:
 
 
 def _unread_classes(seen: Evidence, features: Any) -> Tensor:
-    """The cross-entropy [B] of the labels in D's features, read by the head, or by D itself as StarGAN's does."""
+    """The cross-entropy [B] of the labels in D's features, read by the head, or by D itself as StarGAN's does.
+
+    Of attributes it is the sum of their binary ones.
+    """
     judge: Any = seen.discriminator
     assert seen.labels is not None
     read = judge.classes_of if hasattr(judge, "classes_of") else judge.heads["classes"]
-    return F.cross_entropy(read(features).float(), seen.labels, reduction="none")
+    return domain_classification(read(features), seen.labels)
 
 
 def mutual_information(seen: Evidence) -> Tensor:

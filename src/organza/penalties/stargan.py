@@ -19,10 +19,10 @@ from organza.penalties.distances import apart
 def domain_classification(logits: Tensor, labels: Tensor) -> Tensor:
     """-log p(labels | image) of logits [B, classes] (arXiv:1711.09020, eq. 2 and 3), [B].
 
-    Labels are classes int64 [B], or attributes float [B, classes] in [0, 1], each with a cross-entropy of its own, all
-    summed up.
+    Labels are classes int64 [B], or attributes [B, classes] in [0, 1], each with a cross-entropy of its own, all summed
+    up.
     """
-    if labels.is_floating_point():
+    if labels.dim() == 2:
         return F.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none").sum(1)
     return F.cross_entropy(logits.float(), labels, reduction="none")
 

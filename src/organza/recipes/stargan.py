@@ -3,17 +3,21 @@ arXiv:1711.09020).
 
     organza train stargan --data emoji --out runs/stargan
     organza train stargan --data my/moods --size paper --out runs/moods
+    organza train stargan --data celeba --data.attributes Black_Hair,Blond_Hair,Brown_Hair,Male,Young \
+        --data.crop center --size paper --out runs/faces
+    organza translate my/faces --model runs/faces --label Blond_Hair,Young
 
-One generator translates from any class into any other; data is a folder with a folder of images for each class. D tells
-real from fake and reads the class; the way back keeps what does not belong to the class.
+One generator translates from any class into any other; data is a folder with a folder of images for each class, or
+images with a table of attributes beside them (`organza.data.attributes`), of which each can have several. D tells real
+from fake and reads the class; the way back keeps what does not belong to the class.
 
     D minimises  E D(G(x, c)) - E D(y) + 10 E (|grad D| - 1)^2 - E log D(c_y | y)
     G minimises  -E D(G(x, c)) - E log D(c | G(x, c)) + 10 E |x - G(G(x, c), c_x)|        (eq. 1 to 8)
 
 Five turns of D for one of G; Adam with beta2 of 0.999; 200 000 turns of D with 16 images each, the second half while
-the rate falls to zero. The classes to go to are those of other real images in the batch, as there. Several attributes
-of one image at once, as those of CelebA, are not read from data here; the network takes them. `laptop` has a third of
-the width, 4 blocks, and images of the size that they are.
+the rate falls to zero. The classes to go to, or the whole rows of attributes, are those of other real images in the
+batch, as there; log p of attributes is the sum of theirs. The five above are the published ones. `laptop` has a third
+of the width, 4 blocks, and images of the size that they are.
 """
 
 from __future__ import annotations

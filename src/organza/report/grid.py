@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,14 @@ def before_after(source: Tensor, made: Tensor, real: Tensor | None, channels: in
     halves = [(source[:, : source.shape[1] - channels * both], made[:, :channels], real)]
     if both:
         halves.append((source[:, -channels:], made[:, channels:], None if real is None else real[:, channels:]))
-    sides = (max(made.shape[2], CELL), max(made.shape[3], CELL))
     rows = [row for half in halves for row in half if row is not None]
-    shown = torch.cat([_as_colours(row[:, :channels] if row is real else row, sides) for row in rows])
-    return grid_image(shown, len(source))
+    return in_rows([row[:, :channels] if row is real else row for row in rows])
+
+
+def in_rows(rows: Sequence[Tensor]) -> Image.Image:
+    """Images in [-1, 1], of any channels and sides, in as many rows; each row is as tall and wide as the largest."""
+    height, width = (max(CELL, *(row.shape[side] for row in rows)) for side in (2, 3))
+    return grid_image(torch.cat([_as_colours(row, (height, width)) for row in rows]), len(rows[0]))
 
 
 def _as_colours(images: Tensor, sides: tuple[int, int]) -> Tensor:

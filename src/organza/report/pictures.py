@@ -20,6 +20,7 @@ from torch.nn import functional as F
 import organza
 from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
+from organza.data.store import counts
 from organza.health.evidence import FIRST_SEED, Case, gather, high_frequencies
 from organza.hub import GAN
 from organza.latent.interpolation import interpolate
@@ -205,17 +206,17 @@ def _holes(case: Case) -> Drawn:
 
 
 def _most_in(case: Case, holes: Tensor) -> str:
-    """The class of which most is missing, where there are classes and enough of it was looked at."""
+    """The class or attribute of which most is missing, where there are classes and enough of it was looked at."""
     assert case.store is not None
     if case.store.labels is None or not case.store.classes or not len(holes):
         return ""
     count = len(case.store.classes)
-    all_, lost = (torch.bincount(case.store.labels[rows], minlength=count) for rows in (case.rows, case.rows[holes]))
+    all_, lost = (counts(case.store.labels[rows], count) for rows in (case.rows, case.rows[holes]))
+    what = "attribute" if case.store.has_attributes else "class"
     share = torch.where(all_ >= 10, lost / all_.clamp(min=1), 0.0)
     at = int(share.argmax())
-    return (
-        f"; hardest hit is the class '{case.store.classes[at]}' ({share[at]:.0%} of its reals)" if share[at] > 0 else ""
-    )
+    name = case.store.classes[at]
+    return f"; hardest hit is the {what} '{name}' ({share[at]:.0%} of its reals)" if share[at] > 0 else ""
 
 
 def _precision_recall(case: Case) -> Drawn:

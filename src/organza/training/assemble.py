@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from shutil import which
 from typing import Any
 
@@ -25,7 +26,7 @@ from organza.layers.init import initialise
 from organza.layers.patches import PatchSampler
 from organza.layers.spectral import add_spectral_norm, weights_of
 from organza.losses import LOSSES
-from organza.models import build, complete, is_two_way, reads_by_itself, translator
+from organza.models import build, complete, is_two_way, reads_attributes, reads_by_itself, translator
 from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
 from organza.penalties.eyes import chosen, open_eyes
@@ -95,6 +96,12 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
             f"recipe '{config.recipe}' is conditional, but '{store.name}' has no labels: put the images into one "
             "folder for each class, choose an unconditional recipe such as dcgan, or try --conditional false"
         )
+    if config.conditional and store.has_attributes and not _reads_attributes(config):
+        raise ConfigError(
+            f"'{store.name}' has a table of attributes ({_few(store.classes)}), and 'stargan' alone reads several "
+            f"attributes of an image; type the recipe stargan, or for '{config.recipe}' put the images into one folder "
+            "for each class and leave data.attributes out"
+        )
     if config.batch % (config.accumulate * processes):
         raise ConfigError(
             f"batch {config.batch} does not divide over {processes} processes with accumulate={config.accumulate}; "
@@ -115,6 +122,15 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
     if len(store.shape) != 3:
         _check_points(config)
     check_score(config, store)
+
+
+def _reads_attributes(config: Config) -> bool:
+    judge = config.discriminator.model.name
+    return reads_attributes(config.generator.model.name, "generator") and reads_attributes(judge, "discriminator")
+
+
+def _few(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def _check_points(config: Config) -> None:

@@ -302,6 +302,8 @@ def _translation(config: Config) -> Iterator[str]:
             "data.degrade, data.direction and data.window are of translations; leave them out, or take a recipe such "
             "as pix2pix"
         )
+    if config.data.attributes and not (config.conditional and kind.domains):
+        yield "data.attributes are what 'stargan' alone reads of an image; leave them out, or type the recipe stargan"
     if config.data.layout_classes and (not kind.translates or kind.both_ways or kind.domains):
         yield "data.layout_classes is of games that start from label maps; add --game paired, or leave it out"
     elif config.data.layout_classes and config.data.degrade != "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,6 +65,14 @@ def translated(generator: nn.Module, batch: Batch, size: int) -> Tensor:
         return generator(batch.source[rows], batch.z[rows], None if batch.labels is None else batch.labels[rows])
 
     return in_batches(generator, some, inputs, None, size)
+
+
+def toggled(batch: Batch, attribute: int) -> Batch:
+    """The batch that asks for its sources with one attribute turned into its opposite."""
+    assert batch.source_labels is not None
+    labels = batch.source_labels.clone()
+    labels[:, attribute] = 1 - labels[:, attribute]
+    return replace(batch, labels=labels)
 
 
 def drawn(trainer: Trainer, generator: nn.Module, first: int, count: int) -> Tensor:

@@ -24,7 +24,7 @@ from organza.hub.gan import GAN, save
 from organza.hub.translator import Translator
 from organza.latent.traversal import COLUMNS, traversal
 from organza.layers.codes import Coded
-from organza.report.grid import before_after, picture, save_png
+from organza.report.grid import before_after, in_rows, picture, save_png
 from organza.report.page import write_report
 from organza.training.assemble import shown_shape, source_shape
 from organza.training.autopilot import Action, Autopilot
@@ -32,7 +32,7 @@ from organza.training.batches import to_bytes
 from organza.training.checkpoint import DamagedError
 from organza.training.distributed import rank
 from organza.training.environment import hardware
-from organza.training.examples import at_once, drawn, example_batch, translated
+from organza.training.examples import at_once, drawn, example_batch, toggled, translated
 from organza.training.run import Run, write_json
 from organza.training.scoring import FOLDER, Scoring, images_of, open_score, replace_folder, short
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 FIXED = 64  # latents that are drawn again and again
 TRANSLATED = 10  # sources that are translated again and again
+TOGGLED = 10  # attributes that are shown, at most
 POINTS = 2_500  # the same for two-dimensional data, as in VEEGAN's protocol
 
 
@@ -185,12 +186,18 @@ class Outputs:
         return to_bytes(made) if made.dim() == 4 else made
 
     def _shown(self, trainer: Trainer, generator: torch.nn.Module) -> Image.Image:
-        """The fixed latents as a grid or a plot; of a translator, sources above results above counterparts."""
+        """The fixed latents as a grid or a plot; of a translator, sources above results above counterparts.
+
+        Of one that reads attributes, a row for each that is turned into its opposite.
+        """
         if not GAMES[trainer.config.game].translates:
             return picture(self._samples(trainer, generator, len(self.fixed_seeds)), self._real_samples())
         store = self.store.test or self.store
         batch = example_batch(trainer, store, min(TRANSLATED, len(store)))
         assert batch.source is not None
+        if batch.source_labels is not None and batch.source_labels.dim() == 2:
+            turned = (toggled(batch, i) for i in range(min(TOGGLED, batch.source_labels.shape[1])))
+            return in_rows([batch.source, *(translated(generator, one, at_once(trainer)) for one in turned)])
         made = translated(generator, batch, at_once(trainer))
         known = store.paired or trainer.config.data.degrade != "none"
         return before_after(batch.source, made, batch.real if known else None, store.shape[0])
@@ -227,7 +234,7 @@ class Outputs:
         return Translator(
             generator, config.generator.model, source_shape(config, self.store), shown_shape(config, self.store),
             classes, config.recipe, about, degrade=config.data.degrade, both_ways=kind.both_ways,
-            layout_classes=config.data.layout_classes,
+            layout_classes=config.data.layout_classes, attributes=bool(classes) and self.store.has_attributes,
         )  # fmt: skip
 
     def _gan(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> GAN:

@@ -130,7 +130,8 @@ def peak_memory(config: Config, store: ImageStore) -> int:
     )
     sample = ImageStore(
         store.name, torch.zeros(config.batch, *store.shape, dtype=store.images.dtype),
-        None if store.labels is None else torch.zeros(config.batch, dtype=torch.long), store.classes,
+        None if store.labels is None else torch.zeros(config.batch, *store.labels.shape[1:], dtype=torch.long),
+        store.classes,
         sources=None if store.sources is None else torch.zeros(
             config.batch, *store.sources.shape[1:], dtype=store.sources.dtype
         ),
@@ -206,4 +207,5 @@ def _size(shape: Shape) -> str:
 def _classes(config: Config, store: ImageStore) -> str:
     if not store.classes:
         return ""
-    return f", {len(store.classes)} classes" + ("" if config.conditional else " (not used)")
+    what = "attributes" if store.has_attributes else "classes"
+    return f", {len(store.classes)} {what}" + ("" if config.conditional else " (not used)")

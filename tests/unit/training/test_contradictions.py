@@ -125,6 +125,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
     ({"game": "cycle", G: "image"}, ("reads what 'dcgan' does not have", "--generator.model munit")),
     ({"perceptual": "general"}, ("perceptual general is what penalties look through", "leave perceptual out, or take")),
+    ({"data.attributes": ("Male",)}, ("data.attributes are what 'stargan' alone reads", "type the recipe stargan")),
     ({"data.layout_classes": 3}, ("start from label maps", "--game paired")),
     ({"game": "paired", "data.layout_classes": 3, "data.degrade": "grey"}, ("not of label maps", "leave one")),
     ({"game": "paired", "data.layout_classes": -1}, ("layout_classes is -1", "0 for images")),
@@ -256,6 +257,9 @@ ASSEMBLED = {
     "unknown penalty 'r3'": lambda: resolve(asked({D: "r3"})),
     "augment is 'bcg'; did you mean 'bgc'": lambda: resolve(asked({"augment.policy": "bcg"})),
     "'bare' has no labels": lambda: checked({"conditional": True}, store=images(labels=False)),
+    "'stargan' alone reads several attributes of an image; type the recipe stargan": lambda: checked(
+        {"conditional": True}, store=replace(images(), labels=torch.ones(64, 2, dtype=torch.long), classes=("a", "b"))
+    ),
     "over 3 processes with accumulate=1; type --batch 9": lambda: checked({"batch": 8}, processes=3),
     "data.window cuts 40x20 out of images of 32x32; add --data.window 20": lambda: checked(
         {"game": "paired", "generator.model": "pix2pix", "data.window": (40, 20)}
