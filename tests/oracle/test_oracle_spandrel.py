@@ -24,7 +24,7 @@ def test_spandrel_upscales_as_we_do(tmp_path, name, scale, options, architecture
     model = Model(name=name, options=options)
     network = translator(model, (3, 16, 16), (3, 16 * scale, 16 * scale)).eval()
     for value in network.parameters():
-        torch.nn.init.normal_(value, 0, 0.15)
+        torch.nn.init.normal_(value, 0, 0.15 if name == "srvgg" else 0.05)  # results about as large as pictures
     found = Translator(network, model, (3, 16, 16), (3, 16 * scale, 16 * scale), recipe=name)
     (path,) = save_original(found, tmp_path / f"net{suffix}")
     loaded = spandrel.ModelLoader().load_from_file(path)
@@ -33,5 +33,5 @@ def test_spandrel_upscales_as_we_do(tmp_path, name, scale, options, architecture
     with torch.no_grad():
         wanted = (network(x * 2 - 1) + 1) / 2  # spandrel's pictures are in [0, 1], and cut to it
         made = loaded.model.eval()(x)
-    assert wanted.std() > 0.01
+    assert 0.01 < wanted.std() < 2
     assert torch.allclose(made, wanted, rtol=0, atol=1e-5)
