@@ -85,12 +85,13 @@ class ByFile:
 
 @dataclass(frozen=True)
 class Job:
-    """What a verb does with its network: the change, what stands behind names, the page's title, files left alone."""
+    """What a verb does with its network: change, what stands behind names, page's title, files left alone, reading."""
 
     change: Change | ByFile
     suffix: str
     title: str
     spared: Callable[[Task], bool] = lambda task: False
+    read: Callable[[Path], Still] | None = None  # for files that are no ordinary pictures; there are no films of them
 
 
 @dataclass
@@ -142,7 +143,7 @@ def run(verb: str, options: Verb, job_of: Callable[[Translator, Console], Job]) 
         name = translator.recipe or translator.model.name
         mark = "" if through.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
         title = f"{job.title} by {name}"
-        outcome = change_all(work, job.change, out, mark, title, console, with_page=not through.no_page)
+        outcome = change_all(work, job.change, out, mark, title, console, not through.no_page, job.read)
     console.lines(outcome.lines(out))
     if outcome.failed:
         raise SystemExit(FAILED)
@@ -190,11 +191,11 @@ def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
 
 def change_all(
     work: Sequence[Task], change: Change | ByFile, out: Path, mark: str, title: str, console: Console,
-    with_page: bool = True,
+    with_page: bool = True, read: Callable[[Path], Still] | None = None,
 ) -> Outcome:  # fmt: skip
     """Every file through `change`, which is told of its progress; a bad one is reported, and the others go on.
 
-    `mark` is a `provenance.packet`, or empty.
+    `mark` is a `provenance.packet`, or empty; `read` opens what is no ordinary picture, and never a film.
     """
     from organza.report.before_after import BeforeAfter
 
@@ -205,10 +206,12 @@ def change_all(
         task.target.parent.mkdir(parents=True, exist_ok=True)
         try:
             one = change.of(task) if isinstance(change, ByFile) else change
+            if task.is_film and read is not None:
+                raise ValueError(f"{task.source.name} is a film, which has colours; this network takes label maps")
             if task.is_film:
                 _film(task, one, mark, clock)
             else:
-                _picture(task, one, mark, clock, page if with_page else None, console)
+                _picture(task, one, mark, clock, page if with_page else None, console, read)
         except (MemoryError, OSError, ValueError) as problem:
             if isinstance(problem, ConfigError) or _is_full(problem):
                 raise
@@ -233,12 +236,15 @@ class _Clock:
         self.console.step(f"{self.what}, {minutes}:{seconds:02} left: percent", int(100 * share), 100)
 
 
-def _picture(task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console) -> None:
+def _picture(
+    task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console,
+    read: Callable[[Path], Still] | None,
+) -> None:  # fmt: skip
     from PIL.PngImagePlugin import PngInfo
 
     from organza.data.still import read_still, save_still
 
-    before = read_still(task.source)
+    before = (read or read_still)(task.source)
     for note in before.notes:
         console.note(note)
     after, info = change(before, clock), PngInfo()

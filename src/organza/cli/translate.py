@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -47,12 +48,14 @@ def main(argv: list[str]) -> None:
     how.update(seed=number(options.seed, int, "seed") or 0, label=options.label or None, reverse=options.reverse)
 
     def job(translator: Translator, console: Console) -> pictures.Job:
-        from organza.hub.stills import degraded_still, translate_still
+        from organza.hub.stills import degraded_still, read_layout_still, translate_still
+
+        read = partial(read_layout_still, translator) if translator.layout_classes else None
 
         def change(still: Still, told: Told) -> Still:
             source = degraded_still(translator, still) if options.degrade else still
             return translate_still(translator, source, told=told, note=console.note, **how)
 
-        return pictures.Job(change, "-a" if options.reverse else "-b", "Translated")
+        return pictures.Job(change, "-a" if options.reverse else "-b", "Translated", read=read)
 
     pictures.run("translate", options, job)

@@ -1,10 +1,14 @@
 """Label maps: images whose pixels are numbers of classes, in files of a palette (P) or of grey levels (L).
 
 A network gets them as one plane of zeros and ones for each class. 255 says nothing of a pixel: all its planes are zero.
+A trained network knows the palette of its files, so that it can read maps that another tool has saved as RGB.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -20,6 +24,17 @@ from organza.data.progress import Progress
 UNKNOWN = 255  # of a pixel that belongs to no class
 MODES = ("1", "L", "P")
 MOST = 254  # classes
+
+Palette = tuple[tuple[int, int, int], ...]
+"""The colour of each class, and one more for 255 where files have it; empty where files have none, or do not agree."""
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """All maps of a listing, uint8 [N, 1, H, W], and their palette."""
+
+    maps: Tensor
+    palette: Palette
 
 
 def planes(maps: Tensor, classes: int) -> Tensor:
@@ -44,13 +59,56 @@ def read_layout(file: IO[bytes], size: tuple[int, int] | None = None) -> np.ndar
         return np.array(image).astype(np.uint8)
 
 
-def open_layouts(listing: Listing, classes: int, options: Preparation, progress: Progress) -> Tensor:
-    """All maps of a listing, uint8 [N, 1, H, W]. Raises ConfigError with the file for numbers beyond the classes."""
+def read_map(path: Path, classes: int, palette: Palette = ()) -> np.ndarray:
+    """The numbers uint8 [H, W] in a file for a network of `classes`: as in training, or RGB in colours of its palette.
+
+    Raises FileNotFoundError, and ValueError with the file's name for what is none and for numbers beyond the classes.
+    """
+    with path.open("rb") as file:
+        try:
+            numbers = _by_colour(file, classes, palette) if palette else None
+            file.seek(0)
+            numbers = read_layout(file) if numbers is None else numbers
+        except ConfigError as problem:
+            told = str(problem).partition("; save it as such")[0]
+            also = ", or in the colours of the training's palette" if palette else ""
+            raise ValueError(f"{path.name} {told}; save it as such{also}") from None
+        except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as problem:
+            raise ValueError(f"{path.name}: {problem}") from None
+    if (wrong := beyond(numbers, classes)) is not None:
+        raise ValueError(f"{path.name} has class {wrong}, and this network knows 0 to {classes - 1} (255 says nothing)")
+    return numbers
+
+
+def beyond(numbers: np.ndarray, classes: int) -> int | None:
+    """The largest number that is no class, None where all are or say nothing."""
+    wrong = numbers[(numbers >= classes) & (numbers != UNKNOWN)]
+    return int(wrong.max()) if wrong.size else None
+
+
+def _by_colour(file: IO[bytes], classes: int, palette: Palette) -> np.ndarray | None:
+    """The numbers [H, W] of an RGB file's colours, None for other modes. Raises ValueError for other colours."""
+    with Image.open(file) as image:
+        if image.mode not in ("RGB", "RGBA"):
+            return None
+        colours = np.asarray(image.convert("RGB")).astype(np.int64) @ (1 << 16, 1 << 8, 1)
+    found = np.full(colours.shape, -1)
+    for number, (red, green, blue) in enumerate(palette):
+        found[colours == (red << 16) + (green << 8) + blue] = number if number < classes else UNKNOWN
+    if (found < 0).any():
+        raise ValueError(f"the colour #{int(colours[found < 0][0]):06x} is none of the training's palette; label maps "
+                         "are saved without loss and without blending, as PNG")  # fmt: skip
+    return found.astype(np.uint8)
+
+
+def open_layouts(listing: Listing, classes: int, options: Preparation, progress: Progress) -> Layouts:
+    """All maps of a listing. Raises ConfigError with the file for numbers beyond the classes."""
     if not 2 <= classes <= MOST:
         raise ConfigError(f"data.layout_classes is {classes}; it takes 2 to {MOST}, or 0 for images")
     if options.crop != "none":
         raise ConfigError("label maps are resized and not cropped; add --data.crop none")
     found: list[np.ndarray | None] = [None] * len(listing)
+    palettes: list[list[int]] = [[]] * len(listing)
 
     def one(i: int) -> None:
         """Read map `i`."""
@@ -58,6 +116,8 @@ def open_layouts(listing: Listing, classes: int, options: Preparation, progress:
         try:
             with listing.open(i) as file:
                 found[i] = read_layout(file, options.resolution)
+                file.seek(0)
+                palettes[i] = _palette_in(file)
         except ConfigError as problem:
             raise ConfigError(f"{listing.where}: {name} {problem}") from None
         except OSError as problem:
@@ -66,7 +126,25 @@ def open_layouts(listing: Listing, classes: int, options: Preparation, progress:
     in_pieces(one, len(listing), "reading label maps", progress)
     maps = [one for one in found if one is not None]
     _must_fit(listing, maps, classes)
-    return torch.from_numpy(np.stack(maps)[:, None])
+    return Layouts(torch.from_numpy(np.stack(maps)[:, None]), _common(palettes, maps, classes))
+
+
+def _palette_in(file: IO[bytes]) -> list[int]:
+    with Image.open(file) as image:
+        return (image.getpalette("RGB") or []) if image.mode == "P" else []
+
+
+def _common(palettes: Sequence[list[int]], maps: Sequence[np.ndarray], classes: int) -> Palette:
+    """The colours of the classes, and of 255 where a map has it; empty unless all files agree on different ones."""
+    colours: dict[int, tuple[int, int, int]] = {}
+    for palette, numbers in zip(palettes, maps, strict=True):
+        for number in (*range(classes), *([UNKNOWN] if (numbers == UNKNOWN).any() else [])):
+            own = tuple(palette[3 * number : 3 * number + 3])
+            if own and own != colours.setdefault(number, own):  # type: ignore[arg-type]
+                return ()
+    found = tuple(colours[number] for number in sorted(colours))
+    whole = all(number in colours for number in range(classes)) and len(set(found)) == len(found)
+    return found if whole else ()
 
 
 def _must_fit(listing: Listing, maps: list[np.ndarray], classes: int) -> None:
@@ -76,9 +154,8 @@ def _must_fit(listing: Listing, maps: list[np.ndarray], classes: int) -> None:
                 f"{listing.where}: {entry.name} is {one.shape[1]}x{one.shape[0]} and {listing.entries[0].name} "
                 f"{maps[0].shape[1]}x{maps[0].shape[0]}; add --data.resolution {min(maps[0].shape)}"
             )
-        wrong = one[(one >= classes) & (one != UNKNOWN)]
-        if wrong.size:
+        if (wrong := beyond(one, classes)) is not None:
             raise ConfigError(
-                f"{listing.where}: {entry.name} has class {int(wrong.max())}, but data.layout_classes is {classes} "
-                f"(0 to {classes - 1}; 255 says nothing); type --data.layout_classes {int(wrong.max()) + 1}"
+                f"{listing.where}: {entry.name} has class {wrong}, but data.layout_classes is {classes} "
+                f"(0 to {classes - 1}; 255 says nothing); type --data.layout_classes {wrong + 1}"
             )

@@ -28,7 +28,7 @@ from organza.config import ConfigError, Data
 from organza.data.cache import Decoded
 from organza.data.catalogue import find, open_data, prepared
 from organza.data.files import open_files, scan
-from organza.data.layouts import open_layouts
+from organza.data.layouts import Palette, open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
@@ -45,6 +45,7 @@ class Side:
 
     images: Tensor
     names: tuple[str, ...]
+    palette: Palette = ()  # of label maps
 
     def rows(self, names: Sequence[str]) -> Tensor:
         """Those with these names, in their order."""
@@ -124,7 +125,7 @@ def _split(
                 else _side(part, top, options, progress)
                 for part, top, way in zip((a, b), tops, ("AtoB", "BtoA"), strict=True)
             )  # fmt: skip
-            return _matched(listing, one, two, data, paired, progress)
+            return replace(_matched(listing, one, two, data, paired, progress), palette=one.palette or two.palette)
         if (a.entries or b.entries) and halves != HALVES[-1]:
             there, missing = tops if a.entries else tops[::-1]
             raise ConfigError(f"{listing.where} has {there} but no images in {missing}")
@@ -139,8 +140,9 @@ def _side(listing: Listing, top: str, options: Preparation, progress: Progress) 
 
 
 def _maps(listing: Listing, top: str, data: Data, options: Preparation, progress: Progress) -> Side:
-    maps = open_layouts(listing, data.layout_classes, options, progress)
-    return Side(maps, tuple(_stem(entry.name.removeprefix(f"{top}/")) for entry in listing.entries))
+    found = open_layouts(listing, data.layout_classes, options, progress)
+    names = tuple(_stem(entry.name.removeprefix(f"{top}/")) for entry in listing.entries)
+    return Side(found.maps, names, found.palette)
 
 
 def _matched(

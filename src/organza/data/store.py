@@ -29,6 +29,7 @@ class ImageStore:
     fingerprint: str = ""  # sha256 over the samples and labels, first 16 digits
     catalogue: str = ""  # its name in `organza.data.DATASETS`, when it was opened by it
     sources: Tensor | None = None  # what is translated into images like `images` [M, C, H, W]
+    palette: tuple[tuple[int, int, int], ...] = ()  # of label maps among the sources (`organza.data.layouts`)
     paired: bool = False  # source i is the counterpart of image i
     test: ImageStore | None = None  # the like, which training does not see
 

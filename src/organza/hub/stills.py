@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.data.degrade import degradation
+from organza.data.layouts import read_map
 from organza.data.pixels import recolour
 from organza.data.still import Still
 from organza.draws import Draws
@@ -36,6 +38,11 @@ def translate_still(translator: Translator, still: Still, alpha: Alpha = "biline
         veil = _through(translator, veil, quiet) if alpha == "network" else _resized(veil, made.shape[1:])
     profile = still.profile if len(made) == len(still.pixels) else None
     return replace(still, pixels=made, alpha=veil, profile=profile)
+
+
+def read_layout_still(translator: Translator, path: Path) -> Still:
+    """The label map in a file, as the training read its own: numbers of classes [1, H, W]. Raises as `read_map`."""
+    return Still(read_map(path, translator.layout_classes, translator.palette)[None])
 
 
 def degraded_still(translator: Translator, still: Still) -> Still:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from organza.config import ConfigError, Model, Shape, closest, to_dict
-from organza.data.layouts import planes
+from organza.data.layouts import Palette, beyond, planes
 from organza.hub.folder import described, filled, shape_in, write_folder
 from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
@@ -41,6 +41,7 @@ class Translator:
     degrade: str = "none"  # how sources were made of the images themselves
     both_ways: bool = False
     layout_classes: int = 0  # of the label maps that it translates; 0: images
+    palette: Palette = ()  # of the files of these maps
     attributes: bool = False  # whether classes are attributes, of which a result can have several
 
     @property
@@ -70,6 +71,8 @@ class Translator:
         label and for a way that was not learned, and else as `tiled` and `Runner` there.
         """
         if self.layout_classes and images.dtype == torch.uint8 and images.shape[1:2] == (1,):
+            if (wrong := beyond(images.cpu().numpy(), self.layout_classes)) is not None:
+                raise ConfigError(f"a label map has class {wrong}; it takes 0 to {self.layout_classes - 1}, or 255")
             return to_bytes(self.translate(
                 planes(images, self.layout_classes), seed=seed, label=label, batch=batch, tile=tile, overlap=overlap,
                 half=half, told=told, note=note,
@@ -138,7 +141,8 @@ def save(found: Translator, folder: Path, card: str) -> None:
     about = {
         "kind": KIND, "recipe": found.recipe, "generator": to_dict(found.model), "source": list(found.source),
         "shape": list(found.shape), "classes": list(found.classes), "range": [-1, 1], "degrade": found.degrade,
-        "both_ways": found.both_ways, "layout_classes": found.layout_classes, "attributes": found.attributes,
+        "both_ways": found.both_ways, "layout_classes": found.layout_classes,
+        "palette": [list(colour) for colour in found.palette], "attributes": found.attributes,
         "training": dict(found.training),
     } | ({"licence": found.licence} if found.licence else {})  # fmt: skip
     write_folder(folder, found.generator, about, card)
@@ -153,7 +157,7 @@ def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> T
     return Translator(
         generator, model, source, shape, classes, about["recipe"], about["training"], sha256,
         str(about.get("licence", "")), str(about["degrade"]), both, int(about.get("layout_classes", 0)),
-        bool(about.get("attributes", False)),
+        tuple((r, g, b) for r, g, b in about.get("palette", ())), bool(about.get("attributes", False)),
     )  # fmt: skip
 
 

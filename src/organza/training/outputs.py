@@ -234,7 +234,8 @@ class Outputs:
         return Translator(
             generator, config.generator.model, source_shape(config, self.store), shown_shape(config, self.store),
             classes, config.recipe, about, degrade=config.data.degrade, both_ways=kind.both_ways,
-            layout_classes=config.data.layout_classes, attributes=bool(classes) and self.store.has_attributes,
+            layout_classes=config.data.layout_classes, palette=self.store.palette,
+            attributes=bool(classes) and self.store.has_attributes,
         )  # fmt: skip
 
     def _gan(self, trainer: Trainer, generator: torch.nn.Module, about: dict[str, Any]) -> GAN:

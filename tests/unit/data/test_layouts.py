@@ -5,13 +5,18 @@ import io
 import numpy as np
 import pytest
 import torch
-from engine_helpers import CPU
+from engine_helpers import CPU, reduced
 from PIL import Image
 
+import organza
+from organza.cli.translate import main as translate
 from organza.config import ConfigError, Data
 from organza.data.degrade import degradation
-from organza.data.layouts import planes, read_layout
+from organza.data.layouts import open_layouts, planes, read_layout, read_map
+from organza.data.listing import list_folder
 from organza.data.pairs import open_pairs
+from organza.data.prepare import Preparation
+from organza.data.progress import SILENT
 from organza.draws import Draws
 from organza.hub.translator import Translator
 from organza.models import translator
@@ -133,6 +138,102 @@ def test_a_translator_takes_maps_and_their_planes():
     assert (made.float() - images.mul(127.5).add(128).floor().clamp(0, 255)).abs().max() <= 1
     with pytest.raises(ConfigError, match="takes images"):
         found.translate(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+
+
+SEEN = [(10, 0, 0), (0, 200, 0), (0, 0, 250), (90, 90, 90)]  # the colours of the classes, and that of 255
+NUMBERS = np.array([[0, 1, 2], [2, 1, 255]], np.uint8)
+
+
+def painted(numbers, path, colours=SEEN, mode="P"):
+    """A map as a palette, as RGB or as RGBA."""
+    image = Image.fromarray(numbers).convert("P")
+    image.putdata(numbers.flatten().tolist())
+    colours = [*colours[:-1], *[(0, 0, 0)] * (256 - len(colours)), colours[-1]]
+    image.putpalette([value for colour in colours for value in colour])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if mode == "P" else image.convert(mode)).save(path)
+    return path
+
+
+def test_files_are_read_as_in_training_and_in_the_colours_of_its_palette(tmp_path):
+    listing = list_folder(painted(NUMBERS, tmp_path / "maps" / "a.png").parent, "train")
+    found = open_layouts(listing, 3, Preparation(), SILENT)
+    assert found.palette == tuple(SEEN)
+    assert np.array_equal(found.maps[0, 0], NUMBERS)
+    kinds = {
+        "palette": painted(NUMBERS, tmp_path / "p.png"), "rgb": painted(NUMBERS, tmp_path / "c.png", mode="RGB"),
+        "rgba": painted(NUMBERS, tmp_path / "t.png", mode="RGBA"), "grey": tmp_path / "g.png",
+        "another palette": painted(NUMBERS, tmp_path / "o.png", SEEN[::-1]),
+    }  # fmt: skip
+    Image.fromarray(NUMBERS).save(kinds["grey"])
+    for kind, path in kinds.items():
+        assert np.array_equal(read_map(path, 3, found.palette), NUMBERS), kind
+    one = Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")
+    one.save(tmp_path / "one.png")
+    assert read_map(tmp_path / "one.png", 2).tolist() == [[0, 1]]
+
+
+def test_palettes_that_do_not_agree_are_none(tmp_path):
+    def palette(*colours, classes=3):
+        folder = tmp_path / "all"
+        folder.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            file.unlink()
+        for i, own in enumerate(colours):
+            painted(NUMBERS, folder / f"{i}.png", own)
+        return open_layouts(list_folder(folder, "train"), classes, Preparation(), SILENT).palette
+
+    assert palette(SEEN, SEEN) == tuple(SEEN)
+    assert palette(SEEN, SEEN[::-1]) == ()
+    assert palette([(1, 1, 1), (1, 1, 1), (2, 2, 2), (3, 3, 3)]) == ()
+    Image.fromarray(NUMBERS).save(tmp_path / "all" / "0.png")
+    assert open_layouts(list_folder(tmp_path / "all", "train"), 3, Preparation(), SILENT).palette == ()
+
+
+def test_a_file_that_is_none_is_refused_by_name(tmp_path):
+    other = painted(NUMBERS, tmp_path / "other.png", [*SEEN[:2], (7, 8, 9), SEEN[3]], "RGB")
+    with pytest.raises(ValueError, match=r"other\.png: the colour #070809 is none of the training's palette"):
+        read_map(other, 3, tuple(SEEN))
+    with pytest.raises(ValueError, match=r"other\.png has colours \(RGB\); .* numbers of classes; save it as such$"):
+        read_map(other, 3)
+    with pytest.raises(ValueError, match=r"p\.png has class 2, and this network knows 0 to 1"):
+        read_map(painted(NUMBERS, tmp_path / "p.png"), 2, tuple(SEEN))
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"broken\.png: cannot identify"):
+        read_map(tmp_path / "broken.png", 3, tuple(SEEN))
+
+
+def test_a_run_translates_the_kinds_of_files_that_it_learned_from(tmp_path, capsys):
+    random, data = np.random.RandomState(0), tmp_path / "data"
+    for i in range(4):
+        painted(random.randint(0, 3, (16, 16)).astype(np.uint8), data / "trainA" / f"{i}.png")
+        (data / "trainB").mkdir(exist_ok=True)
+        Image.fromarray(random.randint(0, 256, (16, 16, 3)).astype(np.uint8)).save(data / "trainB" / f"{i}.png")
+    small = reduced("pix2pixhd") | {"data.layout_classes": 3, "images": 2, "batch": 2, "output.score": False}
+    run = organza.train("pix2pixhd", data=str(data), out=tmp_path / "run", changes=small, device="cpu")
+    found = organza.load(run.path)
+    assert found.palette == tuple(SEEN[:3])
+    numbers = random.randint(0, 3, (20, 24)).astype(np.uint8)
+    maps = tmp_path / "maps"
+    painted(numbers, maps / "a-palette.png")
+    painted(numbers, maps / "b-colours.png", mode="RGB")
+    Image.fromarray(numbers).save(maps / "c-grey.png")
+    Image.fromarray(numbers + 1).save(maps / "d-beyond.png")
+    Image.fromarray(random.randint(0, 256, (8, 8, 3)).astype(np.uint8)).save(maps / "e-photo.png")
+    (maps / "f-film.mp4").write_bytes(b"a film")
+    painted(numbers, maps / "g-palette.png", SEEN[::-1])
+    with pytest.raises(SystemExit) as left:
+        translate([str(maps), "--model", str(run.path), "--out", str(tmp_path / "made")])
+    assert left.value.code == 1
+    told = capsys.readouterr()
+    for words in ("d-beyond.png has class 3", "e-photo.png: the colour", "f-film.mp4 is a film"):
+        assert words in told.err + told.out
+    made = {file.name[0]: np.array(Image.open(file)) for file in sorted((tmp_path / "made").glob("*.png"))}
+    assert sorted(made) == ["a", "b", "c", "g"]
+    direct = found.translate(torch.from_numpy(numbers)[None, None])[0].permute(1, 2, 0).numpy()
+    assert all(np.array_equal(pixels, direct) for pixels in made.values())
+    with pytest.raises(ConfigError, match="class 3; it takes 0 to 2, or 255"):
+        found.translate(torch.from_numpy(numbers + 1)[None, None])
 
 
 def test_regions_are_the_nearest_corners_of_the_cube():
