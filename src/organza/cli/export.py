@@ -16,7 +16,7 @@ from organza.cli.words import told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
-    from organza.hub import GAN
+    from organza.hub import GAN, Translator
     from organza.hub.export import Exported
 
 SUFFIXES = {".onnx": "onnx", ".pt2": "torch"}
@@ -24,7 +24,7 @@ SUFFIXES = {".onnx": "onnx", ".pt2": "torch"}
 
 @dataclass(frozen=True)
 class Options:
-    """Write a GAN as one file, and compare it with PyTorch at batches of 1, 3 and 5; what differs is not kept.
+    """Write a GAN or translator as one file, and compare it with PyTorch at batches of 1, 3 and 5; what differs goes.
 
     onnx is for onnxruntime, on servers and in browsers, and needs the extra export. torch is a program of torch.export
     (.pt2). docs/export.md says how to use both.
@@ -35,6 +35,9 @@ class Options:
     out: Annotated[str, told(metavar="FILE", help="what to write (default RUN/RECIPE.onnx or .pt2)")] = ""
     pixels: Annotated[
         bool, FlagCreatePairsOff, told(help="make images uint8 from 0 to 255 (default: float32, about -1 to 1)")
+    ] = False
+    reverse: Annotated[
+        bool, FlagCreatePairsOff, told(help="of a translator that knows both ways, that from B to A")
     ] = False
     licence: Annotated[str, told(metavar="TEXT", help="of the weights, for the file's metadata")] = ""
 
@@ -47,11 +50,12 @@ def main(argv: list[str]) -> None:
         console.wait("loading torch")
         from organza.hub.export import export
 
-        gan = shared.open_gan(options.model, "cpu", "export")
+        gan = shared.open_any(options.model, "export")
         path = Path(options.out).expanduser() if options.out else _place(options.model, gan, kind)
         replaced = path.exists()
         console.wait(f"exporting {gan.recipe or gan.model.name}")
-        done = export(gan, path, kind, pixels=options.pixels, licence=options.licence or None)  # type: ignore[arg-type]
+        how = {"pixels": options.pixels, "reverse": options.reverse, "licence": options.licence or None}
+        done = export(gan, path, kind, **how)  # type: ignore[arg-type]
     console.lines(_told(done, replaced))
 
 
@@ -68,7 +72,7 @@ def _kind(options: Options) -> str:
     return kind
 
 
-def _place(model: str, gan: GAN, kind: str) -> Path:
+def _place(model: str, gan: GAN | Translator, kind: str) -> Path:
     """RECIPE.onnx in the folder that was given, or here where that is the hub's."""
     suffix = next(end for end, known in SUFFIXES.items() if known == kind)
     given = Path(model).expanduser()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -14,10 +14,11 @@ from organza.cli.words import number, numbers, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
-    from organza.hub import GAN
+    from organza.hub import GAN, Translator
     from organza.latent.drawing import Look
     from organza.layers.style import Noise as NoiseName
 
+Opened = TypeVar("Opened")
 Device = Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to compute (default auto)")]
 Model = Annotated[
     str,
@@ -110,8 +111,19 @@ def open_gan(model: str, device: str, verb: str) -> GAN:
     from organza.training.precision import pick_device
 
     place = str(pick_device(device))
+    return _opened(lambda: load_gan(model, place), model, verb)
+
+
+def open_any(model: str, verb: str) -> GAN | Translator:
+    """The model on the CPU, whether it starts from noise or from images. Raises as `open_gan`."""
+    from organza.hub import load
+
+    return _opened(lambda: load(model), model, verb)
+
+
+def _opened(load: Callable[[], Opened], model: str, verb: str) -> Opened:
     try:
-        return load_gan(model, place)
+        return load()
     except FileNotFoundError as problem:
         advice = "" if model.startswith("hf:") else _advice(Path(model), verb)
         raise FileNotFoundError(f"{problem}{advice}") from None

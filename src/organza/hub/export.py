@@ -6,6 +6,9 @@ makes (docs/export.md), because ONNX has no quantile function. In ONNX `truncati
 [B or 1, 1, h, w] and StyleGAN3's `transform` [B or 1, 3, 3] may be left out: they then have the values of
 `GAN.sample`. A `.pt2` file needs its `truncation` and holds its noise pictures. Any batch size fits.
 
+A translator takes `source` [B, C, H, W] in [-1, 1], whose sides are multiples of what the metadata say, and `z` and
+`label` where it has them.
+
 A growing network is exported at the stage that it has reached. No file is left that does not compute what PyTorch does.
 """
 
@@ -18,19 +21,21 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 import organza
 from organza.config import ConfigError, closest
 from organza.hub.formats import run_onnx, run_torch, write_onnx, write_torch
 from organza.hub.gan import GAN
-from organza.hub.graph import Feeds, Graph, example, flat, has_psi, noise_of
+from organza.hub.graph import Feeds, Graph, Translation, example, flat, has_psi, noise_of, one_way, pictures
+from organza.hub.translator import Translator
 from organza.latent.sampling import generate
 from organza.latent.space import LatentSpace
 from organza.layers.spectral import without_spectral_norm
@@ -60,70 +65,86 @@ class Exported:
 
 
 def export(
-    gan: GAN, path: str | Path, format: Format = "onnx", *, pixels: bool = False, licence: str | None = None,
-    tolerance: float = TOLERANCE,
+    gan: GAN | Translator, path: str | Path, format: Format = "onnx", *, pixels: bool = False, reverse: bool = False,
+    licence: str | None = None, tolerance: float = TOLERANCE,
 ) -> Exported:  # fmt: skip
     """Write `gan` to `path` as `onnx` or `torch`, and compare it with PyTorch at batches of 1, 3 and 5.
 
-    Its output is float32 [B, *shape], about [-1, 1]; with `pixels` uint8 [B, C, H, W] as of `GAN.sample`. `licence` is
-    that of the weights. Raises ConfigError for another format, without the extra and for a file that cannot be
-    written, and ParityError, leaving nothing, when a number differs by more than `tolerance` (times the largest number,
-    where that is above 1).
+    Its output is float32 [B, *shape], about [-1, 1]; with `pixels` uint8 [B, C, H, W] as of `GAN.sample`. `reverse` is
+    the way from B to A of a translator that knows both, and `licence` that of the weights. Raises ConfigError for
+    another format, for a way that was not learned, without the extra and for a file that cannot be written, and
+    ParityError, leaving nothing, when a number differs by more than `tolerance` (times the largest number, where that
+    is above 1).
     """
     if format not in get_args(Format):
         raise ConfigError(f"format is '{format}'{closest(str(format), get_args(Format))}")
     if pixels and len(gan.shape) != 3:
         raise ConfigError("points have no pixels; leave pixels out")
+    if reverse and not (isinstance(gan, Translator) and gan.both_ways):
+        raise ConfigError(f"'{gan.recipe}' has learned one way only; leave out reverse")
     _must_be_installed(format)
-    gan, path = _prepared(gan), Path(path)
-    graph, about = Graph(gan.generator, pixels), metadata(gan, pixels, licence)
+    gan, path = _prepared(gan, reverse), Path(path)
+    graph = Translation(gan, pixels) if isinstance(gan, Translator) else Graph(gan.generator, pixels)
+    about = metadata(gan, pixels, licence) | ({"multiple": str(graph.unit)} if graph.unit else {})
     write, runner = (write_onnx, run_onnx) if format == "onnx" else (write_torch, run_torch)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _quiet():
-            inputs, optional = write(graph, example(gan, TRACED, format == "onnx"), partial, about)
-            difference = parity(gan, runner(partial), inputs, optional, pixels, tolerance)
+            inputs, optional = write(graph, _inputs(gan, graph, TRACED, format == "onnx"), partial, about)
+            feeds = {batch: flat(_inputs(gan, graph, batch, True)) for batch in CHECKED}
+            difference = parity(gan, runner(partial), feeds, inputs, optional, pixels, tolerance)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return Exported(path, format, inputs, optional, difference)
 
 
-def metadata(gan: GAN, pixels: bool = False, licence: str | None = None) -> dict[str, str]:
+def _inputs(gan: GAN | Translator, graph: Graph | Translation, batch: int, noise: bool) -> dict[str, Any]:
+    if isinstance(gan, GAN):
+        return example(gan, batch, noise)
+    return pictures(gan, batch, as_trained=not graph.unit)
+
+
+def metadata(gan: GAN | Translator, pixels: bool = False, licence: str | None = None) -> dict[str, str]:
     """What a file says of itself; no path and no user name."""
     data = gan.training.get("data") or {}
     return {
         "organza": organza.__version__,
         "recipe": gan.recipe,
         "weights_sha256": gan.sha256 or "in memory",
-        "licence": licence or str(gan.training.get("licence") or "not stated"),
+        "licence": licence or gan.licence or str(gan.training.get("licence") or "not stated"),
         "data": re.split(r"[/\\]", str(data.get("name") or "not stated"))[-1],
         "data_licence": str(data.get("licence") or "not stated"),
         "shape": json.dumps(list(gan.shape)),
         "classes": json.dumps(list(gan.classes)),
-        "z_dim": str(gan.z_dim),
+        "z_dim": str(gan.generator.z_dim),
         "range": "[0, 255]" if pixels else "[-1, 1]" if len(gan.shape) == 3 else "none: points",
         "seeds": SEEDS,
         "pixels": BYTES,
-        "truncation": "the input, psi" if has_psi(gan.generator) else "of the noise, before it comes in",
         "digital_source_type": "trainedAlgorithmicMedia",
-    }
+    } | _of_kind(gan)
+
+
+def _of_kind(gan: GAN | Translator) -> dict[str, str]:
+    if isinstance(gan, GAN):
+        return {"truncation": "the input, psi" if has_psi(gan.generator) else "of the noise, before it comes in"}
+    planes = {"layout_classes": str(gan.layout_classes)} if gan.layout_classes else {}
+    return {"source": json.dumps(list(gan.source)), "scale": f"{gan.scale:g}"} | planes
 
 
 def parity(
-    gan: GAN, run: Callable[[Feeds], Tensor], inputs: tuple[str, ...], optional: tuple[str, ...], pixels: bool,
-    tolerance: float = TOLERANCE,
+    gan: GAN | Translator, run: Callable[[Feeds], Tensor], given: Mapping[int, Feeds], inputs: tuple[str, ...],
+    optional: tuple[str, ...], pixels: bool, tolerance: float = TOLERANCE,
 ) -> float:  # fmt: skip
-    """The largest difference between the file that `run` runs and the GAN, at every batch of `CHECKED`.
+    """The largest difference between the file that `run` runs and the GAN, at every batch that is `given`.
 
     What is optional is left out of the first batch, and given to the others. Raises ParityError.
     """
     worst = 0.0
-    for batch in CHECKED:
-        feeds = {name: value for name, value in flat(example(gan, batch, True)).items() if name in inputs}
-        if batch == CHECKED[0]:
-            feeds = {name: value for name, value in feeds.items() if name not in optional}
+    for batch, every in given.items():
+        left_out = optional if batch == CHECKED[0] else ()
+        feeds = {name: value for name, value in every.items() if name in inputs and name not in left_out}
         wanted, found = expected(gan, feeds), run(feeds)
         limit = tolerance * max(1.0, float(wanted.abs().max()))
         if pixels:
@@ -139,21 +160,26 @@ def parity(
     return worst
 
 
-def expected(gan: GAN, feeds: Feeds) -> Tensor:
+@torch.no_grad()
+def expected(gan: GAN | Translator, feeds: Feeds) -> Tensor:
     """What the GAN itself makes of the inputs of a file, float32."""
+    if isinstance(gan, Translator):
+        return gan.generator(feeds["source"], feeds.get("z"), feeds.get("label"))
     z, label = feeds["z"], feeds.get("label")
     if feeds.keys() <= {"z", "label"}:
         return generate(gan.generator, z, label)
     space = LatentSpace(gan.generator)
     codes = space.codes(z, label, psi=float(feeds["truncation"]))
-    pictures = [value for name, value in feeds.items() if name.startswith("noise_")]
+    noise = [value for name, value in feeds.items() if name.startswith("noise_")]
     turned: dict[str, Any] = {name: value for name, value in feeds.items() if name == "transform"}
-    return space.draw(codes, noise=pictures or "const", **turned)
+    return space.draw(codes, noise=noise or "const", **turned)
 
 
-def _prepared(gan: GAN) -> GAN:
-    """A copy on the CPU, folded, in evaluation mode, that has read how far it has grown."""
+def _prepared(gan: GAN | Translator, reverse: bool) -> GAN | Translator:
+    """A copy on the CPU, folded, in evaluation mode, that has read how far it has grown; of a translator one way."""
     generator = copy.deepcopy(without_spectral_norm(gan.generator)).cpu().float().eval().requires_grad_(False)
+    if isinstance(gan, Translator):
+        return one_way(replace(gan, generator=generator), reverse)
     noise_of(generator)
     return replace(gan, generator=generator)
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config
 
 import organza
 from organza.config import ConfigError
-from organza.hub.graph import Feeds, Graph, flat, noise_of, transform_of
+from organza.hub.graph import Feeds, Graph, Translation, flat, noise_of, transform_of
 
 OPSET = 18
 LARGEST = 2 * 10**9  # bytes in one protobuf
 
 Names = tuple[str, ...]
+Net = Graph | Translation
 
 
-def write_torch(graph: Graph, arguments: dict[str, Any], path: Path, about: dict[str, str]) -> tuple[Names, Names]:
+def write_torch(graph: Net, arguments: dict[str, Any], path: Path, about: dict[str, str]) -> tuple[Names, Names]:
     """Write a program of torch.export; the names of its inputs, and of those that may be left out."""
     program = _traced(graph, arguments)
     program.example_inputs = None  # they would be stored as a pickle
@@ -33,10 +36,15 @@ def run_torch(path: Path) -> Callable[[Feeds], Tensor]:
     """The file as a function."""
     with path.open("rb") as file:
         made = torch.export.load(file).module()
-    return lambda feeds: made(feeds["z"], **{name: value for name, value in feeds.items() if name != "z"})
+
+    def run(feeds: Feeds) -> Tensor:
+        (_, first), *others = feeds.items()
+        return made(first, **dict(others))
+
+    return run
 
 
-def write_onnx(graph: Graph, arguments: dict[str, Any], path: Path, about: dict[str, str]) -> tuple[Names, Names]:
+def write_onnx(graph: Net, arguments: dict[str, Any], path: Path, about: dict[str, str]) -> tuple[Names, Names]:
     """Write ONNX in one file; the names of its inputs, and of those that may be left out. Raises ConfigError."""
     import onnx
     from onnx import numpy_helper
@@ -45,16 +53,24 @@ def write_onnx(graph: Graph, arguments: dict[str, Any], path: Path, about: dict[
     if size > LARGEST:
         raise ConfigError(f"this generator has {size / 1e9:.1f} GB, and an ONNX file at most 2; type --format torch")
     inputs, output = list(flat(arguments)), "images" if len(json.loads(about["shape"])) == 3 else "points"
-    program = torch.onnx.export(
-        _traced(graph, arguments), (), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=[output],
-        verbose=False,
-    )  # fmt: skip
+    try:
+        program = torch.onnx.export(
+            _traced(graph, arguments), (), dynamo=True, opset_version=OPSET, input_names=inputs, output_names=[output],
+            verbose=False,
+        )  # fmt: skip
+    except torch.onnx.OnnxExporterError as problem:
+        step = re.search(r"OpOverload\(op='(?:\w+\.)?(\w+)'", str(problem))
+        raise ConfigError(
+            f"{about['recipe']} has a step that ONNX lacks{f' ({step[1]})' if step else ''}; type --format torch"
+        ) from None
     assert program is not None
     model = program.model_proto
-    defaults = _defaults(graph.generator, inputs)
+    defaults = _defaults(graph.generator, inputs) if isinstance(graph, Graph) else {}
     for name, value in defaults.items():  # an input that has a value may be left out
         model.graph.initializer.append(numpy_helper.from_array(value.numpy(), name))
     _name_batches(model, defaults)
+    if graph.unit:
+        _name_sides(model, float(about["scale"]))
     _forget_source(model)
     onnx.helper.set_model_props(model, about)
     model.producer_name, model.producer_version = "organza", organza.__version__
@@ -73,15 +89,20 @@ def run_onnx(path: Path) -> Callable[[Feeds], Tensor]:
     return lambda feeds: torch.from_numpy(session.run(None, {k: v.numpy() for k, v in feeds.items()})[0])
 
 
-def _traced(graph: Graph, arguments: dict[str, Any]) -> torch.export.ExportedProgram:
-    batch = torch.export.Dim("batch", min=1)
+def _traced(graph: Net, arguments: dict[str, Any]) -> torch.export.ExportedProgram:
+    batch, *free = (torch.export.Dim(name, min=1) for name in ("batch", "rows", "columns"))
+    sides = {axis: graph.unit * side for axis, side in enumerate(free, 2)} if graph.unit else {}
 
     def shape(value: Any) -> Any:
-        return tuple(map(shape, value)) if isinstance(value, tuple) else {0: batch} if value.dim() else {}
+        if isinstance(value, tuple):
+            return tuple(map(shape, value))
+        return {0: batch} | (sides if value.dim() == 4 else {}) if value.dim() else {}
 
     shapes = {name: shape(value) for name, value in arguments.items()}
-    others = {name: value for name, value in arguments.items() if name != "z"}
-    program = torch.export.export(graph, (arguments["z"],), others, dynamic_shapes=shapes, strict=False)
+    (_, first), *others = arguments.items()
+    # A side of one pixel, where a U-Net ends, would else be a size of its own, which the program refuses.
+    with _config.patch(backed_size_oblivious=bool(sides)):  # type: ignore[attr-defined]
+        program = torch.export.export(graph, (first,), dict(others), dynamic_shapes=shapes, strict=False)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     return program
@@ -103,6 +124,14 @@ def _name_batches(model: Any, defaults: Feeds) -> None:
         dims = value.type.tensor_type.shape.dim
         if dims:
             dims[0].dim_param = f"{value.name}_batch" if value.name in defaults else "batch"
+
+
+def _name_sides(model: Any, scale: float) -> None:
+    """Call the sides of pictures `height` and `width`."""
+    (source, *_), (made,) = model.graph.input, model.graph.output
+    for value, prefix in ((source, ""), (made, "" if scale == 1 else f"{scale:g}*")):
+        for dim, name in zip(value.type.tensor_type.shape.dim[2:], ("height", "width"), strict=True):
+            dim.dim_param = f"{prefix}{name}"
 
 
 def _forget_source(model: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from organza.hub.gan import GAN
+from organza.hub.tiling import LEAST
+from organza.hub.translator import Translator
 from organza.latent.space import LatentSpace
+from organza.models.both_ways import BothWays
 
 Feeds = dict[str, Tensor]
 """Inputs of a file by name."""
@@ -18,6 +22,8 @@ Feeds = dict[str, Tensor]
 
 class Graph(nn.Module):
     """What is exported: a generator in evaluation mode, all of whose random numbers are inputs."""
+
+    unit = 0  # no side is free
 
     def __init__(self, generator: nn.Module, pixels: bool) -> None:
         super().__init__()
@@ -28,8 +34,7 @@ class Graph(nn.Module):
         noise: tuple[Tensor, ...] = (), transform: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Inputs as the head of `organza.hub.export` has them -> samples [B, *shape]."""
-        images = self._drawn(z, label, truncation, noise, transform).float()
-        return images.mul(127.5).add(128).clamp(0, 255).to(torch.uint8) if self.pixels else images
+        return _as(self._drawn(z, label, truncation, noise, transform), self.pixels)
 
     def _drawn(
         self, z: Tensor, label: Tensor | None, psi: Tensor | None, noise: tuple[Tensor, ...], transform: Tensor | None
@@ -39,6 +44,68 @@ class Graph(nn.Module):
         made: Any = self.generator
         ws = made.mapping.truncated(made.broadcast(made.mapping(z, label)), psi)
         return made.synthesis(ws, noise or "const", **({} if transform is None else {"transform": transform}))
+
+
+class Translation(nn.Module):
+    """What is exported of a translator of one way: its generator in evaluation mode, whose noise is an input.
+
+    `unit` is what the sides of its pictures are multiples of, 0 where they are those of the training.
+    """
+
+    def __init__(self, found: Translator, pixels: bool) -> None:
+        super().__init__()
+        self.generator, self.pixels = found.generator, pixels
+        self.unit = found.multiple if takes_any_size(found) else 0
+
+    def forward(self, source: Tensor, z: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """Pictures [B, C, H, W] in [-1, 1] -> pictures [B, *, scale H, scale W]."""
+        return _as(self.generator(source, z, label), self.pixels)
+
+
+class OneWay(nn.Module):
+    """A network that knows both ways, on one of them."""
+
+    def __init__(self, both: Any, reverse: bool) -> None:
+        super().__init__()
+        self.both, self.reverse, self.multiple = both, reverse, both.multiple
+        self.z_dim = both.z_dim if getattr(both, "noisy", True) else 0
+
+    def forward(self, source: Tensor, z: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+        """Translate."""
+        return self.both.one_way(source, z, self.reverse)
+
+
+def one_way(found: Translator, reverse: bool) -> Translator:
+    """The translator that goes from A to B alone, or from B to A."""
+    if not found.both_ways:
+        return found
+    both: Any = found.generator
+    made = (both.back if reverse else both.forth) if isinstance(both, BothWays) else OneWay(both, reverse)
+    source, shape = (found.shape, found.source) if reverse else (found.source, found.shape)
+    return replace(found, generator=made, source=source, shape=shape, both_ways=False)
+
+
+def pictures(found: Translator, batch: int, *, as_trained: bool = False) -> Feeds:
+    """Arguments of `Translation.forward`; one picture has the sides of the training, more have others."""
+    random, (channels, *sides) = np.random.RandomState(batch), found.source
+    if batch > 1 and not as_trained:
+        unit = -(-LEAST // found.multiple) * found.multiple
+        sides = [unit * factor for factor in ((2, 3) if batch == 3 else (3, 2))]
+    feeds = {"source": torch.from_numpy(random.uniform(-1, 1, (batch, channels, *sides))).float()}
+    if size := int(found.generator.z_dim):  # type: ignore[arg-type]
+        feeds["z"] = _normal(random, batch, size)
+    return feeds | ({"label": torch.from_numpy(random.randint(0, len(found.classes), batch))} if found.classes else {})
+
+
+@torch.no_grad()
+def takes_any_size(found: Translator) -> bool:
+    """Whether a translator takes other sides than those of the training; one that begins with noise refuses them."""
+    feeds = pictures(found, 3)
+    try:
+        found.generator(feeds["source"], feeds.get("z"), feeds.get("label"))
+    except ValueError:
+        return False
+    return True
 
 
 def example(gan: GAN, batch: int, pictures: bool) -> dict[str, Any]:
@@ -90,6 +157,12 @@ def flat(arguments: Mapping[str, Any]) -> Feeds:
     for name, value in arguments.items():
         feeds |= {f"{name}_{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
     return feeds
+
+
+def _as(images: Tensor, pixels: bool) -> Tensor:
+    """Float32, or uint8 as of `GAN.sample`."""
+    images = images.float()
+    return images.mul(127.5).add(128).clamp(0, 255).to(torch.uint8) if pixels else images
 
 
 def _normal(random: np.random.RandomState, *shape: int) -> Tensor:

@@ -6,18 +6,21 @@ about -110 to 110. Colours that sRGB cannot show come out beyond [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
 """Linear sRGB to XYZ."""
+FROM_XYZ = torch.linalg.inv(torch.tensor(TO_XYZ, dtype=torch.float64)).tolist()
 WHITE = (0.95047, 1.0, 1.08883)  # XYZ of D65, seen by the observer of 2 degrees
 BEND, SLOPE, LIFT = 0.008856, 7.787, 16 / 116  # where the cube root begins, and the line below it
 
 
 def rgb_to_lab(x: Tensor) -> Tensor:
     """sRGB [B, 3, H, W] in [-1, 1] -> L, a, b [B, 3, H, W], float32 or float64."""
-    xyz = _mixed(_linear(x.add(1).div(2)), _matrix(x)) / _white(x)
+    xyz = _mixed(_linear(x.add(1).div(2)), _matrix(x, TO_XYZ)) / _white(x)
     bent = torch.where(xyz > BEND, xyz.clamp(min=BEND) ** (1 / 3), SLOPE * xyz + LIFT)
     fx, fy, fz = bent.unbind(1)
     return torch.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], 1)
@@ -29,7 +32,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     fy = (light + 16) / 116
     bent = torch.stack([fy + a / 500, fy, fy - b / 200], 1)
     xyz = torch.where(bent > _bend(bent), bent**3, (bent - LIFT) / SLOPE) * _white(lab)
-    return _curved(_mixed(xyz, _inverse(lab))).mul(2).sub(1)
+    return _curved(_mixed(xyz, _matrix(lab, FROM_XYZ))).mul(2).sub(1)
 
 
 def lightness(grey: Tensor) -> Tensor:
@@ -59,12 +62,8 @@ def _curved(x: Tensor) -> Tensor:
     return torch.where(x > 0.0031308, 1.055 * x.clamp(min=0.0031308) ** (1 / 2.4) - 0.055, 12.92 * x)
 
 
-def _matrix(like: Tensor) -> Tensor:
-    return torch.tensor(TO_XYZ, dtype=like.dtype, device=like.device)
-
-
-def _inverse(like: Tensor) -> Tensor:
-    return torch.linalg.inv(torch.tensor(TO_XYZ, dtype=torch.float64)).to(like)
+def _matrix(like: Tensor, rows: Sequence[Sequence[float]]) -> Tensor:
+    return torch.tensor(rows, dtype=like.dtype, device=like.device)
 
 
 def _white(like: Tensor) -> Tensor:

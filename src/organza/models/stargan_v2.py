@@ -143,12 +143,12 @@ class Translator(nn.Module):
             raise ValueError("masks need a generator with a high-pass filter; build it with w_hpf 1, or give no masks")
         x, kept = self.from_rgb(x), {}
         for block in self.encode:
-            kept[x.shape[3]] = x
+            if mask is not None:
+                kept[x.shape[3]] = x
             x = block(x)
         for block in self.decode:
             x = block(x, style)
-            side = x.shape[3]
-            if mask is not None and self.hpf is not None and side in MASKED:
+            if mask is not None and self.hpf is not None and (side := x.shape[3]) in MASKED:
                 own = F.interpolate(mask[0 if side == MASKED[0] else 1], x.shape[2:], mode="bilinear")
                 x = x + self.hpf(own * kept[side])
         return self.to_rgb(x)
@@ -300,7 +300,7 @@ def _linears(*sizes: int) -> nn.Sequential:
 
 def _own(of_all: Tensor, domain: Tensor) -> Tensor:
     """[B, classes, N] -> each row's own domain, [B, N]."""
-    return of_all[torch.arange(len(of_all), device=of_all.device), domain]
+    return of_all[torch.arange(of_all.shape[0], device=of_all.device), domain]
 
 
 def _without_filter(module: Translator, state: dict[str, Any], prefix: str, *_: Any) -> None:

@@ -31,6 +31,7 @@ class Generator(nn.Module):
     """
 
     two_way = True
+    noisy = False  # in use
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, width: int = 64, downs: int = 2, blocks: int = 4,

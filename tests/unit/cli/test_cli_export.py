@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from organza.config import Model
-from organza.hub import GAN, save
-from organza.models import build, complete
+from organza.hub import GAN, Translator, save
+from organza.hub.translator import save as save_translator
+from organza.models import build, complete, translator
 
 
 @pytest.fixture
@@ -32,6 +33,19 @@ def test_the_end_of_the_file_is_the_format(organza, folder):
     assert "replaced" in organza("export", folder, "--out", "one.pt2", "--pixels").out
     with torch.no_grad():
         assert torch.export.load("one.pt2").module()(torch.zeros(2, 3)).dtype == torch.uint8
+
+
+def test_a_translator(organza):
+    torch.manual_seed(0)
+    model, shape = Model(name="srvgg", options={"width": 4, "depth": 1}), (3, 16, 16)
+    found = Translator(translator(model, shape, (3, 32, 32)).eval(), model, shape, (3, 32, 32), recipe="real-esrgan")
+    save_translator(found, Path("runs/two/model"), "# card\n")
+    said = organza("export", "runs/two", "--format", "torch")
+    assert said.code == 0, said.err
+    assert "runs/two/real-esrgan.pt2" in said.out
+    assert torch.export.load("runs/two/real-esrgan.pt2").module()(torch.zeros(2, 3, 20, 12)).shape == (2, 3, 40, 24)
+    said = organza("export", "runs/two", "--out", "back.pt2", "--reverse")
+    assert (said.code, "has learned one way only; leave out reverse" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(
