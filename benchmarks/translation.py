@@ -44,7 +44,7 @@ DEMONSTRATIONS = {
     "twemoji": Demonstration("pix2pix", "emoji-pairs", 10.0),
     "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs", 12.0),
     "twemoji-cut": Demonstration("cut", "emoji-pairs", 12.0),
-    "twemoji-munit": Demonstration("munit", "emoji-pairs", 12.0),
+    "twemoji-munit": Demonstration("munit", "emoji-pairs", 10.0),
     "colours": Demonstration("colorize", "emoji", 5.0),
     "x4": Demonstration("real-esrgan", "emoji", 12.0, {"data.degrade": "bicubic-x4"}),
     "holes": Demonstration("inpaint", "emoji", 12.0),
