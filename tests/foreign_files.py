@@ -291,6 +291,49 @@ def r3_discriminator(widths=(8, 8, 4), c=0, blocks=2, expansion=2, group=4, n=R3
     return r.made
 
 
+def batch_norm(r, name, channels):
+    r(f"{name}.weight", channels, scale=0.2, start=1)
+    r(f"{name}.bias", channels, scale=0.3)
+    r(f"{name}.running_mean", channels, scale=0.3)
+    r.made[f"{name}.running_var"] = torch.rand(channels, generator=r.source) + 0.5
+    r.made[f"{name}.num_batches_tracked"] = torch.tensor(7)
+
+
+def lama_generator(width=4, blocks=2, wide=24, seed=9):
+    """LaMa's, of so many global channels behind the third halving; kernels as small as their number of inputs asks."""
+    r, inner = Random(seed), (8 * width - wide, wide)
+
+    def conv(name, after, before, kernel):
+        r(f"{name}.weight", after, before, kernel, kernel, scale=(before * kernel**2) ** -0.5)
+
+    conv("model.1.ffc.convl2l", width, 4, 7)
+    batch_norm(r, "model.1.bn_l", width)
+    for i in (2, 3):
+        conv(f"model.{i}.ffc.convl2l", width << (i - 1), width << (i - 2), 3)
+        batch_norm(r, f"model.{i}.bn_l", width << (i - 1))
+    for way, after in zip(("convl2l", "convl2g"), inner, strict=True):
+        conv(f"model.4.ffc.{way}", after, 4 * width, 3)
+        batch_norm(r, f"model.4.bn_{way[-1]}", after)
+    for block in (f"model.{5 + i}.conv{k}" for i in range(blocks) for k in (1, 2)):
+        for way, (before, after) in {"l2l": (0, 0), "l2g": (0, 1), "g2l": (1, 0)}.items():
+            conv(f"{block}.ffc.conv{way}", inner[after], inner[before], 3)
+        conv(f"{block}.ffc.convg2g.conv1.0", wide // 2, wide, 1)
+        batch_norm(r, f"{block}.ffc.convg2g.conv1.1", wide // 2)
+        conv(f"{block}.ffc.convg2g.fu.conv_layer", wide, wide, 1)
+        batch_norm(r, f"{block}.ffc.convg2g.fu.bn", wide)
+        conv(f"{block}.ffc.convg2g.conv2", wide, wide // 2, 1)
+        for part, channels in zip("lg", inner, strict=True):
+            batch_norm(r, f"{block}.bn_{part}", channels)
+    for i in range(3):
+        before, place = 8 * width >> i, 6 + blocks + 3 * i
+        r(f"model.{place}.weight", before, before // 2, 3, 3, scale=(before * 9 / 4) ** -0.5)
+        r(f"model.{place}.bias", before // 2, scale=0.3)
+        batch_norm(r, f"model.{place + 1}", before // 2)
+    conv(f"model.{16 + blocks}", 3, width, 7)
+    r(f"model.{16 + blocks}.bias", 3, scale=0.3)
+    return r.made
+
+
 # NVIDIA's PyTorch pickles
 
 

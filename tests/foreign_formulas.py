@@ -1,7 +1,7 @@
 """The published formulas, straight down in float64, for comparison: nothing of organza is used here.
 
-StyleGAN2 (arXiv:1912.04958), StyleGAN3 (arXiv:2106.12423), BigGAN (arXiv:1809.11096) and R3GAN (arXiv:2501.05441), on
-tensors under the names of their official files, R3GAN's as remembered.
+StyleGAN2 (arXiv:1912.04958), StyleGAN3 (arXiv:2106.12423), BigGAN (arXiv:1809.11096), R3GAN (arXiv:2501.05441) and LaMa
+(arXiv:2109.07161), on tensors under the names of their official files, R3GAN's as remembered.
 """
 
 import math
@@ -432,6 +432,59 @@ def r3_discriminator(t, x, label, stages):
     x = (x * t[f"{stage}.TransitionLayer.Basis.weight"][:, 0]).sum((2, 3))
     x = x @ t[f"{stage}.TransitionLayer.LinearLayer.weight"].T
     return x[:, 0] if label is None else (x * t["Model.EmbeddingLayer.weight"].T[label]).sum(1)
+
+
+# LaMa
+
+
+def moved(x, t, name):
+    """Batch norm by its stored statistics, then ReLU."""
+    mean, var, gain, bias = (t[f"{name}.{n}"][:, None, None] for n in ("running_mean", "running_var", "weight", "bias"))
+    return ((x - mean) / (var + 1e-5).sqrt() * gain + bias).clamp(min=0)
+
+
+def mirrored(x, t, name, pad, stride=1):
+    return F.conv2d(F.pad(x, (pad,) * 4, mode="reflect"), t[f"{name}.weight"], t.get(f"{name}.bias"), stride)
+
+
+def spectrum(x, t, name):
+    """Waves by the definition of the transform; of each channel the real part, then the imaginary one."""
+    h, w = x.shape[2:]
+    rows, columns = (torch.arange(n, dtype=torch.float64) for n in (h, w))
+    down = torch.exp(-2j * torch.pi * rows[:, None] * rows / h)
+    across = torch.exp(-2j * torch.pi * columns[:, None] * torch.arange(w // 2 + 1) / w)
+    waves = down @ x.to(torch.complex128) @ across / math.sqrt(h * w)
+    parts = torch.stack([waves.real, waves.imag], 2).flatten(1, 2)
+    parts = moved(torch.einsum("kc,bchw->bkhw", t[f"{name}.conv_layer.weight"][:, :, 0, 0], parts), t, f"{name}.bn")
+    return torch.fft.irfft2(torch.complex(parts[:, 0::2], parts[:, 1::2]), s=(h, w), norm="ortho")
+
+
+def fourier_layer(local, whole, t, name):
+    """Local features from both by 3x3, global ones from the local by 3x3 and from themselves by their spectrum."""
+    f = f"{name}.ffc"
+    inner = moved(F.conv2d(whole, t[f"{f}.convg2g.conv1.0.weight"]), t, f"{f}.convg2g.conv1.1")
+    seen = F.conv2d(inner + spectrum(inner, t, f"{f}.convg2g.fu"), t[f"{f}.convg2g.conv2.weight"])
+    a = mirrored(local, t, f"{f}.convl2l", 1) + mirrored(whole, t, f"{f}.convg2l", 1)
+    return moved(a, t, f"{name}.bn_l"), moved(mirrored(local, t, f"{f}.convl2g", 1) + seen, t, f"{name}.bn_g")
+
+
+def lama_generator(t, picture, mask, blocks):
+    """Pictures [B, 3, H, W] in [0, 1], masks [B, 1, H, W] of ones in the hole -> pictures, filled."""
+    x = torch.cat([picture * (1 - mask), mask], 1)
+    x = moved(mirrored(x, t, "model.1.ffc.convl2l", 3), t, "model.1.bn_l")
+    for i in (2, 3):
+        x = moved(mirrored(x, t, f"model.{i}.ffc.convl2l", 1, 2), t, f"model.{i}.bn_l")
+    local, whole = (moved(mirrored(x, t, f"model.4.ffc.convl2{p}", 1, 2), t, f"model.4.bn_{p}") for p in "lg")
+    for i in range(5, 5 + blocks):
+        a, b = fourier_layer(*fourier_layer(local, whole, t, f"model.{i}.conv1"), t, f"model.{i}.conv2")
+        local, whole = local + a, whole + b
+    x = torch.cat([local, whole], 1)
+    for i in range(6 + blocks, 15 + blocks, 3):
+        kernel = t[f"model.{i}.weight"].transpose(0, 1)  # of the correlation that a transposed convolution undoes
+        x = F.pad(zeros_between(x, 2), (1, 1, 1, 1))
+        x = moved(F.conv2d(x, kernel.flip(2, 3), t[f"model.{i}.bias"]), t, f"model.{i + 1}")
+    made = mirrored(x, t, f"model.{16 + blocks}", 3).sigmoid()
+    return mask * made + (1 - mask) * picture
 
 
 def near(found, wanted, tolerance=1e-5):

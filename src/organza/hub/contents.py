@@ -2,7 +2,8 @@
 
 `opened` gives the value with every tensor as a `Record`, of which `organza.hub.tensors` makes one. The forms: a bare
 pickle, in which each tensor's numbers are a pickle of their own; torch's old form, a row of pickles with the numbers
-behind them; its new form, a zip of a pickle and one member for each storage.
+behind them; its new form, a zip of a pickle and one member for each storage. A TorchScript program is such a zip with
+code beside these, which is not read.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from organza.hub.tensors import BLOB, Storage, bytes_of, tensor_of
 from organza.hub.unpickle import unpickled
 from organza.training.checkpoint import DamagedError
 
-Form = Literal["pickle", "torch", "torch, old form"]
+Form = Literal["pickle", "torch", "torch, old form", "TorchScript, its code not read"]
 MAGIC, PROTOCOL = 119547037146038801333356, 1001  # of torch's old form
 DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
@@ -84,7 +85,7 @@ def _parsed(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
     if depth > BLOBS_DEEP:
         raise DamagedError("pickles in pickles in pickles")
     if content[:4] == b"PK\x03\x04":
-        return "torch", _zipped(content, budget, names, depth)
+        return _zipped(content, budget, names, depth)
     if content[257:262] == b"ustar":
         raise DamagedError("a tar archive, torch's form before 2017; save it anew with a torch of that time")
     file, records = io.BytesIO(content), []
@@ -137,7 +138,7 @@ def _old(file: io.BytesIO, content: bytes, budget: Budget, names: Counter[str], 
     return value
 
 
-def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> Any:
+def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> tuple[Form, Any]:
     """Torch's new form. Members are stored as they are; compressed ones are refused, of which bombs are made."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
@@ -161,14 +162,15 @@ def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
     except BROKEN as problem:
         raise DamagedError(f"damaged zip ({problem})") from None
     _open_blobs(records, budget, names, depth)
-    return value
+    return "TorchScript, its code not read" if f"{root}constants.pkl" in members else "torch", value
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """By name. Raises DamagedError for what torch does not write, and for members that share their bytes."""
+    """By name, without code. Raises DamagedError for what torch does not write, and for members that share bytes."""
     members = {member.filename: member for member in archive.infolist()}
     if len(members) != len(archive.infolist()):
         raise DamagedError("a zip with two members of one name")
+    members = {name: member for name, member in members.items() if "/code/" not in f"/{name}"}
     if any(member.compress_type or member.compress_size != member.file_size for member in members.values()):
         raise DamagedError("a zip with compressed members; torch makes none")
     if sum(member.file_size for member in members.values()) > size:
@@ -178,8 +180,6 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 def _root(members: dict[str, zipfile.ZipInfo]) -> str:
     found = [name[: -len("data.pkl")] for name in members if name.rpartition("/")[2] == "data.pkl"]
-    if any(name.rpartition("/")[2] == "constants.pkl" for name in members):
-        raise DamagedError("a TorchScript program and no file of weights")
     if len(found) != 1:
         raise DamagedError("a zip without a data.pkl: no file of torch")
     return found[0]

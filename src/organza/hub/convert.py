@@ -11,6 +11,7 @@ from typing import Any
 
 import organza
 from organza.config import ConfigError, to_dict
+from organza.data.degrade import use_of
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
 from organza.hub.folder import FORMAT, write_weights
@@ -110,6 +111,7 @@ def _card(found: Foreign, path: Path) -> str:
         "recipe": found.name, "licence": found.licence, "origin": origin, "parameters": counts, "data": data,
         "images": found.training.get("images"), "conditional": bool(found.classes),
         "scale": found.shape[1] / found.source[1] if found.source else None,
+        "use": use_of("hole") if found.generator and found.generator.model.name == "lama" else None,
     }  # fmt: skip
     return model_card(info, draft=True)
 

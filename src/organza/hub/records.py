@@ -36,6 +36,7 @@ SUSPECT = {
     "system",
 }
 """Behind any name, as in torch.os.system."""
+MANGLED = "___torch_mangle_"  # how TorchScript numbers classes of one name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def printable(text: str) -> str:
 
 def _is_harmless(dotted: str) -> bool:
     top, *rest = dotted.split(".")
-    if any(part in SUSPECT or part.startswith("__") for part in rest):
+    if any(part in SUSPECT or (part.startswith("__") and not part.startswith(MANGLED)) for part in rest):
         return False
     if top in HARMLESS:
         allowed = HARMLESS[top]

@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
 
 def _split(channels: int, share: float) -> Split:
     """Local and global channels. Raises ConfigError for a share that leaves one of them nothing to halve."""
-    whole = int(channels * share) // 2 * 2
+    whole = int(round(channels * share, 6)) // 2 * 2
     if not 0 < whole < channels:
         raise ConfigError(f"share is {share}; it takes a share of global channels between 0 and 1, such as 0.75")
     return channels - whole, whole

@@ -3,7 +3,7 @@
 Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
 stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; of restorers, ESRGAN,
 Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's; and of translators, pix2pix, CycleGAN, CUT, pix2pixHD,
-SPADE, MUNIT, UNIT, StarGAN, its second version and AnimeGANv2. See `organza.hub.unpickle` for how.
+SPADE, MUNIT, UNIT, StarGAN, its second version, AnimeGANv2 and LaMa. See `organza.hub.unpickle` for how.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ __all__ = ["Foreign", "Network", "read"]
 Result = TypeVar("Result")
 READ = (
     "StyleGAN2, ADA, StyleGAN3, StyleGAN-XL's stem, R3GAN, rosinality's StyleGAN2, BigGAN, BigGAN-deep, ESRGAN, "
-    "Real-ESRGAN, SRGAN, pix2pix, CycleGAN, CUT, pix2pixHD, SPADE, MUNIT, UNIT, StarGAN, StarGAN v2 and AnimeGANv2"
+    "Real-ESRGAN, SRGAN, pix2pix, CycleGAN, CUT, pix2pixHD, SPADE, MUNIT, UNIT, StarGAN, StarGAN v2, AnimeGANv2 and "
+    "LaMa"
 )
 
 

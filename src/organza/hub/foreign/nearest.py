@@ -25,6 +25,7 @@ SMALL: tuple[tuple[str, dict[str, Any], Shape, int], ...] = (
     ("munit", {"width": 1, "mlp_width": 1}, (2, 16, 16), 0),
     ("unit", {"width": 1}, (2, 16, 16), 0),
     ("animegan", {"width": 1}, (1, 8, 8), 0),
+    ("lama", {"width": 1}, (2, 16, 16), 0),
     ("srgan", {"width": 1}, (1, 8, 8), 0),
     ("esrgan", {"width": 1, "growth": 1}, (1, 8, 8), 0),
     ("srvgg", {"width": 1}, (1, 8, 8), 0),
@@ -45,7 +46,7 @@ def _catalogue() -> Iterator[tuple[str, dict[str, int]]]:
     """Networks as published, but thin, which changes no name: the axes of each tensor."""
     for name, options, source, classes in SMALL:
         scale = 4 if name in ("srgan", "esrgan", "srvgg") else 1
-        shape = (source[0], source[1] * scale, source[2] * scale)
+        shape = (source[0] - (name == "lama"), source[1] * scale, source[2] * scale)
         with planning():
             made = translator(Model(name=name, options=options), source, shape, classes)
         yield name, {key: tensor.dim() for key, tensor in made.state_dict().items()}

@@ -17,6 +17,7 @@ from organza.layers.planning import planning
 from organza.models import Role, build, complete, translator
 from organza.training.checkpoint import DamagedError
 
+SCRIPT = "__torch__"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 DEEP, MANY = 40, 20_000  # modules in each other, and in all
 LONGEST = 200  # letters of the name of a module or a tensor in it
@@ -137,8 +138,15 @@ def _must_be_sane(values: Sequence[Any]) -> None:
             raise DamagedError(f"a network with the number {value} in its description is not built")
 
 
+def is_script(value: Any) -> bool:
+    """Whether it is a module of a TorchScript program."""
+    if not isinstance(value, Record) or not isinstance(value.name, Name) or not isinstance(value.state, dict):
+        return False
+    return value.name.module.split(".")[0] == SCRIPT
+
+
 def module(record: Any, take: Callable[[Any], Any]) -> Part:
-    """A pickled module of torch, or a persistent one of NVIDIA's, with all modules in it, each tensor as `take` has it.
+    """A pickled module of torch, of TorchScript or of NVIDIA's persistent ones, and all in it; `take` makes tensors.
 
     Raises DamagedError.
     """
@@ -171,6 +179,11 @@ def _walk(record: Any, prefix: str, part: Part, take: Callable[[Any], Any], dept
     part.settings[prefix.rstrip(".")] = {
         str(key): plain(value) for key, value in state.items() if is_plain(number_of(value))
     }
+    if is_script(record):  # which keeps all parts side by side
+        state = {
+            "_buffers": {name: value for name, value in state.items() if is_tensor(value)},
+            "_modules": {name: value for name, value in state.items() if is_script(value)},
+        }
     for kind in ("_parameters", "_buffers"):
         for name, value in _items(state, kind):
             if value is not None:

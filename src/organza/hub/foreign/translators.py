@@ -4,7 +4,7 @@
     CUT                 the residual one with low-pass filters, model.7.filt
     pix2pixHD           the residual one with other halvings; with a local enhancer model1_1, model1_2
     SPADE               head_0.conv_0.weight_orig, …
-    others              see `organza.hub.foreign.domains`
+    others              see `organza.hub.foreign.domains` and `organza.hub.foreign.lama`
 
 Instance norm learns nothing; what old files keep of its statistics was never read, and is dropped.
 """
@@ -17,10 +17,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from organza.config import Model
-from organza.hub.foreign import domains, judges
-from organza.hub.foreign.parts import OFFICIAL, UNKNOWN, Described, Tensors, is_state_dict, state_dict
+from organza.hub.foreign import domains, judges, lama
+from organza.hub.foreign.parts import (
+    OFFICIAL,
+    UNKNOWN,
+    Described,
+    Tensors,
+    is_script,
+    is_state_dict,
+    module,
+    state_dict,
+)
 from organza.hub.foreign.restorers import WRAPPERS
 from organza.hub.records import Budget
+from organza.hub.tensors import tensor_of
 from organza.layers.norm_names import new_names
 from organza.training.checkpoint import DamagedError
 
@@ -57,7 +67,12 @@ def recognised(value: Any, budget: Budget, notes: list[str]) -> Known | None:
 
 
 def flat(value: Any, budget: Budget) -> Tensors:
-    """The tensors of one network, or of its named parts with these names before theirs; none for something else."""
+    """The tensors of one network, or of its named parts with these names before theirs; none for something else.
+
+    The network may be a TorchScript program, whose code is not looked at.
+    """
+    if is_script(value):
+        return module(value, lambda tensor: tensor_of(tensor, budget)).tensors
     if not isinstance(value, dict):
         return {}
     for told in (*(value[name] for name in WRAPPERS if name in value), value):
@@ -215,6 +230,7 @@ def _is_residual(tensors: Tensors) -> bool:
 
 Reader = tuple[Callable[[Tensors], bool], Callable[[Tensors, list[str]], Known]]
 READERS: tuple[Reader, ...] = (
+    (lama.is_generator, _of_domains(lama.generator)),
     (_has("model.1.weight", "model1_1.1.weight"), _enhanced),
     (_is_residual, _residual),
     (_has("model.model.0.weight", "model.model.3.weight"), _u_net),
