@@ -94,7 +94,11 @@ def pictures(found: Translator, batch: int, *, as_trained: bool = False) -> Feed
     feeds = {"source": torch.from_numpy(random.uniform(-1, 1, (batch, channels, *sides))).float()}
     if size := int(found.generator.z_dim):  # type: ignore[arg-type]
         feeds["z"] = _normal(random, batch, size)
-    return feeds | ({"label": torch.from_numpy(random.randint(0, len(found.classes), batch))} if found.classes else {})
+    if found.attributes:
+        feeds["label"] = torch.from_numpy(random.randint(0, 2, (batch, len(found.classes))))
+    elif found.classes:
+        feeds["label"] = torch.from_numpy(random.randint(0, len(found.classes), batch))
+    return feeds
 
 
 @torch.no_grad()

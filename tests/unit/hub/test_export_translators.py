@@ -1,6 +1,7 @@
 """Exported translators take pictures of any size and batch, and make what PyTorch makes of them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,6 +117,13 @@ def test_a_program_of_torch_does_too(form, tmp_path):
 
     least = 8 if form == "pix2pix" else 32  # its U-Net then ends in one pixel
     must_equal(found, run, done.inputs, [(1, least, least), (3, 64, 96), (2, 96, 32)])
+
+
+def test_several_attributes_are_a_label(tmp_path):
+    found = replace(tiny("stargan"), attributes=True)
+    made = torch.export.load(export(found, tmp_path / "net.pt2", "torch").path).module()
+    source, label = torch.rand(2, 3, 16, 32), torch.tensor([[1, 1, 0], [0, 0, 1]])
+    torch.testing.assert_close(made(source, label=label), found.generator(source, None, label), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("form", TWO_WAY)
