@@ -28,7 +28,8 @@ from organza.recipes.translation import stepped, translation
 def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for targets of `shape` (C, H, W), whose sides divide by 8; C is 1 or 3.
 
-    `laptop` takes the compact generator of the paper's code, thinner, and a discriminator of half the width.
+    `laptop` takes the compact generator of the paper's code, thinner, a discriminator of half the width, and a first
+    rate of 1e-3 (on bicubic copies of emoji, 312 steps of L1 alone give 21.6 dB; 18.8 with 2e-4).
     """
     small = size == "laptop"
     first, second, batch = (40_000, 40_000, 8) if small else (48_000_000, 19_200_000, 48)
@@ -40,7 +41,7 @@ def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
         "restore",
         generator=Player(
             model=maker,
-            optimizer=Optimizer(name="adam", lr=stepped(2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
+            optimizer=Optimizer(name="adam", lr=stepped(1e-3 if small else 2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
             penalties=(
                 Penalty(name="pixel-sharpened", weight=stepped(ALONE, 10.0, first)),
                 Penalty(name="perceptual-sharpened", weight=stepped(0.0, 10.0, first)),
