@@ -132,11 +132,15 @@ def _front_matter(facts: _Facts) -> str:
         *named,
         "library_name: organza",
         f"tags: [gan, {json.dumps(facts.get('recipe'))}]",
-        f"pipeline_tag: {'unconditional-image-generation' if facts.value('scale') is None else 'image-to-image'}",
+        f"pipeline_tag: {_task(facts)}",
         f"datasets: [{json.dumps(data[3:] if data.startswith('hf:') else facts.data_name)}]",
         *_results(facts),
     ]
     return "---\n" + "\n".join(fields) + "\n---\n"
+
+
+def _task(facts: _Facts) -> str:
+    return "unconditional-image-generation" if facts.value("scale") is None else "image-to-image"
 
 
 def _results(facts: _Facts) -> list[str]:
@@ -147,7 +151,7 @@ def _results(facts: _Facts) -> list[str]:
         "model-index:",
         f"  - name: {title}",
         "    results:",
-        "      - task: {type: unconditional-image-generation}",
+        f"      - task: {{type: {_task(facts)}}}",
         f"        dataset: {{type: {data}, name: {data}}}",
         "        metrics:",
     ]
@@ -189,16 +193,16 @@ def _what(facts: _Facts) -> str:
 
 
 def _use(facts: _Facts) -> str:
+    name = facts.value("repository")
+    place, remark = (f"hf:{name}", "add @COMMIT to pin it") if name else ("FOLDER", "where this README lies")
     if (scale := facts.value("scale")) is not None:
         use = facts.value("use") or ("upscale PICTURES" if scale > 1 else "translate PICTURES")
         return (
-            '```python\nimport organza\n\ntranslator = organza.load("FOLDER")  # where this README lies\n'
+            f'```python\nimport organza\n\ntranslator = organza.load("{place}")  # {remark}\n'
             "made = translator.translate(images)  # [N, C, H, W], uint8, uint16 or floats in [-1, 1]\n```\n\n"
-            f"```\norganza {use} --model FOLDER\n```\n\n"
+            f"```\norganza {use} --model {place}\n```\n\n"
             "The weights are safetensors; loading them executes no code."
         )
-    name = facts.value("repository")
-    place, remark = (f"hf:{name}", "add @COMMIT to pin it") if name else ("FOLDER", "where this README lies")
     grid = "\n\n![Samples of the seeds 0 to 63](samples/grid.png)" if facts.value("grid") else ""
     return (
         f'```python\nimport organza\n\ngan = organza.load("{place}")  # {remark}\n'

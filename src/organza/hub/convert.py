@@ -11,7 +11,6 @@ from typing import Any
 
 import organza
 from organza.config import ConfigError, to_dict
-from organza.data.degrade import use_of
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
 from organza.hub.folder import FORMAT, write_weights
@@ -46,11 +45,11 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
     if found.generator is None:
         raise DamagedError(f"{path} holds a discriminator and no generator; type: organza train --start {path}")
     reporter.step(f"converting {path.name}, step", 2, 3)
-    made, card = made_of(found), _card(found, path)
+    made = made_of(found)
     if isinstance(made, Translator):
-        save_translator(made, out, card)
+        save_translator(made, out, _card(found, path, made.use))
     else:
-        save(made, out, card)
+        save(made, out, _card(found, path))
     if found.discriminator is not None:
         _save_judge(found, found.discriminator, out / "discriminator")
     return found
@@ -94,7 +93,7 @@ def report(found: Foreign) -> Lines:
     return [(key, printable(words)) for key, words in [*lines, ("licence", found.licence)]]
 
 
-def _card(found: Foreign, path: Path) -> str:
+def _card(found: Foreign, path: Path, use: str = "") -> str:
     counts = {
         name: sum(t.numel() for t in network.tensors.values())
         for name, network in (("generator", found.generator), ("discriminator", found.discriminator))
@@ -111,7 +110,7 @@ def _card(found: Foreign, path: Path) -> str:
         "recipe": found.name, "licence": found.licence, "origin": origin, "parameters": counts, "data": data,
         "images": found.training.get("images"), "conditional": bool(found.classes),
         "scale": found.shape[1] / found.source[1] if found.source else None,
-        "use": use_of("hole") if found.generator and found.generator.model.name == "lama" else None,
+        "use": use,
     }  # fmt: skip
     return model_card(info, draft=True)
 

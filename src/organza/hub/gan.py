@@ -79,9 +79,10 @@ class GAN:
     @classmethod
     def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "cpu") -> GAN:
         """The GAN in a folder, or in the repository `org/name` of the hub; see `organza.hub.pretrained`."""
+        from organza.hub.loading import load_gan
         from organza.hub.pretrained import from_pretrained
 
-        return from_pretrained(name, revision=revision, device=device)
+        return from_pretrained(name, load_gan, revision=revision, device=device)
 
     def push_to_hub(self, name: str, *, licence: str, **more: Any) -> str:
         """Publish as `org/name` on the hub, private unless `private=False`; see `organza.hub.pretrained`."""

@@ -95,7 +95,10 @@ def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Transla
     if found.source:
         both = bool(getattr(generator, "two_way", False))  # then pictures of A and of B lie side by side
         source, shape = ((of, *found.shape[1:]) for of in generator.channels) if both else (found.source, found.shape)  # type: ignore[union-attr]
-        return Translator(generator, model, source, shape, *about, licence=found.licence, both_ways=both)
+        degrade = "hole" if model.name == "lama" else "none"
+        return Translator(
+            generator, model, source, shape, *about, licence=found.licence, degrade=degrade, both_ways=both
+        )
     return GAN(generator, model, found.shape, *about, licence=found.licence)
 
 

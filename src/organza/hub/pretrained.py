@@ -1,13 +1,13 @@
-"""GANs in the layout of the Hugging Face hub: a folder to publish, the way back, and the hub itself (the extra `hub`).
+"""GANs and translators in the layout of the Hugging Face hub: a folder to publish, the way back, and the hub itself.
 
     README.md            the card, complete: nothing that a published model must state is left out
     config.json          the network and what it was trained on
     model.safetensors    the averaged generator
     metrics/*.json       receipts of `organza evaluate`
-    samples/grid.png     samples of the seeds 0 to 63
+    samples/grid.png     samples of the seeds 0 to 63, of a GAN that starts from noise
 
 Weights are safetensors with the names and shapes of the network that config.json names, or they are refused; no code
-comes with a model, and no pickle is opened.
+comes with a model, and no pickle is opened. The hub needs the extra `hub`.
 """
 
 from __future__ import annotations
@@ -16,61 +16,69 @@ import dataclasses
 import hashlib
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import organza
 from organza.config import ConfigError
 from organza.hub.card import model_card
 from organza.hub.folder import FILES
 from organza.hub.gan import GAN, save
-from organza.hub.loading import load_gan
+from organza.hub.translator import Translator
+from organza.hub.translator import save as save_translator
 from organza.report.grid import picture, save_png
 from organza.report.provenance import name_of, provenance
 
 if TYPE_CHECKING:
     from organza.evaluation.receipt import Receipt
 
+Found = TypeVar("Found", GAN, Translator)
 GRID = 64  # samples of samples/grid.png, seeds from 0
 PARTS = ["README.md", *FILES, "metrics/*.json"]  # what is fetched of a repository
 PREFIX = "hf:"
 
 
 def save_pretrained(
-    gan: GAN, folder: str | Path, *, licence: str, facts: Mapping[str, Any] | None = None,
+    gan: GAN | Translator, folder: str | Path, *, licence: str, facts: Mapping[str, Any] | None = None,
     receipts: Sequence[Receipt] = (), repository: str = "",
 ) -> Path:  # fmt: skip
-    """Write a GAN to publish into `folder`, and return it.
+    """Write a GAN or translator to publish into `folder`, and return it.
 
     `licence` is that of the weights. `facts` complete or replace what the card says (`organza.hub.card`), such as
     `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have. Raises
     ValueError for what a published card still lacks, before anything is written, and OSError.
     """
-    folder, has_grid = Path(folder), len(gan.shape) == 1 or gan.shape[0] <= 4
+    folder, has_grid = Path(folder), isinstance(gan, GAN) and (len(gan.shape) == 1 or gan.shape[0] <= 4)
     about = _stated(gan, licence, facts or {}, receipts)
     here = {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)}
     card = model_card(about | here | {"repository": repository, "grid": has_grid})
-    save(dataclasses.replace(gan, training=about), folder, card)
+    published = dataclasses.replace(gan, training=about, licence=licence if gan.licence else "")
+    if isinstance(published, Translator):
+        save_translator(published, folder, card)
+    else:
+        save(published, folder, card)
     for number, receipt in enumerate(receipts):
         (folder / "metrics").mkdir(exist_ok=True)
         receipt.save(folder / "metrics" / f"evaluation{f'-{number + 1}' if number else ''}.json")
-    if has_grid:
+    if has_grid and isinstance(gan, GAN):
         _save_grid(gan, folder)
     return folder
 
 
-def from_pretrained(name: str | Path, *, revision: str | None = None, device: str = "cpu") -> GAN:
-    """The GAN in a folder, or that of a repository `org/name` of the hub at a `revision` (a commit, tag or branch).
+def from_pretrained(
+    name: str | Path, load: Callable[[str | Path, str], Found], *, revision: str | None = None, device: str = "cpu"
+) -> Found:
+    """What a folder holds, or a repository `org/name` of the hub at a `revision` (a commit, tag or branch).
 
-    Raises FileNotFoundError for what is not there or cannot be reached, ConfigError without the extra `hub` and for a
-    revision of a folder, and else as `organza.load` does.
+    `load` is `organza.hub.load_gan` or `load_translator`. Raises FileNotFoundError for what is not there or cannot be
+    reached, ConfigError without the extra `hub` and for a revision of a folder, and else as `load` does.
     """
     if Path(name).exists():
         if revision is not None:
             raise ConfigError(f"{name} is a folder, which has no revisions; leave revision out")
-        return load_gan(name, device)
-    return load_gan(fetched(str(name).removeprefix(PREFIX), revision), device)
+        return load(name, device)
+    return load(fetched(str(name).removeprefix(PREFIX), revision), device)
 
 
 def fetched(name: str, revision: str | None = None) -> Path:
@@ -102,10 +110,10 @@ def fetched(name: str, revision: str | None = None) -> Path:
 
 
 def push_to_hub(
-    gan: GAN, name: str, *, licence: str, facts: Mapping[str, Any] | None = None, receipts: Sequence[Receipt] = (),
-    private: bool = True, revision: str | None = None,
+    gan: GAN | Translator, name: str, *, licence: str, facts: Mapping[str, Any] | None = None,
+    receipts: Sequence[Receipt] = (), private: bool = True, revision: str | None = None,
 ) -> str:  # fmt: skip
-    """Publish a GAN as `org/name` on the hub, `private` unless you say otherwise; the address of the commit.
+    """Publish as `org/name` on the hub, `private` unless you say otherwise; the address of the commit.
 
     You must be logged in (`hf auth login`). Raises as `save_pretrained`, ConfigError without the extra `hub`, and
     OSError where the hub refuses or is not reached.
@@ -116,11 +124,12 @@ def push_to_hub(
         raise ConfigError('the hub needs the extra hub; type: pip install "organza[hub]"') from None
     with tempfile.TemporaryDirectory() as folder:
         save_pretrained(gan, folder, licence=licence, facts=facts, receipts=receipts, repository=name)
+        kind = "GAN" if isinstance(gan, GAN) else "translator"
         api = HfApi(library_name="organza", library_version=organza.__version__)
         try:
             api.create_repo(name, private=private, exist_ok=True)
             done = api.upload_folder(
-                repo_id=name, folder_path=folder, revision=revision, commit_message=f"{gan.recipe} GAN"
+                repo_id=name, folder_path=folder, revision=revision, commit_message=f"{gan.recipe} {kind}"
             )
         except OSError as problem:
             raise OSError(f"hf:{name} was not published: {_line(problem)}") from None
@@ -129,9 +138,13 @@ def push_to_hub(
     return str(done.commit_url)
 
 
-def _stated(gan: GAN, licence: str, facts: Mapping[str, Any], receipts: Sequence[Receipt]) -> dict[str, Any]:
+def _stated(
+    gan: GAN | Translator, licence: str, facts: Mapping[str, Any], receipts: Sequence[Receipt]
+) -> dict[str, Any]:
     """What config.json and the card state: what the GAN knows, what is added, and the scores of the receipts."""
     own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **gan.training}
+    if isinstance(gan, Translator):
+        own = {"scale": gan.scale, "use": gan.use, **own}
     data = {**(own.get("data") or {}), **(facts.get("data") or {})}
     if not str(data.get("name", "")).startswith(PREFIX):
         data["name"] = re.split(r"[/\\]", str(data.get("name") or ""))[-1]  # no path of a machine

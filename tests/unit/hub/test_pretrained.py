@@ -1,5 +1,6 @@
 """Folders to publish, and repositories of the hub in the cache's layout; no test asks the network."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -11,9 +12,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import organza
-from organza.config import ConfigError
+from organza.config import ConfigError, Model
 from organza.evaluation.receipt import Receipt, Score
-from organza.hub import GAN
+from organza.hub import GAN, Translator
+from organza.models import translator
 from organza.report.provenance import read_provenance
 from organza.training.checkpoint import DamagedError, checksum
 
@@ -31,6 +33,10 @@ def gan() -> GAN:
 @pytest.fixture
 def cache(tmp_path, monkeypatch, gan):
     """A hub's cache that holds ann/cats, and no network."""
+    return hub_of(tmp_path, monkeypatch, gan)
+
+
+def hub_of(tmp_path, monkeypatch, gan):
     constants = pytest.importorskip("huggingface_hub.constants", reason="the extra hub is not installed")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -153,3 +159,59 @@ def test_a_trained_run_can_be_published_with_its_licence_alone(tmp_path, monkeyp
     assert json.loads((folder / "config.json").read_text())["training"]["parameters"].keys() == {
         "generator", "discriminator",
     }  # fmt: skip
+
+
+@pytest.fixture
+def enlarger() -> Translator:
+    torch.manual_seed(0)
+    model, source, shape = Model(name="srvgg", options={"width": 4, "depth": 1}), (3, 8, 8), (3, 16, 16)
+    training = TRAINING | {"scale": 2.0, "use": "upscale PICTURES"}
+    return Translator(translator(model, source, shape).eval(), model, source, shape, (), "real-esrgan", training)
+
+
+def test_a_translator_to_publish_is_whole_and_comes_back(enlarger, tmp_path):
+    folder = enlarger.save_pretrained(tmp_path / "out", licence="MIT", facts=FACTS, receipts=[receipt()])
+    assert sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()) == [
+        "README.md", "config.json", "metrics/evaluation.json", "model.safetensors",
+    ]  # fmt: skip
+    back, images = Translator.from_pretrained(folder), torch.rand(2, 3, 9, 7) * 2 - 1
+    assert torch.equal(back.translate(images), enlarger.translate(images))
+    assert (back.training["licence"], back.training["data"]["name"], back.degrade) == ("MIT", "cats", "none")
+    card = (folder / "README.md").read_text()
+    for words in (
+        "license: mit", "pipeline_tag: image-to-image", "task: {type: image-to-image}", "2 times as tall and wide",
+        "organza upscale PICTURES --model FOLDER", "**Source**: my camera", "| fd-digits | 3.4 |", "Cats only.",
+    ):  # fmt: skip
+        assert words in card, words
+    assert "Not stated" not in card
+    with pytest.raises(ConfigError, match="translates images"):
+        GAN.from_pretrained(folder)
+    with pytest.raises(ValueError, match=r"data\.source"):
+        enlarger.save_pretrained(tmp_path / "new", licence="MIT")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_translator_of_another_licence_and_strange_weights(enlarger, tmp_path):
+    known = dataclasses.replace(enlarger, licence="unknown", training=TRAINING, degrade="x2")
+    folder = known.save_pretrained(tmp_path, licence="MIT", facts=FACTS)
+    assert Translator.from_pretrained(folder).licence == "MIT"
+    assert "organza upscale PICTURES --model FOLDER" in (folder / "README.md").read_text()
+    tensors = load_file(folder / "model.safetensors")
+    tensors["another"] = tensors.pop("body.0.weight")
+    save_file(tensors, folder / "model.safetensors", metadata={"checksum": str(checksum(tensors))})
+    with pytest.raises(DamagedError, match=r"another, body\.0\.weight"):
+        Translator.from_pretrained(folder)
+
+
+def test_a_translator_of_the_hub(tmp_path, monkeypatch, enlarger, gan):
+    hub_of(tmp_path, monkeypatch, enlarger)
+    images = torch.rand(1, 3, 8, 8) * 2 - 1
+    for made in (
+        Translator.from_pretrained("ann/cats"), Translator.from_pretrained("hf:ann/cats", revision=COMMIT),
+        organza.load(f"hf:ann/cats@{COMMIT}"),
+    ):  # fmt: skip
+        assert torch.equal(made.translate(images), enlarger.translate(images))
+    with pytest.raises(OSError, match="hf:ann/new was not published"):
+        enlarger.push_to_hub("ann/new", licence="MIT", facts=FACTS)
+    with pytest.raises(ConfigError, match="starts from noise"):
+        Translator.from_pretrained(gan.save_pretrained(tmp_path / "gan", licence="MIT", facts=FACTS))
