@@ -10,11 +10,12 @@ def test_classes_become_one_hot_and_attributes_stay():
     assert attributes(torch.tensor([2, 0], dtype=torch.int32), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     values = torch.tensor([[0.0, 1.0, 0.5]], dtype=torch.float64)
     assert attributes(values, 3) is values
+    assert attributes(torch.tensor([[0, 1, 1]]), 3).tolist() == [[0.0, 1.0, 1.0]]
 
 
-@pytest.mark.parametrize("labels", [torch.zeros(2), torch.zeros(2, 4), torch.zeros(2, 3, dtype=torch.int64)])
+@pytest.mark.parametrize("labels", [torch.zeros(2), torch.zeros(2, 4), torch.zeros(2, 4, dtype=torch.int64)])
 def test_other_labels_are_refused(labels):
-    with pytest.raises(ValueError, match=r"neither classes \(int64 \[B\]\) nor attributes \(float \[B, 3\]\)"):
+    with pytest.raises(ValueError, match=r"neither classes \(int64 \[B\]\) nor attributes \(\[B, 3\]\)"):
         attributes(labels, 3)
     with pytest.raises(ValueError, match="labels are missing"):
         attributes(None, 3)
