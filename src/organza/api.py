@@ -246,8 +246,8 @@ def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dic
         "name": store.name, "count": len(store), "shape": list(store.shape), "classes": list(store.classes),
         "licence": store.licence, "catalogue": store.catalogue, "fingerprint": store.fingerprint,
     }  # fmt: skip
-    translates = {}
-    if GAMES[trainer.config.game].translates:
-        given, made = source_shape(trainer.config, store), shown_shape(trainer.config, store)
-        translates = {"scale": made[1] / given[1], "use": use_of(trainer.config.data.degrade)}
+    translates, config = {}, trainer.config
+    if GAMES[config.game].translates:
+        scale = shown_shape(config, store)[1] / source_shape(config, store)[1]
+        translates = {"scale": scale, "use": use_of(config.data.degrade, scale)}
     return before | {"data": data, "parameters": players} | translates

@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
     how = options.through.settings()
 
     def job(translator: Translator, console: Console) -> pictures.Job:
+        """The greys of a file coloured, once it is known that this network colours."""
         from organza.hub.filling import colour_still, must_colour
 
         must_colour(translator)

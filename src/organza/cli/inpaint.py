@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
     how |= {"grow": _pixels(options.grow, "grow", GROW), "feather": _pixels(options.feather, "feather", FEATHER)}
 
     def job(translator: Translator, console: Console) -> pictures.Job:
+        """The holes of a file filled, masks among the files left alone."""
         from organza.hub.filling import fill_still, mask_for, must_fill, read_mask
 
         must_fill(translator)

@@ -121,15 +121,13 @@ def _fail_early(recipe: str, size: str, changes: Mapping[str, Any]) -> None:
 
 
 def _finished(run: Run) -> list[tuple[str, str]]:
-    from organza.data.degrade import use_of
     from organza.games import GAMES
 
     summary = run.summary
     done = f"{summary['images']:,} images in {_clock(summary['seconds'])}"
     lines = [("done", done), *_scores(summary), ("report", f"{run.path}/report.html")]
     if GAMES[run.config.game].translates:
-        use = use_of(run.config.data.degrade)
-        return [*lines, ("use it", f"organza {use} --model {shlex.quote(str(run.path))}")]
+        return [*lines, ("use it", f"organza {summary['use']} --model {shlex.quote(str(run.path))}")]
     return [*lines, ("samples", shlex.join(["organza", "sample", str(run.path), "-n", "64"]))]
 
 

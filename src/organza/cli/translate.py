@@ -48,6 +48,7 @@ def main(argv: list[str]) -> None:
     how.update(seed=number(options.seed, int, "seed") or 0, label=options.label or None, reverse=options.reverse)
 
     def job(translator: Translator, console: Console) -> pictures.Job:
+        """A file translated, label maps read as the training read its own."""
         from organza.hub.stills import degraded_still, read_layout_still, translate_still
 
         read = partial(read_layout_still, translator) if translator.layout_classes else None

@@ -54,6 +54,7 @@ def main(argv: list[str]) -> None:
     how, alpha = options.through.settings(), cast("Alpha", options.alpha)
 
     def job(translator: Translator, console: Console) -> pictures.Job:
+        """A file enlarged, by as much as this network does."""
         from organza.hub.stills import translate_still
 
         def change(still: Still, told: Told) -> Still:

@@ -88,6 +88,7 @@ class _Draft:
         self.mapped: np.memmap | None = None
 
     def allocate(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Room for the images: a mapped file or, without a disk, memory. Raises ConfigError where neither has it."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
         try:
             self._reserve(size)

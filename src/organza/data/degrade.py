@@ -36,6 +36,9 @@ LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 STEEP = 6.0  # how fast a line becomes black with the step of colour across it
 
 
+ENLARGES = "upscale PICTURES"
+
+
 @dataclass(frozen=True)
 class Degradation:
     """A way to make sources, and the shape that they have."""
@@ -104,7 +107,7 @@ def _must_divide(images: Tensor, factor: int, name: str) -> None:
 
 
 def _shrunk(make: Callable[[Tensor, Draws], Tensor], factor: int, stand_in: str = "") -> Degradation:
-    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in, "upscale PICTURES")
+    return Degradation(make, lambda s: (s[0], s[1] // factor, s[2] // factor), stand_in, ENLARGES)
 
 
 def _holed(mask: Callable[[int, int, Draws], Tensor]) -> Degradation:
@@ -137,9 +140,11 @@ def without_values(name: str) -> str:
     return name if name not in DEGRADATIONS else DEGRADATIONS[name].stand_in or name
 
 
-def use_of(name: str) -> str:
-    """The verb and its arguments for a network that was trained on the degradation, or on `none`."""
-    return DEGRADATIONS[name].use if name in DEGRADATIONS else Degradation.use
+def use_of(name: str, scale: float = 1) -> str:
+    """The verb and its arguments for a network that was trained on the degradation, or on `none` and enlarges."""
+    if name in DEGRADATIONS:
+        return DEGRADATIONS[name].use
+    return ENLARGES if scale > 1 else Degradation.use
 
 
 def degradation(name: str) -> Degradation:

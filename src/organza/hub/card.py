@@ -195,12 +195,11 @@ def _what(facts: _Facts) -> str:
 def _use(facts: _Facts) -> str:
     name = facts.value("repository")
     place, remark = (f"hf:{name}", "add @COMMIT to pin it") if name else ("FOLDER", "where this README lies")
-    if (scale := facts.value("scale")) is not None:
-        use = facts.value("use") or ("upscale PICTURES" if scale > 1 else "translate PICTURES")
+    if facts.value("scale") is not None:
         return (
             f'```python\nimport organza\n\ntranslator = organza.load("{place}")  # {remark}\n'
             "made = translator.translate(images)  # [N, C, H, W], uint8, uint16 or floats in [-1, 1]\n```\n\n"
-            f"```\norganza {use} --model {place}\n```\n\n"
+            f"```\norganza {facts.value('use') or 'translate PICTURES'} --model {place}\n```\n\n"
             "The weights are safetensors; loading them executes no code."
         )
     grid = "\n\n![Samples of the seeds 0 to 63](samples/grid.png)" if facts.value("grid") else ""

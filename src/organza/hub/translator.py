@@ -52,8 +52,8 @@ class Translator:
 
     @property
     def use(self) -> str:
-        """The verb of the command line and its arguments, "" where nothing but the scale tells of it."""
-        return "" if self.degrade == "none" else use_of(self.degrade)
+        """The verb of the command line and its arguments."""
+        return use_of(self.degrade, self.scale)
 
     @property
     def multiple(self) -> int:

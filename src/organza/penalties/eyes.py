@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, closest
 from organza.latent.perceptual import resized, through_general, through_lpips, views
 from organza.metrics.lpips import Lpips, open_lpips
-from organza.metrics.networks.general import SIZE, general_network
+from organza.metrics.networks.general import SIZE, GeneralNetwork, general_network
 from organza.metrics.networks.vgg import Vgg19
 from organza.metrics.weights import filled, is_here, load_weights
 from organza.penalties.distances import apart
@@ -65,25 +65,24 @@ def open_eyes(name: str, device: str) -> Eyes:
     """The network `name`, opened once. Raises ConfigError for weights that are not there, with where to put them."""
     name = chosen(name)
     if name == "general":
-        return Eyes(name, through_general(device), _general_features(device))
+        network = general_network().to(device)
+        return Eyes(name, through_general(device, network), _general_features(network))
     if name == "lpips-vgg":
         lpips = open_lpips("vgg").to(device).eval()
         return Eyes(name, through_lpips(lpips, device), _features_of_16(lpips))
-    network = filled(Vgg19, load_weights("vgg19"), Vgg19.unused).to(device)
-    return through_19(name, network)
+    return through_19(name, filled(Vgg19, load_weights("vgg19"), Vgg19.unused).to(device))
 
 
 def through_19(name: str, network: Vgg19) -> Eyes:
     """What `name` of `LAYERS` sees through VGG19. The features are those of conv4_4, before its ReLU."""
     weights = LAYERS[name]
 
-    def seen(images: Tensor) -> list[list[Tensor]]:
-        return [list(network.after(_by_imagenet(view), weights)) for view in views(images)]
+    def between(one: Tensor, two: Tensor) -> Tensor:
+        seen = zip(*(network.after(_by_imagenet(view), weights) for view in (one, two)), strict=True)
+        return torch.stack([w * apart(a, b) for w, (a, b) in zip(weights.values(), seen, strict=True)]).sum(0)
 
     def distance(one: Tensor, two: Tensor) -> Tensor:
-        pairs = [pair for view in zip(seen(one), seen(two), strict=True) for pair in zip(*view, strict=True)]
-        shares = [weight / len(views(one)) for _ in views(one) for weight in weights.values()]
-        return torch.stack([share * apart(*pair) for share, pair in zip(shares, pairs, strict=True)]).sum(0)
+        return torch.stack([between(a, b) for a, b in zip(views(one), views(two), strict=True)]).mean(0)
 
     return Eyes(name, distance, lambda images: next(network.after(_by_imagenet(images), (CONV4_4,))))
 
@@ -94,9 +93,8 @@ def _features_of_16(lpips: Lpips) -> Callable[[Tensor], Tensor]:
     return lambda images: next(islice(lpips.network.slices((images.float() - shift) / scale), 3, None))
 
 
-def _general_features(device: str) -> Callable[[Tensor], Tensor]:
+def _general_features(network: GeneralNetwork) -> Callable[[Tensor], Tensor]:
     """[B, 72, 8, 8] of the embedded network, of about unit size."""
-    network = general_network().to(device)
 
     def look(images: Tensor) -> Tensor:
         return network.stages[:2](F.relu(network.norm(network.stem(resized(images.float(), (SIZE, SIZE))))))

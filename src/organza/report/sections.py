@@ -167,10 +167,8 @@ def usage(run: Folder) -> str:
         does, command = "Sample", f"organza sample {shlex.quote(place)} -n 64 --seed 0 --out samples.png"
         code = f"import organza\n\ngan = organza.load({place!r})\nimages = gan.sample(64, seed=0)"
     else:
-        degrade = str(mapping(run.config.get("data")).get("degrade", "none"))
-        from organza.data.degrade import use_of  # with torch, which the page of any other run does without
-
-        does, command = "Use", f"organza {use_of(degrade)} --model {shlex.quote(place)}"
+        use = str(run.summary.get("use", "translate PICTURES"))
+        does, command = "Use", f"organza {use} --model {shlex.quote(place)}"
         code = f"import organza\n\ntranslator = organza.load({place!r})\nresults = translator.translate(images)"
     cards = [(f"{does} on the command line", f"<pre>{_tokens(command)}</pre>")]
     cards.append((f"{does} in Python", f'<pre class="code">{escape(code)}</pre>'))

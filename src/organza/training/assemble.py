@@ -31,7 +31,7 @@ from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
 from organza.penalties.eyes import chosen, open_eyes
 from organza.training.batches import to_range
-from organza.training.contradictions import contradictions
+from organza.training.contradictions import contradictions, looks, named
 from organza.training.distributed import world
 from organza.training.precision import autocast, pick_precision
 from organza.training.schedule import value_at
@@ -245,7 +245,7 @@ def _check_norm(generator: nn.Module, discriminator: nn.Module, config: Config) 
 
 def _check_styles(generator: nn.Module, config: Config) -> None:
     """Raise ConfigError where a penalty follows styles through a generator that has none."""
-    for name in sorted(_named(config)):
+    for name in sorted(named(config)):
         if PENALTIES[name].styles and not hasattr(generator, "styles"):
             raise ConfigError(
                 f"the penalty {name} follows w to the picture, and '{config.generator.model.name}' has no w; leave it "
@@ -269,16 +269,12 @@ def _reads(config: Config) -> bool:
 
 def _heads(config: Config) -> dict[str, str]:
     """The parts of D that penalties read with, and one of these penalties."""
-    return {PENALTIES[name].head: name for name in sorted(_named(config)) if PENALTIES[name].head}
-
-
-def _named(config: Config) -> set[str]:
-    return {p.name for player in (config.generator, config.discriminator) for p in player.penalties}
+    return {PENALTIES[name].head: name for name in sorted(named(config)) if PENALTIES[name].head}
 
 
 def _add_heads(discriminator: nn.Module, config: Config, classes: int) -> None:
     """What the penalties of this configuration ask of D beside its logits."""
-    wanted, read, size = _named(config), _heads(config), getattr(discriminator, "feature_size", 0)
+    wanted, read, size = named(config), _heads(config), getattr(discriminator, "feature_size", 0)
     if reads_by_itself(config.discriminator.model.name):
         read.pop("classes", None)
     reading = sorted([*read.values(), *(wanted & {"feature-matching"})])
@@ -322,18 +318,13 @@ def _add_heads_of_maker(generator: nn.Module, config: Config, store: ImageStore)
             f"perceptual {config.perceptual} sees images of 1, 3 or 4 channels, not of {store.shape[0]}; add "
             "--data.channels rgb, or leave the penalty out"
         )
-    if (coloured := sorted(name for name in _named(config) if PENALTIES[name].coloured)) and ends != {3}:
+    if (coloured := sorted(name for name in named(config) if PENALTIES[name].coloured)) and ends != {3}:
         raise ConfigError(f"the penalty {coloured[0]} is for colours; add --data.channels rgb, or leave it out")
-
-
-def looks(config: Config) -> bool:
-    """Whether a penalty looks through a trained network."""
-    return any(PENALTIES[name].looks for name in _named(config))
 
 
 def _deviation(config: Config, store: ImageStore, device: torch.device) -> Tensor | float:
     """Of all numbers of the data, as D sees them; looked up where a penalty asks for it."""
-    if "dragan" not in _named(config):
+    if "dragan" not in named(config):
         return 1.0
     rows = torch.linspace(0, len(store) - 1, min(len(store), SEEN_FOR_DEVIATION)).long()
     return to_range(store.images[rows]).std().to(device)

@@ -314,8 +314,7 @@ def _translation(config: Config) -> Iterator[str]:
         yield "codes are read from noise, of which translations have none; leave codes out"
     if kind.translates and config.augment.fakes_for_reals:
         yield "augment.fakes_for_reals draws fakes from noise; add --augment.fakes_for_reals false"
-    named = [penalty.name for _, player in _roles(config) for penalty in player.penalties]
-    if config.perceptual != "auto" and not any(PENALTIES[name].looks for name in named):
+    if config.perceptual != "auto" and not looks(config):
         yield (
             f"perceptual {config.perceptual} is what penalties look through, and none of these looks; leave perceptual "
             "out, or take a recipe such as esrgan"
@@ -324,6 +323,16 @@ def _translation(config: Config) -> Iterator[str]:
         yield "game domains translates between classes; add --conditional true"
     if kind.both_ways and config.data.degrade != "none":
         yield f"data.degrade {config.data.degrade} makes sources in one way only; add --game paired"
+
+
+def named(config: Config) -> set[str]:
+    """The penalties of both players."""
+    return {penalty.name for _, player in _roles(config) for penalty in player.penalties}
+
+
+def looks(config: Config) -> bool:
+    """Whether a penalty looks through a trained network."""
+    return any(PENALTIES[name].looks for name in named(config))
 
 
 def _roles(config: Config) -> tuple[tuple[str, Player], tuple[str, Player]]:

@@ -21,7 +21,7 @@ from organza.data.cache import available_memory
 from organza.data.degrade import without_values
 from organza.data.store import ImageStore
 from organza.metrics.quick import QuickScore
-from organza.training.assemble import looks
+from organza.training.contradictions import looks
 from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
 from organza.training.scoring import interval, seconds_of
