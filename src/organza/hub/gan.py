@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from organza.config import Codes, Model, Shape, closest, coerce, to_dict
 from organza.draws import keys_of
 from organza.hub.folder import described, filled, must_be_sane, shape_in, write_folder
+from organza.hub.published import Published
 from organza.latent.drawing import Drawing, Look
 from organza.latent.sampling import every_class, generate, latents, must_be_seeds
 from organza.latent.space import LatentSpace
@@ -27,7 +28,7 @@ Labels = int | str | Sequence[int | str] | Tensor | None
 
 
 @dataclass(frozen=True)
-class GAN:
+class GAN(Published):
     """A generator in evaluation mode and its description."""
 
     generator: nn.Module
@@ -69,26 +70,6 @@ class GAN:
     def drawing(self, **look: Unpack[Look]) -> Drawing:
         """How samples are drawn with these settings. Raises ValueError for those that this generator has not."""
         return Drawing(LatentSpace(self.generator), self.shape, **look)
-
-    def save_pretrained(self, folder: str | Path, *, licence: str, **more: Any) -> Path:
-        """Write a folder to publish: weights, description and a complete card; see `organza.hub.pretrained`."""
-        from organza.hub.pretrained import save_pretrained
-
-        return save_pretrained(self, folder, licence=licence, **more)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "cpu") -> GAN:
-        """The GAN in a folder, or in the repository `org/name` of the hub; see `organza.hub.pretrained`."""
-        from organza.hub.loading import load_gan
-        from organza.hub.pretrained import from_pretrained
-
-        return from_pretrained(name, load_gan, revision=revision, device=device)
-
-    def push_to_hub(self, name: str, *, licence: str, **more: Any) -> str:
-        """Publish as `org/name` on the hub, private unless `private=False`; see `organza.hub.pretrained`."""
-        from organza.hub.pretrained import push_to_hub
-
-        return push_to_hub(self, name, licence=licence, **more)
 
     def label_numbers(self, labels: Labels, count: int) -> Tensor | None:
         """Labels by number or name -> int64 [count]. Raises ValueError as `sample` does."""

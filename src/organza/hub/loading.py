@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -68,6 +69,10 @@ def load_translator(path: str | Path, device: str = "cpu") -> Translator:
     if isinstance(found, GAN):
         raise ConfigError(f"{path} starts from noise and translates no images; type: organza sample {path}")
     return found
+
+
+LOADERS: dict[type, Callable[..., Any]] = {GAN: load_gan, Translator: load_translator}
+"""Of each kind of model: path, device -> the model."""
 
 
 def from_foreign(path: Path, device: torch.device | None = None) -> GAN | Translator:

@@ -14,6 +14,7 @@ from organza.config import ConfigError, Model, Shape, closest, to_dict
 from organza.data.degrade import use_of
 from organza.data.layouts import Palette, beyond, planes
 from organza.hub.folder import described, filled, shape_in, write_folder
+from organza.hub.published import Published
 from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
 from organza.models import translator
@@ -27,7 +28,7 @@ Label = int | str | Sequence[int | str] | None
 
 
 @dataclass(frozen=True)
-class Translator:
+class Translator(Published):
     """A translating generator in evaluation mode and its description."""
 
     generator: nn.Module
@@ -103,26 +104,6 @@ class Translator:
             raise ConfigError(f"this translator takes images [N, {wanted}, H, W], not {tuple(images.shape)}")
         if reverse and not self.both_ways:
             raise ConfigError(f"'{self.recipe}' has learned one way only; leave out reverse")
-
-    def save_pretrained(self, folder: str | Path, *, licence: str, **more: Any) -> Path:
-        """Write a folder to publish: weights, description and a complete card; see `organza.hub.pretrained`."""
-        from organza.hub.pretrained import save_pretrained
-
-        return save_pretrained(self, folder, licence=licence, **more)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, device: str = "cpu") -> Translator:
-        """The translator in a folder, or in the repository `org/name` of the hub; see `organza.hub.pretrained`."""
-        from organza.hub.loading import load_translator
-        from organza.hub.pretrained import from_pretrained
-
-        return from_pretrained(name, load_translator, revision=revision, device=device)
-
-    def push_to_hub(self, name: str, *, licence: str, **more: Any) -> str:
-        """Publish as `org/name` on the hub, private unless `private=False`; see `organza.hub.pretrained`."""
-        from organza.hub.pretrained import push_to_hub
-
-        return push_to_hub(self, name, licence=licence, **more)
 
     def _function(self, seed: int, label: Tensor | None, reverse: bool) -> Callable[[Tensor], Tensor]:
         """The generator with its noise and label: images on its device -> results there."""

@@ -11,6 +11,9 @@ import torch
 from export_helpers import tiny
 
 import organza
+from organza.config import Model
+from organza.hub.translator import Translator
+from organza.models import translator
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="the extra hub is not installed")
 FACTS = {"data": {"source": "my camera", "people": "none"}}
@@ -62,20 +65,31 @@ class FakeHub(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def hub():
+def hub(monkeypatch):
     server = FakeHub()
+    for name, value in (("HF_TOKEN", "hf_secret"), ("NO_PROXY", "*")):
+        monkeypatch.setenv(name, value)
+    for name, value in (("ENDPOINT", server.url), ("HF_HUB_OFFLINE", False), ("HF_HUB_DISABLE_XET", True)):
+        monkeypatch.setattr(constants, name, value)  # which the client reads from HF_ENDPOINT, … when it is imported
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
-def test_a_repository_is_made_and_gets_the_whole_folder(hub, tmp_path, monkeypatch):
+def published(hub, folder):
+    """What the commit is called, and its files, which are put into a folder."""
+    commit = next(body for path, _, body in hub.asked if path.startswith("/api/models/ann/cats/commit/main"))
+    lines = [json.loads(line) for line in commit.splitlines()]
+    files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return lines[0]["value"]["summary"], files
+
+
+def test_a_repository_is_made_and_gets_the_whole_folder(hub, tmp_path):
     gan = tiny("dcgan", training=TRAINING)
-    for name, value in (("HF_TOKEN", "hf_secret"), ("NO_PROXY", "*")):
-        monkeypatch.setenv(name, value)
-    for name, value in (("ENDPOINT", hub.url), ("HF_HUB_OFFLINE", False), ("HF_HUB_DISABLE_XET", True)):
-        monkeypatch.setattr(constants, name, value)  # which the client reads from HF_ENDPOINT, … when it is imported
     assert gan.push_to_hub("ann/cats", licence="MIT", facts=FACTS) == f"{hub.url}/ann/cats/commit/{COMMIT}"
     with pytest.raises(OSError, match=r"hf:ann/closed was not published: .*403") as refusal:
         gan.push_to_hub("ann/closed", licence="MIT", facts=FACTS)
@@ -84,14 +98,23 @@ def test_a_repository_is_made_and_gets_the_whole_folder(hub, tmp_path, monkeypat
     made = json.loads(next(body for path, _, body in hub.asked if path == "/api/repos/create"))
     assert (made["name"], made["organization"]) == ("cats", "ann")
     assert made.get("visibility", "private" if made.get("private") else "public") == "private"
-    commit = next(body for path, _, body in hub.asked if path.startswith("/api/models/ann/cats/commit/main"))
-    lines = [json.loads(line) for line in commit.splitlines()]
-    assert lines[0]["value"]["summary"] == "dcgan GAN"
-    files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines[1:]}
+    summary, files = published(hub, tmp_path / "back")
+    assert summary == "dcgan GAN"
     assert set(files) == {"README.md", "config.json", "model.safetensors", "samples/grid.png"}
     assert b"license: mit" in files["README.md"]
     assert b"ann/cats" in files["README.md"]
-    for name, content in files.items():
-        (tmp_path / "back" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "back" / name).write_bytes(content)
     assert torch.equal(organza.load(tmp_path / "back").sample(3), gan.sample(3))
+
+
+def test_a_translator_is_published_as_a_gan_is(hub, tmp_path):
+    model, source, shape = Model(name="srvgg", options={"width": 4, "depth": 1}), (3, 8, 8), (3, 16, 16)
+    network = translator(model, source, shape).eval().requires_grad_(False)
+    found = Translator(network, model, source, shape, recipe="real-esrgan", training=TRAINING)
+    assert found.push_to_hub("ann/cats", licence="MIT", facts=FACTS) == f"{hub.url}/ann/cats/commit/{COMMIT}"
+    summary, files = published(hub, tmp_path / "back")
+    assert summary == "real-esrgan translator"
+    assert set(files) == {"README.md", "config.json", "model.safetensors"}
+    assert b"pipeline_tag: image-to-image" in files["README.md"]
+    assert b"organza upscale PICTURES --model hf:ann/cats" in files["README.md"]
+    images = torch.rand(2, 3, 8, 12) * 2 - 1
+    assert torch.equal(Translator.from_pretrained(tmp_path / "back").translate(images), found.translate(images))
