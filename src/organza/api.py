@@ -130,12 +130,12 @@ def prepare(
         raise ConfigError(f"size is '{size}'; it takes laptop or paper")
     if data is not None and "data.source" in changes:
         raise ConfigError("the data is named twice, by data and by data.source")
-    about_data = {k: v for k, v in changes.items() if k.startswith("data.")}
+    decide = {k: v for k, v in changes.items() if k.startswith("data.") or k in ("game", "conditional")}
     source = {"data.source": data} if data is not None else {}
     usual = RECIPES[recipe]((1, 28, 28), size)  # of some shape: only to learn which data the recipe takes by default
-    wanted = override(usual, source | about_data).data
-    store = open_for(str(changes.get("game", usual.game)), wanted, progress)
-    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.source, **changes})
+    wanted = override(usual, source | decide)
+    store = open_for(wanted, progress)
+    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.data.source, **changes})
     return resolve(config), store
 
 
@@ -150,7 +150,7 @@ def _resumed(
     asked = override(kept, dict(changes) | ({"data.source": data} if data is not None else {}))
     run.must_equal(resolve(asked))
     config = override(kept, free)
-    store = open_for(config.game, config.data, progress)
+    store = open_for(config, progress)
     before = run.summary.get("data", {}).get("fingerprint")
     if before and before != store.fingerprint:
         raise ConfigError(f"the data '{config.data.source}' has changed since {run.path} was started; train anew")

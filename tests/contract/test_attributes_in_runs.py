@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -169,10 +170,15 @@ def test_other_networks_in_the_recipe_refuse_them_too(store):
     check_data(translation_config("stargan"), store, 1)
 
 
-def test_unconditional_recipes_go_on_beside_a_table(faces):
-    config, found = organza.api.prepare("dcgan", str(faces), "laptop", {"data.resolution": 32})
-    check_data(config, found, 1)
-    assert found.has_attributes
+def test_recipes_without_classes_take_every_image_and_leave_a_table_alone(faces, tmp_path):
+    folder = shutil.copytree(faces, tmp_path / "faces")
+    shutil.copyfile(folder / "000001.png", folder / "without_a_row.png")
+    for recipe, changes in (("dcgan", {}), ("cgan", {"conditional": "false"}), ("pix2pix", {"data.degrade": "grey"})):
+        config, found = organza.api.prepare(recipe, str(folder), "laptop", {"data.resolution": 32} | changes)
+        check_data(config, found, 1)
+        assert (len(found), found.labels, found.classes) == (13, None, ())
+    _, found = organza.api.prepare("stargan", str(folder), "laptop", {"data.resolution": 32})
+    assert (len(found), found.has_attributes) == (12, True)
 
 
 def test_names_of_attributes_are_refused_where_nothing_reads_them():

@@ -76,7 +76,7 @@ def open_dataset(
     resolution: int | tuple[int, int] | None = None,
     crop: str = "none",
     channels: str = "keep",
-    attributes: Sequence[str] = (),
+    attributes: Sequence[str] | None = (),
     progress: Progress = SILENT,
 ) -> ImageStore:
     """The samples of any source as one store: uint8 [N, C, H, W] (uint16, float32 where it is), or points [N, D].
@@ -84,7 +84,8 @@ def open_dataset(
     `source` is a name of `DATASETS`, a folder or zip of images, a .npy, .npz, .pt, .safetensors, IDX or CSV file,
     `hf:org/name`, a tensor, an array or a store. `resolution` is one side or (height, width), met by stretching or
     by `crop="center"`; `channels` is keep, grey, rgb or rgba. `attributes` are those to take of a table that
-    lies with the images (`organza.data.attributes`); without names all are, unless the images have classes.
+    lies with the images (`organza.data.attributes`); without names all are, unless the images have classes, and with
+    None the table is left alone.
 
     Raises FileNotFoundError for a path that is not there and ConfigError for all other mistakes of the user.
     """
@@ -94,9 +95,9 @@ def open_dataset(
         store = prepared(opened, options, progress)
     else:
         with opened:
-            listing = joined(opened, progress, asked=bool(attributes))
+            listing = opened if attributes is None else joined(opened, progress, asked=bool(attributes))
             store = open_files(listing, options, progress).store(opened.name, opened.licence)
-    store = chosen(store, attributes)
+    store = chosen(store, attributes or ())
     if isinstance(source, str) and source in DATASETS:
         store = replace(store, catalogue=source)
     if store.images.ndim == 4 and store.images.dtype == torch.float32 and store.images.min() >= 0:
@@ -104,15 +105,17 @@ def open_dataset(
     return store
 
 
-def open_data(data: Data, *, split: str = "train", progress: Progress = SILENT) -> ImageStore:
-    """`open_dataset` with the fields of a configuration."""
+def open_data(
+    data: Data, *, split: str = "train", labelled: bool = True, progress: Progress = SILENT
+) -> ImageStore:  # fmt: skip
+    """`open_dataset` with the fields of a configuration; a table of attributes is read where labels are wanted."""
     return open_dataset(
         data.source,
         split=split,
         resolution=data.resolution,
         crop=data.crop,
         channels=data.channels,
-        attributes=data.attributes,
+        attributes=data.attributes if labelled or data.attributes else None,
         progress=progress,
     )
 

@@ -60,7 +60,7 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     that differ, and FileNotFoundError.
     """
     if data.degrade != "none":
-        return _halved(open_data(data, progress=progress))
+        return _halved(open_data(data, labelled=False, progress=progress))
     options = preparation(data.resolution, data.crop, data.channels)
     opened = find(data.source, "train", progress)
     if isinstance(opened, ImageStore):

@@ -22,7 +22,7 @@ AT_ONCE = 32
 def translated(translator: Translator, run: Path, progress: Progress) -> tuple[Tensor, ImageStore]:
     """Results uint8 for what a run's training did not see, and the targets, in line where they are counterparts."""
     config = Run(run).config
-    store = open_for(config.game, config.data, progress)
+    store = open_for(config, progress)
     kept = store.test or store
     targets = middle(to_range(kept.images), config.data.window, kept.scale)
     if config.data.degrade != "none":

@@ -69,9 +69,10 @@ def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
     if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
         run = Path(subject).expanduser()
-        if GAMES[Run(run).config.game].translates:
+        config = Run(run).config
+        if GAMES[config.game].translates:
             return translated(load_translator(run), run, progress)[1]
-        return open_data(Run(run).config.data, split=split, progress=progress)
+        return open_data(config.data, split=split, labelled=config.conditional, progress=progress)
     raise ConfigError("only a run knows its data; say what to compare with, such as --real mnist or --real FOLDER")
 
 

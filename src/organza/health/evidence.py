@@ -243,7 +243,7 @@ def _model(folder: Path, device: str, missing: list[str]) -> GAN | None:
 
 def _data(config: Config, progress: Progress, missing: list[str]) -> ImageStore | None:
     try:
-        return open_data(config.data, progress=progress)
+        return open_data(config.data, labelled=config.conditional, progress=progress)
     except (ConfigError, OSError, ValueError) as problem:
         missing.append(f"the data were not looked at: {problem}")
         return None

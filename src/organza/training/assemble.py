@@ -81,12 +81,12 @@ def _must_grow_together(generator: configs.Model, discriminator: configs.Model) 
             )
 
 
-def open_for(game: str, data: configs.Data, progress: Progress = SILENT) -> ImageStore:
+def open_for(config: Config, progress: Progress = SILENT) -> ImageStore:
     """The data of a game: samples, or what is translated and what it shall become. Raises as `open_dataset`."""
-    kind = GAMES.get(game, GAMES["latent"])  # an unknown one is named by `resolve`
-    if not kind.translates or (kind.domains and data.degrade == "none"):
-        return open_data(data, progress=progress)
-    return open_pairs(data, kind.paired, progress)
+    kind = GAMES.get(config.game, GAMES["latent"])  # an unknown one is named by `resolve`
+    if not kind.translates or (kind.domains and config.data.degrade == "none"):
+        return open_data(config.data, labelled=config.conditional, progress=progress)
+    return open_pairs(config.data, kind.paired, progress)
 
 
 def check_data(config: Config, store: ImageStore, processes: int) -> None:
