@@ -6,7 +6,8 @@
 
 Each trains with the recipe's own `laptop` size at 64x64 for as many minutes as it says, and is judged on images that
 training did not see: PSNR, SSIM and the embedded perceptual distance beside the true counterparts (which the unpaired
-recipes never saw as such), and the Fréchet distance of results to targets in the features of the embedded network. Pictures go to docs/pictures.
+recipes never saw as such), and the Fréchet distance of results to targets in the features of the embedded network.
+Pictures go to docs/pictures.
 """
 
 from __future__ import annotations
