@@ -30,6 +30,7 @@ from organza.models import TRANSLATORS, complete
 from organza.recipes import RECIPES
 from organza.training.assemble import resolve, shown_shape, source_shape
 from organza.training.plan import peak_memory
+from organza.training.schedule import zero_until
 from organza.training.trainer import Trainer
 
 FILES = {
@@ -55,9 +56,15 @@ def test_the_configuration_is_complete(recipe, size):
     assert from_dict(json.loads(json.dumps(to_dict(resolved)))) == resolved
 
 
+def in_its_game(trainer):
+    """In the stage in which both players learn."""
+    trainer.images = zero_until(trainer.config.discriminator.optimizer.lr)
+    return trainer
+
+
 @pytest.mark.parametrize("recipe", TRANSLATING)
 def test_a_step_of_the_paper_size_moves_both_players(recipe):
-    trainer = translation_trainer(recipe, size="paper")
+    trainer = in_its_game(translation_trainer(recipe, size="paper"))
     before = trainer.state()["networks"]
     trainer.step()
     after = trainer.state()["networks"]
@@ -73,7 +80,7 @@ def test_a_step_of_the_paper_size_moves_both_players(recipe):
 
 @pytest.mark.parametrize("recipe", TRANSLATING)
 def test_every_weight_learns(recipe):
-    trainer = translation_trainer(recipe)
+    trainer = in_its_game(translation_trainer(recipe))
     trainer.step()
     for name, player in trainer.players.items():
         idle = [key for key, p in player.network.named_parameters() if p.grad is None]

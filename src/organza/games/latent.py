@@ -45,6 +45,7 @@ class Moment:
     top_k: float = 1.0  # share of the fakes from which G learns
     memory: Tensor | None = None  # D's recent average answers to real and to fake samples [2]
     lengths: Tensor | None = None  # G's mean path length of late, 0-d
+    judged: bool = True  # whether G hears of D, or learns from its penalties alone
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,10 @@ class LatentGame:
 
     def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
         """What G minimises: the loss of its fakes in the eyes of a frozen D, and the penalties that are due."""
+        if not moment.judged:
+            nothing = fake.new_zeros(len(fake))
+            seen = {"real": batch.real, "fake": fake, "real_logits": nothing, "fake_logits": nothing}
+            return self._with_penalties(nothing.mean(), {}, moment, self._evidence(batch, moment, "generator", **seen))
         fake_logits, fake_features = self.judge(fake, batch, moment)
         real, real_logits, real_features = batch.real, None, None
         if self.loss.relativistic or any(penalty.rule.real_features for penalty in moment.due):

@@ -101,7 +101,7 @@ PENALTIES = {
     "codes": Rule(domains.codes, players=MAKER, of="translation", makers=("unit",)),
     "codes-of-results": Rule(domains.codes_of_results, players=MAKER, of="translation", makers=("unit",)),
     "diversity": Rule(domains.diversity, players=MAKER, of="translation", makers=("stargan-v2",)),
-    "references": Rule(domains.references, players=BOTH, of="translation", makers=("stargan-v2",)),
+    "references": Rule(domains.references, players=BOTH, of="translation", makers=("stargan-v2",), asks=True),
     "drawing-content": Rule(drawings.content, players=MAKER, of="translation", coloured=True, looks=True),
     "drawing-style": Rule(drawings.style, players=MAKER, of="translation", coloured=True, looks=True),
     "drawing-colour": Rule(drawings.colour, players=MAKER, of="translation", coloured=True),

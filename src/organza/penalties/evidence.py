@@ -66,6 +66,12 @@ class Rule:
     makers: tuple[str, ...] = ()  # the models whose generators have what it reads; empty: all
     coloured: bool = False  # needs RGB
     looks: bool = False  # through the network that the configuration names
+    asks: bool = False  # D, in the generator's turn, for more than its features and its head
+
+    @property
+    def heeds_judge(self) -> bool:
+        """Whether the generator learns of D by it."""
+        return self.real_features or bool(self.head) or self.asks
 
 
 def each(values: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import dataclasses
 
 from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
-from organza.recipes.esrgan import ALONE
 from organza.recipes.translation import held_adam, stepped, translation
 
+ALONE = 1e5  # weight of L1 before the game, which has no say beside it
 ALONE_UNTIL, JUDGED_UNTIL = 0.75, 0.9  # shares of the run in which G learns alone, and in which the game begins
 
 

@@ -12,7 +12,7 @@ first stage learns L1 alone, which blurs but does not invent. The second is the 
 which is the paper's perceptual + 0.005 game + 0.01 L1 (eq. 3), divided by 0.005. PSNR falls when the second stage
 begins: that is the trade of the paper, and why LPIPS is to be looked at beside it.
 
-In the first stage L1 weighs so much more than the game that Adam sees nothing else, and D's rate is zero. `paper` has
+In the first stage D's rate is zero: it takes no turn, and G hears of L1 alone, at a fraction of the cost. `paper` has
 the iterations of both stages (1 000 000 and 400 000 of 16); its rates are halved or restarted several times there, and
 held here. Its perceptual loss is that of VGG19 before the last ReLU (conv5_4): `--perceptual vgg19-esrgan`. Unasked it
 is LPIPS where its weights are found, else the small embedded network, to whose scales 200 was not tuned. Sources are
@@ -23,8 +23,6 @@ from __future__ import annotations
 
 from organza.config import EMA, Config, Data, Model, Optimizer, Penalty, Player, Shape, Size
 from organza.recipes.translation import stepped, translation
-
-ALONE = 1e5  # weight of L1 in the first stage, beside which the game has no say
 
 
 def esrgan(shape: Shape, size: Size = "laptop") -> Config:
@@ -43,7 +41,7 @@ def esrgan(shape: Shape, size: Size = "laptop") -> Config:
             model=Model(name="esrgan", options=maker),
             optimizer=Optimizer(name="adam", lr=stepped(2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
             penalties=(
-                Penalty(name="pixel", weight=stepped(ALONE, 2.0, first)),
+                Penalty(name="pixel", weight=2.0),
                 Penalty(name="perceptual", weight=stepped(0.0, 200.0, first)),
             ),
         ),

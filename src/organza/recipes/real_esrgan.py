@@ -21,7 +21,7 @@ of one size each: here every sample has its own.
 from __future__ import annotations
 
 from organza.config import Config, Model, Optimizer, Penalty, Player, Shape, Size
-from organza.recipes.esrgan import ALONE, averaged, data
+from organza.recipes.esrgan import averaged, data
 from organza.recipes.translation import stepped, translation
 
 
@@ -43,7 +43,7 @@ def real_esrgan(shape: Shape, size: Size = "laptop") -> Config:
             model=maker,
             optimizer=Optimizer(name="adam", lr=stepped(1e-3 if small else 2e-4, 1e-4, first), beta1=0.9, beta2=0.99),
             penalties=(
-                Penalty(name="pixel-sharpened", weight=stepped(ALONE, 10.0, first)),
+                Penalty(name="pixel-sharpened", weight=10.0),
                 Penalty(name="perceptual-sharpened", weight=stepped(0.0, 10.0, first)),
             ),
         ),

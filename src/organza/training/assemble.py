@@ -254,12 +254,16 @@ def _check_styles(generator: nn.Module, config: Config) -> None:
 
 
 def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePenalty]:
-    """The penalties of this turn; one with an interval of k is due every k-th turn with k times its weight."""
-    return [
-        DuePenalty(penalty.name, PENALTIES[penalty.name], value_at(penalty.weight, images) * penalty.every)
-        for penalty in player.penalties
-        if turn % penalty.every == 0
-    ]
+    """The penalties of this turn; one with an interval of k is due every k-th turn with k times its weight.
+
+    One whose weight is 0 now is not computed.
+    """
+    found = []
+    for penalty in player.penalties:
+        weight = value_at(penalty.weight, images) * penalty.every
+        if turn % penalty.every == 0 and weight:
+            found.append(DuePenalty(penalty.name, PENALTIES[penalty.name], weight))
+    return found
 
 
 def _reads(config: Config) -> bool:

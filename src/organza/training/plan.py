@@ -24,6 +24,7 @@ from organza.metrics.quick import QuickScore
 from organza.training.contradictions import looks
 from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
+from organza.training.schedule import zero_until
 from organza.training.scoring import interval, seconds_of
 
 if TYPE_CHECKING:
@@ -104,17 +105,24 @@ def _scoring(trainer: Trainer, score: QuickScore | None, rate: float) -> str:
 
 def _probe(trainer: Trainer) -> float:
     """Images a second of a few real steps; the trainer is then put back exactly where it was."""
-    before = trainer.state()
-    trainer.images = trainer.config.images  # the dearest stage of a network that grows
+    before, config = trainer.state(), trainer.config
+    alone = min(zero_until(config.discriminator.optimizer.lr), config.images)  # G learns alone, and a step costs less
+    seconds = alone * _seconds_of_an_image(trainer, 0) if alone else 0.0
+    # The last stage is the dearest one of a network that grows.
+    seconds += (config.images - alone) * _seconds_of_an_image(trainer, config.images)
+    trainer.restore(before)
+    return config.images / seconds
+
+
+def _seconds_of_an_image(trainer: Trainer, at: int) -> float:
+    trainer.images = at
     trainer.step()  # the first one builds kernels and optimiser state
     images, start = trainer.images, time.perf_counter()
     for _ in range(PROBE_STEPS):
         trainer.step()
     if trainer.device.type == "cuda":
         torch.cuda.synchronize(trainer.device)
-    rate = (trainer.images - images) / (time.perf_counter() - start)
-    trainer.restore(before)
-    return rate
+    return (time.perf_counter() - start) / (trainer.images - images)
 
 
 def peak_memory(config: Config, store: ImageStore) -> int:

@@ -16,7 +16,7 @@ from organza.config import ConfigError
 from organza.games.latent import Stats
 from organza.penalties import PENALTIES
 from organza.training.distributed import wrap
-from organza.training.schedule import value_at
+from organza.training.schedule import is_never_zero, value_at
 
 Compute = Callable[..., tuple[Tensor, Stats]]
 
@@ -103,7 +103,7 @@ def frozen_parameters(network: nn.Module, layers: int) -> list[nn.Parameter]:
 
 def has_idle_parts(network: nn.Module, penalties: Sequence[config.Penalty]) -> bool:
     """Whether parameters sit out some turns: in a network that grows, or in a part of it that only a penalty uses."""
-    always = {penalty.name for penalty in penalties if penalty.every == 1}
+    always = {penalty.name for penalty in penalties if penalty.every == 1 and is_never_zero(penalty.weight)}
     used = {head for name in always for head in (PENALTIES[name].head, PENALTIES[name].head_of_maker)}
     idle = set(getattr(network, "heads", {})) - used
     unread = getattr(network, "conv2", None) is not None and hasattr(network, "classes_of") and "classes" not in used

@@ -33,6 +33,17 @@ def test_a_wide_open_gate_leaves_an_elu():
     assert torch.equal(gated(torch.tensor([[[[-1.0]], [[0.0]]]]), "relu"), torch.zeros(1, 1, 1, 1))
 
 
+def test_a_new_network_hears_of_its_source():
+    """Both stages answer another picture with another one, neither silent nor at the ends of the range."""
+    torch.manual_seed(0)
+    network = Generator((4, 64, 64), (3, 64, 64), width=16)
+    with torch.no_grad():
+        stages = network.both(holed(height=64, width=64))  # of two pictures
+    for one, other in stages:
+        assert 0.05 < (one - other).square().mean().sqrt() < 1
+        assert (one.abs() > 0.99).float().mean() < 0.05
+
+
 @pytest.mark.parametrize(("side", "kernel", "stride", "dilation", "pads"), [
     (8, 3, 2, 1, (0, 1)), (7, 3, 2, 1, (1, 1)), (8, 5, 2, 1, (1, 2)), (8, 3, 1, 4, (4, 4)), (8, 5, 1, 1, (2, 2)),
 ])  # fmt: skip

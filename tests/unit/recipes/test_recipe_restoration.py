@@ -48,20 +48,44 @@ def test_two_steps(name, size):
 def test_the_game_begins_with_the_second_stage(name):
     config = RECIPES[name](SHAPE, "paper")
     first = config.images * 10 // 14  # 1 000 000 of 1 400 000 iterations
-    l1, seen = config.generator.penalties
+    _, seen = config.generator.penalties
     for images, weight in ((0, 0.0), (first - 1, 0.0), (first, seen.weight.end)):
         assert value_at(seen.weight, images) == weight
-        assert (value_at(l1.weight, images) > 1e4) == (weight == 0)
         assert (value_at(config.discriminator.optimizer.lr, images) == 0) == (weight == 0)
-    trainer = Trainer(small(name, **{f"{p}.{end}": 8 for end in ("images", "hold") for p in (
-        f"generator.penalties.{l1.name}.weight", f"generator.penalties.{seen.name}.weight",
-        "discriminator.optimizer.lr")}), small_store(SHAPE, rows=9), CPU)  # fmt: skip
-    start = weights(trainer.game.discriminator)
-    moved = []
+    trainer = Trainer(
+        small(
+            name,
+            **{
+                f"{p}.{end}": 8
+                for end in ("images", "hold")
+                for p in (f"generator.penalties.{seen.name}.weight", "discriminator.optimizer.lr")
+            },
+        ),
+        small_store(SHAPE, rows=9),
+        CPU,
+    )
+    start, asked = weights(trainer.game.discriminator), []
+    trainer.game.discriminator.register_forward_pre_hook(lambda *_: asked.append("all of D"))
+    judge = trainer.game.discriminator.features
+    trainer.game.discriminator.features = lambda *rest: (asked.append(trainer.images), judge(*rest))[1]
+    moved, heard = [], []
     for _ in range(4):
+        trainer.window.clear()
         trainer.step()
         moved.append(not torch.equal(weights(trainer.game.discriminator), start))
-    assert moved == [False, False, True, True]
+        heard.append("loss/generator" in trainer.window)
+    assert moved == heard == [False, False, True, True]
+    assert min(asked) == 8, "in the first stage nobody asks D, which would cost time"
+    assert f"penalty/generator/{seen.name}" in trainer.window
+
+
+def test_a_judge_that_waits_is_asked_by_what_needs_it():
+    """Feature matching learns from D's layers, though D learns nothing."""
+    for penalties, heard in (("pixel,judged-alike", True), ("pixel,perceptual", False)):
+        config = small("colorize-nogan", **{"generator.penalties": penalties})
+        trainer = Trainer(config, small_store(SHAPE, rows=9), CPU)
+        trainer.step()
+        assert ("loss/generator" in trainer.window) == heard
 
 
 def test_the_weights_of_the_papers():

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from engine_helpers import CPU, LATENT, small_config, small_store
+from engine_helpers import CPU, LATENT, small_config, small_store, translation_trainer
 
 from organza.config import override
 from organza.data.store import ImageStore
 from organza.recipes import RECIPES
+from organza.training import plan
 from organza.training.assemble import resolve
 from organza.training.plan import _LivingStorages, duration, make_plan, peak_memory
 from organza.training.trainer import Trainer
@@ -103,3 +104,10 @@ def test_real_networks_at_the_laptop_size():
     store = small_store((1, 28, 28))
     config = resolve(override(RECIPES["dcgan"]((1, 28, 28), "laptop"), {"batch": 4, "precision": "float32"}))
     assert 0.97 < peak_memory(config, store) / real_peak(config, store) < 1.03
+
+
+def test_the_stage_without_a_judge_counts_at_its_own_pace(monkeypatch, tmp_path):
+    changes = {"discriminator.optimizer.lr.hold": 40, "discriminator.optimizer.lr.images": 40, "images": 80}
+    trainer = translation_trainer("real-esrgan", changes)
+    monkeypatch.setattr(plan, "_seconds_of_an_image", lambda trainer, at: 1.0 if at < 40 else 3.0)
+    assert make_plan(trainer, tmp_path).rate == pytest.approx(80 / (40 + 3 * 40))
