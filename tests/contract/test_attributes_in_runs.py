@@ -14,6 +14,9 @@ from PIL import Image
 import organza
 from organza.cli.translate import main
 from organza.config import ConfigError, Data
+from organza.data.progress import SILENT
+from organza.evaluation.results import translated
+from organza.evaluation.subjects import open_subject
 from organza.games.latent import Batch
 from organza.health.signals import Signals
 from organza.hub import load_translator
@@ -195,3 +198,19 @@ def test_a_model_of_before_has_classes(faces, tmp_path):
     assert about.pop("attributes") is True
     file.write_text(json.dumps(about))
     assert load_translator(str(run.path / "model")).attributes is False
+
+
+def test_results_are_judged_as_what_their_targets_are(faces, tmp_path):
+    """Result i has the attributes of target i, and is made of another image."""
+    never = {"images": 4, "output.log": 4, "output.score": False, "output.pictures": False, "output.evaluate": False}
+    run = organza.train("stargan", data=str(faces), out=tmp_path / "run", changes=reduced("stargan") | never)
+    translator = load_translator(run.path)
+    made, targets = translated(translator, run.path, SILENT)
+    assert len({tuple(row) for row in targets.labels.tolist()}) == 8
+    for row, labels in enumerate(targets.labels.tolist()):
+        names = [name for name, has in zip(NAMES, labels, strict=True) if has]
+        source = targets.images.flip(0)[row : row + 1]
+        assert (made[row].int() - translator.translate(source, label=names)[0].int()).abs().max() <= 1
+    seen = open_subject(run.path, "cpu", SILENT)
+    assert torch.equal(seen.labels, targets.labels)
+    assert seen.classes == NAMES

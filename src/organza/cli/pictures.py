@@ -85,13 +85,17 @@ class ByFile:
 
 @dataclass(frozen=True)
 class Job:
-    """What a verb does with its network: change, what stands behind names, page's title, files left alone, reading."""
+    """What a verb does with its network: change, what stands behind names, page's title, files left alone.
+
+    `read` opens files that are no ordinary pictures, of which there are no films, and `show` makes them visible.
+    """
 
     change: Change | ByFile
     suffix: str
     title: str
     spared: Callable[[Task], bool] = lambda task: False
-    read: Callable[[Path], Still] | None = None  # for files that are no ordinary pictures; there are no films of them
+    read: Callable[[Path], Still] | None = None
+    show: Callable[[Still], Still] | None = None
 
 
 @dataclass
@@ -143,7 +147,7 @@ def run(verb: str, options: Verb, job_of: Callable[[Translator, Console], Job]) 
         name = translator.recipe or translator.model.name
         mark = "" if through.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
         title = f"{job.title} by {name}"
-        outcome = change_all(work, job.change, out, mark, title, console, not through.no_page, job.read)
+        outcome = change_all(work, job, out, mark, title, console, not through.no_page)
     console.lines(outcome.lines(out))
     if outcome.failed:
         raise SystemExit(FAILED)
@@ -190,12 +194,11 @@ def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
 
 
 def change_all(
-    work: Sequence[Task], change: Change | ByFile, out: Path, mark: str, title: str, console: Console,
-    with_page: bool = True, read: Callable[[Path], Still] | None = None,
-) -> Outcome:  # fmt: skip
-    """Every file through `change`, which is told of its progress; a bad one is reported, and the others go on.
+    work: Sequence[Task], job: Job, out: Path, mark: str, title: str, console: Console, with_page: bool = True
+) -> Outcome:
+    """Every file through the job's change, which is told of its progress; a bad one is reported, and the others go on.
 
-    `mark` is a `provenance.packet`, or empty; `read` opens what is no ordinary picture, and never a film.
+    `mark` is a `provenance.packet`, or empty.
     """
     from organza.report.before_after import BeforeAfter
 
@@ -205,13 +208,13 @@ def change_all(
         clock = _Clock(console, f"{task.source.name} ({i + 1} of {len(work)})", i, len(work), started)
         task.target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            one = change.of(task) if isinstance(change, ByFile) else change
-            if task.is_film and read is not None:
+            one = job.change.of(task) if isinstance(job.change, ByFile) else job.change
+            if task.is_film and job.read is not None:
                 raise ValueError(f"{task.source.name} is a film, which has colours; this network takes label maps")
             if task.is_film:
                 _film(task, one, mark, clock)
             else:
-                _picture(task, one, mark, clock, page if with_page else None, console, read)
+                _picture(task, one, mark, clock, page if with_page else None, console, job)
         except (MemoryError, OSError, ValueError) as problem:
             if isinstance(problem, ConfigError) or _is_full(problem):
                 raise
@@ -236,15 +239,12 @@ class _Clock:
         self.console.step(f"{self.what}, {minutes}:{seconds:02} left: percent", int(100 * share), 100)
 
 
-def _picture(
-    task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console,
-    read: Callable[[Path], Still] | None,
-) -> None:  # fmt: skip
+def _picture(task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console, job: Job) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     from organza.data.still import read_still, save_still
 
-    before = (read or read_still)(task.source)
+    before = (job.read or read_still)(task.source)
     for note in before.notes:
         console.note(note)
     after, info = change(before, clock), PngInfo()
@@ -252,7 +252,7 @@ def _picture(
         info.add_itxt("XML:com.adobe.xmp", mark)
     save_still(after, task.target, info)
     if page is not None:
-        page.take(task.source.name, before, after)
+        page.take(task.source.name, job.show(before) if job.show else before, after)
 
 
 def _film(task: Task, change: Change, mark: str, clock: _Clock) -> None:

@@ -49,14 +49,16 @@ def main(argv: list[str]) -> None:
 
     def job(translator: Translator, console: Console) -> pictures.Job:
         """A file translated, label maps read as the training read its own."""
-        from organza.hub.stills import degraded_still, read_layout_still, translate_still
+        from organza.hub.stills import degraded_still, layout_shown, read_layout_still, translate_still
 
-        read = partial(read_layout_still, translator) if translator.layout_classes else None
+        maps = translator.layout_classes > 0
+        read = partial(read_layout_still, translator) if maps else None
+        show = partial(layout_shown, translator) if maps else None
 
         def change(still: Still, told: Told) -> Still:
             source = degraded_still(translator, still) if options.degrade else still
             return translate_still(translator, source, told=told, note=console.note, **how)
 
-        return pictures.Job(change, "-a" if options.reverse else "-b", "Translated", read=read)
+        return pictures.Job(change, "-a" if options.reverse else "-b", "Translated", read=read, show=show)
 
     pictures.run("translate", options, job)

@@ -43,6 +43,19 @@ def planes(maps: Tensor, classes: int) -> Tensor:
     return (maps == numbers).float().contiguous(memory_format=torch.channels_last)
 
 
+def hues(count: int) -> Tensor:
+    """`count` colours around the circle, float32 [count, 3] from 0 to 1."""
+    turns = torch.arange(count)[:, None] / count + torch.tensor([0.0, 1 / 3, 2 / 3])
+    return (1 + (2 * torch.pi * turns).cos()) / 2
+
+
+def in_colours(numbers: np.ndarray, classes: int, palette: Palette) -> np.ndarray:
+    """Numbers of classes uint8 [H, W] -> uint8 [3, H, W] in the colours of their files, or in hues; 255 is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:classes] = np.array(palette[:classes]) if palette else hues(classes).mul(255).round().numpy()
+    return np.ascontiguousarray(table[numbers].transpose(2, 0, 1))
+
+
 def read_layout(file: IO[bytes], size: tuple[int, int] | None = None) -> np.ndarray:
     """The numbers uint8 [H, W] in a file; resized to (height, width) by the nearest pixel.
 

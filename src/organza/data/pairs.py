@@ -6,7 +6,7 @@ Understood are, in a folder or a zip:
 - `A` and `B`, each with images or with `train` and `test`;
 - images of both side by side, A left, B right, in `train`, `test` or loose, as pix2pix's sets;
 - small copies and their large originals, in any of these ways but side by side: sides by a whole number larger;
-- any set of images with `data.degrade`, which makes the sources of the images themselves;
+- any set of images with `data.degrade`, which makes the sources of the images themselves (or `train` and `test`);
 
 and, with `data.layout_classes`, label maps (`organza.data.layouts`) as one of two folders;
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -60,7 +61,16 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     that differ, and FileNotFoundError.
     """
     if data.degrade != "none":
-        return _halved(open_data(data, labelled=False, progress=progress))
+        train = open_data(data, labelled=False, progress=progress)
+        if not _has_test(data, progress):
+            return _halved(train)
+        test = open_data(data, split="test", labelled=False, progress=progress)
+        if test.shape != train.shape:
+            raise ConfigError(
+                f"{train.name} has images of {_size(train.images)} in train and of {_size(test.images)} in test; add "
+                f"--data.resolution {min(*train.shape[1:], *test.shape[1:])}"
+            )
+        return replace(train, test=test)
     options = preparation(data.resolution, data.crop, data.channels)
     opened = find(data.source, "train", progress)
     if isinstance(opened, ImageStore):
@@ -76,6 +86,17 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
         raise ConfigError(f"{opened.where} has neither two folders nor images side by side; "
                           f"{_ways(data.layout_classes > 0)}")  # fmt: skip
     return replace(train, test=test) if test is not None else _halved(train) if train.paired else train
+
+
+def _has_test(data: Data, progress: Progress) -> bool:
+    """Whether a folder or a file on this machine keeps images from training itself."""
+    if not Path(data.source).expanduser().exists():
+        return False
+    try:
+        find(data.source, "test", progress)
+    except ConfigError:
+        return False
+    return True
 
 
 def _ways(layouts: bool = False) -> str:

@@ -1,7 +1,12 @@
-"""What a translating run makes of the sources that its training did not see."""
+"""What a translating run makes of the sources that its training did not see.
+
+Where classes or attributes decide what a source becomes, source i gets those of target i, an image from the other end
+of the set, so that results have each as often as targets do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +16,8 @@ from torch import Tensor
 from organza.data import ImageStore, Progress
 from organza.data.degrade import degradation
 from organza.draws import Draws
-from organza.hub.translator import Translator
+from organza.games import GAMES
+from organza.hub.translator import Label, Translator
 from organza.training.assemble import open_for
 from organza.training.batches import as_source, middle, of_source, to_bytes, to_range
 from organza.training.run import Run
@@ -29,11 +35,24 @@ def translated(translator: Translator, run: Path, progress: Progress) -> tuple[T
         sources = degradation(config.data.degrade).make(targets, Draws(torch.arange(len(targets))))
     else:
         sources = kept.images if kept.sources is None else kept.sources
+        sources = sources.flip(0) if GAMES[config.game].domains else sources
         sources = middle(as_source(sources, config.data), of_source(config.data.window, kept.scale))
-    label = translator.classes[0] if translator.classes else None
-    made = []
-    for start in range(0, len(sources), AT_ONCE):
-        made.append(to_bytes(translator.translate(sources[start : start + AT_ONCE].float(), label=label)))
-        progress.step("translating", min(start + AT_ONCE, len(sources)), len(sources))
+    made = torch.empty(len(sources), *translator.shape[:1], *targets.shape[2:], dtype=torch.uint8)
+    done = 0
+    for label, members in _wanted(translator, kept.labels, len(sources)):
+        for rows in members.split(AT_ONCE):
+            made[rows] = to_bytes(translator.translate(sources[rows].float(), label=label))
+            progress.step("translating", done := done + len(rows), len(sources))
     known = kept.paired or config.data.degrade != "none"
-    return torch.cat(made), replace(kept, images=to_bytes(targets), paired=known)
+    return made, replace(kept, images=to_bytes(targets), paired=known)
+
+
+def _wanted(translator: Translator, labels: Tensor | None, count: int) -> Iterator[tuple[Label, Tensor]]:
+    """What results shall be, and the rows int64 of which."""
+    if not translator.classes or labels is None:
+        yield None, torch.arange(count)
+        return
+    kinds, kind_of = labels.unique(dim=0, return_inverse=True)
+    for number, kind in enumerate(kinds):
+        names = [translator.classes[i] for i in kind.nonzero().flatten().tolist()] if kind.dim() else int(kind)
+        yield names, (kind_of == number).nonzero().flatten()

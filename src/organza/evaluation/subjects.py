@@ -98,7 +98,7 @@ def _results(translator: Translator, run: Path, progress: Progress) -> Images:
         "kind": "translation", "name": translator.recipe, "samples": len(samples), "fingerprint": translator.sha256,
         "first_seed": None, "images_seen": translator.training.get("images"), "counterparts": targets.paired,
     }  # fmt: skip
-    return Images(samples, None, (), origin)
+    return Images(samples, targets.labels if translator.classes else None, translator.classes, origin)
 
 
 def shape_of(opened: GAN | Images) -> Shape:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.data.degrade import degradation
-from organza.data.layouts import read_map
+from organza.data.layouts import in_colours, read_map
 from organza.data.pixels import recolour
 from organza.data.still import Still
 from organza.draws import Draws
@@ -43,6 +43,11 @@ def translate_still(translator: Translator, still: Still, alpha: Alpha = "biline
 def read_layout_still(translator: Translator, path: Path) -> Still:
     """The label map in a file, as the training read its own: numbers of classes [1, H, W]. Raises as `read_map`."""
     return Still(read_map(path, translator.layout_classes, translator.palette)[None])
+
+
+def layout_shown(translator: Translator, still: Still) -> Still:
+    """The label map of `read_layout_still` in the colours of its files."""
+    return Still(in_colours(still.pixels[0], translator.layout_classes, translator.palette))
 
 
 def degraded_still(translator: Translator, still: Still) -> Still:

@@ -15,6 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn import functional as F
 
+from organza.data.layouts import hues
+
 GAP = 2  # pixels between two cells
 CELL = 48  # pixels of the longer side of a cell, at least
 GAP_COLOUR = 136  # a middle grey: visible beside black digits and beside white emoji
@@ -92,10 +94,7 @@ def _as_colours(images: Tensor, sides: tuple[int, int]) -> Tensor:
 
 def _painted(planes: Tensor) -> Tensor:
     """Planes of zeros and ones [N, K, H, W] -> colours [N, 3, H, W] in [-1, 1]: hues around the circle; 0 is black."""
-    count = planes.shape[1]
-    turns = torch.arange(count)[:, None] / count + torch.tensor([0.0, 1 / 3, 2 / 3])
-    colours = 1 + (2 * torch.pi * turns).cos()  # [K, 3], 0 to 2
-    return torch.einsum("nkhw,kc->nchw", planes.float().cpu(), colours) - 1
+    return torch.einsum("nkhw,kc->nchw", planes.float().cpu(), 2 * hues(planes.shape[1])) - 1
 
 
 def scatter_image(

@@ -140,7 +140,9 @@ def test_memory_of_one_picture_is_its_own_failure(tmp_path, capsys):
     picture(tmp_path / "b.png", 8, 8)
     work = pictures.tasks([str(tmp_path / "a.png"), str(tmp_path / "b.png")], tmp_path / "out", "-x1")
     with Console() as console:
-        outcome = pictures.change_all(work, change, tmp_path / "out", "", "t", console, with_page=False)
+        outcome = pictures.change_all(
+            work, pictures.Job(change, "", ""), tmp_path / "out", "", "t", console, with_page=False
+        )
     assert [p.name for p in outcome.written] == ["b-x1.png"]
     assert outcome.failed == ["out of memory with tiles of 32 pixels"]
 

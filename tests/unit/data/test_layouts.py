@@ -12,7 +12,7 @@ import organza
 from organza.cli.translate import main as translate
 from organza.config import ConfigError, Data
 from organza.data.degrade import degradation
-from organza.data.layouts import open_layouts, planes, read_layout, read_map
+from organza.data.layouts import in_colours, open_layouts, planes, read_layout, read_map
 from organza.data.listing import list_folder
 from organza.data.pairs import open_pairs
 from organza.data.prepare import Preparation
@@ -232,6 +232,9 @@ def test_a_run_translates_the_kinds_of_files_that_it_learned_from(tmp_path, caps
     assert sorted(made) == ["a", "b", "c", "g"]
     direct = found.translate(torch.from_numpy(numbers)[None, None])[0].permute(1, 2, 0).numpy()
     assert all(np.array_equal(pixels, direct) for pixels in made.values())
+    page = np.array(Image.open(tmp_path / "made" / "before-after" / "1-before.jpg")).astype(int)
+    seen = np.array(SEEN)[numbers]  # a JPEG keeps no single pixels
+    assert np.abs(page.mean((0, 1)) - seen.mean((0, 1))).max() < 25, "the page shows the colours of the files"
     with pytest.raises(ConfigError, match="class 3; it takes 0 to 2, or 255"):
         found.translate(torch.from_numpy(numbers + 1)[None, None])
 
@@ -252,3 +255,6 @@ def test_maps_are_shown_in_colours():
     maps = planes(torch.arange(6, dtype=torch.uint8).view(1, 1, 1, 6).expand(1, 1, 6, 6), 6)
     shown = np.array(before_after(maps, torch.zeros(1, 3, 6, 6), None, 3))
     assert len({tuple(pixel) for pixel in shown.reshape(-1, 3)}) >= 6
+    numbers = np.array([[0, 3, 255]], np.uint8)
+    assert in_colours(numbers, 6, ())[:, 0].T.tolist() == [[255, 64, 64], [0, 191, 191], [0, 0, 0]]
+    assert in_colours(numbers, 4, tuple(SEEN))[:, 0].T.tolist() == [[10, 0, 0], [90, 90, 90], [0, 0, 0]]

@@ -144,6 +144,17 @@ def test_what_is_no_pair_is_refused(tmp_path):
         opened("mnist")
 
 
+def test_a_degraded_set_keeps_the_test_images_that_it_has(tmp_path):
+    write(tmp_path / "train", [f"{i:02}" for i in range(12)], 10)
+    write(tmp_path / "test", ("x", "y"), 100)
+    store = opened(tmp_path, degrade="outline")
+    assert shades(store.images) == list(range(10, 22))
+    assert shades(store.test.images) == [100, 101]
+    write(tmp_path / "test", ("x", "y"), 100, (12, 12))
+    with pytest.raises(ConfigError, match=r"8x8 in train and of 12x12 in test; add --data.resolution 8"):
+        opened(tmp_path, degrade="outline")
+
+
 def test_every_tenth_image_of_a_set_that_is_degraded_is_kept():
     store = open_pairs(Data(source="emoji", resolution=(8, 8), degrade="grey"), True)
     assert (len(store), len(store.test)) == (3408, 378)
