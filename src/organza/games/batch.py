@@ -28,7 +28,9 @@ class Batch:
         return Draws(torch.arange(len(self.z), device=self.z.device) if self.keys is None else self.keys)
 
     def split(self, parts: int) -> list[Batch]:
-        """Micro-batches of equal size."""
+        """Micro-batches of equal size; itself if it is one."""
+        if parts == 1:
+            return [self]
         rows = [getattr(self, f.name) for f in fields(self)]
         pieces = [[None] * parts if row is None else row.chunk(parts) for row in rows]
         return [Batch(*piece) for piece in zip(*pieces, strict=True)]

@@ -51,10 +51,18 @@ class Generator(nn.Module):
             raise ConfigError(f"width is {width}; it takes a multiple of 4, such as 48")
         self.stage1 = nn.ModuleDict(_coarse(channels + 2, channels, width))
         self.stage2 = nn.ModuleDict(_fine(channels, width))
+        self.last: tuple[Tensor, Tensor, Tensor] | None = None  # a source and both drawings, with their gradients
 
     def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """Fill in."""
-        return pasted(source, self.both(source)[1])
+        first, fine = self.both(source)
+        self.last = (source, first, fine) if self.training and torch.is_grad_enabled() else None
+        return pasted(source, fine)
+
+    def drawn(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """`both` of what was filled in last, without drawing it again; once, as a backward pass frees its gradients."""
+        last, self.last = self.last, None
+        return last[1:] if last is not None and last[0] is source else self.both(source)
 
     def both(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """What the first and the second stage draw, [B, C, H, W] each, nothing pasted."""

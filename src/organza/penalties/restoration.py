@@ -23,15 +23,15 @@ def known(seen: Evidence) -> Tensor:
 def both_stages(seen: Evidence) -> Tensor:
     """|y - coarse| + |y - fine| [B], everywhere (Yu et al., arXiv:1806.03589, section 3.4).
 
-    G draws once more for it, since what it returns is the second stage alone, pasted.
+    G keeps both drawings for it, since what it returns is the second one alone, pasted.
     """
     network: Any = seen.generator
-    if not hasattr(network, "both"):
+    if not hasattr(network, "drawn"):
         raise ConfigError(
             "the penalty both-stages compares what two stages draw, and this generator has one; type "
             "--generator.model deepfill, or take the penalty pixel"
         )
-    coarse, fine = network.both(_holed(seen))
+    coarse, fine = network.drawn(_holed(seen))
     return absolute(seen.real, coarse) + absolute(seen.real, fine)
 
 

@@ -12,7 +12,7 @@ every patch of its last layer is judged:
     G minimises  -E D(G(x)) + E |y - coarse| + E |y - fine|                                     (eq. 4, section 3.4)
 
 The result is pasted: outside the hole it is the source. `paper` has batches of 16 squares of 256 pixels and the
-published widths and rates; its budget of 8 million images is ours. G draws once more for its L1, of what is not pasted.
+published widths and rates; its budget of 8 million images is ours.
 `laptop` has half of the widths.
 """
 

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.layers.contextual import contextual_attention, gated
+from organza.layers.holes import pasted
 from organza.models.deepfill import Discriminator, Gated, Generator, same
 
 
@@ -169,6 +170,27 @@ def test_shapes_range_and_gradients(channels, height, width):
             assert p.grad is not None, name
             assert p.grad.any() or name.endswith("bias"), name
     assert network(torch.cat([source, source], 2)).shape == (2, channels, 2 * height, width)
+
+
+def test_what_was_drawn_is_not_drawn_again():
+    torch.manual_seed(0)
+    source, network = holed(3, 32, 24), Generator((4, 32, 24), (3, 32, 24), width=8)
+    passes = []
+    network.stage1["conv1"].register_forward_hook(lambda *_: passes.append(1))
+    made, (coarse, fine) = network(source), network.drawn(source)
+    assert len(passes) == 1
+    torch.testing.assert_close(made, pasted(source, fine))
+    (made.sum() + coarse.sum()).backward()  # one graph, with both
+    assert network.stage1["conv1"].conv.weight.grad.any()
+    again = network.drawn(source)
+    assert len(passes) == 2, "once: its graph is spent"
+    torch.testing.assert_close(again[1], fine)
+    network(source)
+    network.drawn(source.clone())
+    with torch.no_grad():
+        network(source)
+    network.drawn(source)
+    assert len(passes) == 6, "of another source, or without gradients, it is drawn anew"
 
 
 def test_refusals():
