@@ -9,7 +9,24 @@ os.environ["MKL_NUM_THREADS"] = "1"
 import pytest
 import torch
 
+from organza.training import plan
+
 torch.set_num_threads(1)
+ESTIMATE = plan.peak_memory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_plan():
+    """The plan's estimate of memory takes most of the time of a run of a few steps; it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "peak_memory", lambda config, store: 1_000_000)
+        yield
+
+
+@pytest.fixture
+def whole_plan(monkeypatch):
+    """Plans as users get them."""
+    monkeypatch.setattr(plan, "peak_memory", ESTIMATE)
 
 
 class Listener:

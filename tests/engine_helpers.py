@@ -19,6 +19,7 @@ from organza.data.store import ImageStore
 from organza.games import GAMES
 from organza.recipes import RECIPES
 from organza.reporter import Silent
+from organza.training import plan
 from organza.training.assemble import resolve
 from organza.training.checkpoint import load as load_checkpoint
 from organza.training.distributed import process_group, rank, world
@@ -32,7 +33,7 @@ SMALL = {
     "w_dim": 8, "mapping_layers": 2,
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["engine_helpers", "torch._dynamo"])  # the plan needs the latter
+FORKS.set_forkserver_preload(["engine_helpers"])
 
 
 def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:
@@ -165,6 +166,7 @@ def kill_while_saving(which: int) -> None:
 def run_once(arguments: dict, kill_after: int = 0, torn_save: int = 0, log: str | None = None) -> None:
     """`organza.train` in a process of its own, which may be told to die."""
     torch.set_num_threads(1)
+    plan.peak_memory = lambda config, store: 1_000_000  # as in `conftest.py`
     if log is not None:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(descriptor, 2)
@@ -226,6 +228,7 @@ def free_port() -> int:
 
 def _as_rank(rank: int, world: int, port: int, work, arguments: tuple) -> None:
     torch.set_num_threads(1)
+    plan.peak_memory = lambda config, store: 1_000_000
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in places.items()} | {"MASTER_ADDR": "127.0.0.1"})
     work(rank, *arguments)
