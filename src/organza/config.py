@@ -73,6 +73,7 @@ class Optimizer:
     beta2: float | Schedule = 0.999  # Adam's second, RMSprop's smoothing
     eps: float = 1e-8  # keeps the division of Adam and RMSprop finite
     weight_decay: float = 0.0  # pull of the weights to zero
+    mapping: float = 1.0  # the rate of a generator's mapping network over that of its other parts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,7 +132,8 @@ def of_player(player: Player) -> dict[str, Tensor]:
 
 def last_step(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Tensor | None:
     """What Adam, RMSprop or SGD last took off a parameter, from their own state; None before the first step."""
-    group, state, gradient = optimizer.param_groups[0], optimizer.state.get(parameter, {}), parameter.grad
+    group = next(g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    state, gradient = optimizer.state.get(parameter, {}), parameter.grad
     assert gradient is not None
     if "exp_avg" in state:
         beta1, beta2 = group["betas"]

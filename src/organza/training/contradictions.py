@@ -84,6 +84,8 @@ def _optimizers(config: Config) -> Iterator[str]:
         for field, value in (("eps", settings.eps), ("weight_decay", settings.weight_decay)):
             if value < 0:
                 yield f"{name}.{field} is {value}; it takes 0 or more"
+        if settings.mapping <= 0:
+            yield f"{name}.mapping is {settings.mapping}; it takes a share above 0, such as 0.01"
 
 
 def _turns(config: Config) -> Iterator[str]:

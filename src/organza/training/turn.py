@@ -119,23 +119,38 @@ def cut_weights(parameters: Sequence[nn.Parameter], limit: float) -> None:
 
 
 def build_optimizer(settings: config.Optimizer, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser that the settings name, in its fused form where torch has it."""
-    parameters, lr = list(network.parameters()), value_at(settings.lr, 0)
-    beta2 = value_at(settings.beta2, 0)
+    """The optimiser that the settings name, in its fused form where torch has it.
+
+    Raises ConfigError for a rate of a mapping network that is not there.
+    """
+    groups, lr, beta2 = _groups(settings, network), value_at(settings.lr, 0), value_at(settings.beta2, 0)
     if settings.name == "adam":
-        fused = parameters[0].device.type in ("cpu", "cuda")
-        return torch.optim.Adam(
-            parameters, lr, (settings.beta1, beta2), settings.eps, settings.weight_decay, fused=fused
-        )
+        fused = groups[0]["params"][0].device.type in ("cpu", "cuda")
+        return torch.optim.Adam(groups, lr, (settings.beta1, beta2), settings.eps, settings.weight_decay, fused=fused)
     if settings.name == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr, beta2, settings.eps, settings.weight_decay)
-    return torch.optim.SGD(parameters, lr, settings.beta1, weight_decay=settings.weight_decay)
+        return torch.optim.RMSprop(groups, lr, beta2, settings.eps, settings.weight_decay)
+    return torch.optim.SGD(groups, lr, settings.beta1, weight_decay=settings.weight_decay)
+
+
+def _groups(settings: config.Optimizer, network: nn.Module) -> list[dict[str, Any]]:
+    """All parameters, those of a mapping network apart where they have a rate of their own."""
+    if settings.mapping == 1:
+        return [{"params": list(network.parameters()), "share": 1.0}]
+    mapping = getattr(network, "mapping_network", getattr(network, "mapping", None))
+    if not isinstance(mapping, nn.Module):
+        raise ConfigError(
+            f"optimizer.mapping is {settings.mapping}, and this network has no mapping network; leave it out"
+        )
+    mine = list(mapping.parameters())
+    apart = {id(parameter) for parameter in mine}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in apart]
+    return [{"params": rest, "share": 1.0}, {"params": mine, "share": settings.mapping}]
 
 
 def set_rates(optimizer: torch.optim.Optimizer, settings: config.Optimizer, images: int) -> None:
     """Move the scheduled learning rate and beta2 to where they stand after `images` images."""
     for group in optimizer.param_groups:
-        group["lr"] = value_at(settings.lr, images)
+        group["lr"] = value_at(settings.lr, images) * group["share"]
         if "betas" in group:
             group["betas"] = (settings.beta1, value_at(settings.beta2, images))
         if "alpha" in group:  # RMSprop's name for it

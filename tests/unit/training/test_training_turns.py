@@ -4,10 +4,18 @@ import copy
 
 import pytest
 import torch
-from engine_helpers import CPU, SHAPE, small_config, small_store, small_trainer
+from engine_helpers import (
+    CPU,
+    SHAPE,
+    assert_equal_trees,
+    small_config,
+    small_store,
+    small_trainer,
+    translation_trainer,
+)
 from torch.nn.functional import softplus
 
-from organza.config import Penalty, Schedule
+from organza.config import ConfigError, Penalty, Schedule
 from organza.training.batches import Batches
 from organza.training.trainer import Trainer
 
@@ -234,3 +242,24 @@ def test_labels_reach_both_players():
     assert torch.equal(seen["generator"], seen["discriminator"])
     order = trainer.batches.order.rows(0, 8)
     assert torch.equal(seen["generator"], store.labels[order])
+
+
+def test_a_mapping_network_learns_at_a_rate_of_its_own():
+    """Adam's first step is as long as the rate, whatever the gradient; a state in two groups comes back as it was."""
+    trainer = translation_trainer("stargan-v2")
+    generator, rate = trainer.game.generator, trainer.config.generator.optimizer.lr
+    before = {name: p.detach().clone() for name, p in generator.named_parameters()}
+    trainer.step()
+    moved = {name: float((p - before[name]).detach().abs().max()) for name, p in generator.named_parameters()}
+    mapping = [size for name, size in moved.items() if name.startswith("mapping_network")]
+    assert max(mapping) == pytest.approx(0.01 * rate, rel=0.05)
+    assert max(set(moved.values()) - set(mapping)) == pytest.approx(rate, rel=0.05)
+    state = trainer.state()
+    trainer.step()
+    again = Trainer(trainer.config, trainer.store, CPU)
+    again.restore(state)
+    again.step()
+    assert_equal_trees(again.state(), trainer.state())
+    for value, told in ((0.0, "it takes a share above 0"), (0.1, "this network has no mapping network")):
+        with pytest.raises(ConfigError, match=told):
+            small_trainer("dcgan", {"generator.optimizer.mapping": value})
