@@ -108,6 +108,7 @@ class Targets:
     fake: float = 0.0  # of fake samples; 0.1 makes the smoothing two-sided
     spread: float = 0.0  # each target moves at random by up to this much
     flip: float = 0.0  # share of samples, real and fake, that are called the opposite
+    known: bool = False  # patches of a filled hole's surroundings are called real, as the samples (arXiv:2109.07161)
 
 
 @dataclass(frozen=True, kw_only=True)

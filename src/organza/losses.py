@@ -49,7 +49,7 @@ class Loss:
         return self.versus != "nothing"
 
     def discriminator(self, real: Tensor, fake: Tensor, targets: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """D's loss; `targets` say how real each real and each fake sample is called, two tensors [B] in [0, 1].
+        """D's loss; `targets` say how real reals and fakes are called: two tensors [B], or [B, K], in [0, 1].
 
         A target t weighs both prices, t as_real + (1 - t) as_fake: for cross-entropy and least squares this is label
         smoothing (arXiv:1606.03498, section 3.4), up to a constant for the latter; t = 0 swaps a sample's label.
@@ -75,7 +75,7 @@ class Loss:
     def _price(self, logits: Tensor, target: Tensor | None, plain: OneLogit) -> Tensor:
         if target is None:
             return self._mean(plain(logits))
-        target = target.view(-1, *[1] * (logits.dim() - 1))
+        target = target.view(*target.shape, *[1] * (logits.dim() - target.dim()))
         return self._mean(target * self.as_real(logits) + (1 - target) * self.as_fake(logits))
 
     def _mean(self, prices: Tensor) -> Tensor:

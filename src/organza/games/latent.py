@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from organza.config import Targets
 from organza.games.batch import Batch as Batch
 from organza.games.view import View, most_real
+from organza.layers.holes import parted
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
 from organza.penalties.eyes import Eyes
@@ -147,7 +149,10 @@ class LatentGame:
         return torch.where(swapped.view(-1, *[1] * (real.dim() - 1)), fake, real)
 
     def called(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """How real each sample is called: smoothed, spread and flipped, [B] each; None for plain 1 and 0."""
+        """How real each sample is called: smoothed, spread and flipped, [B] each; None for plain 1 and 0.
+
+        [B, K] each where the K patches of a filled picture that show nothing of its hole are called real.
+        """
         if self.targets == Targets():
             return None
         draws, called = batch.draws.other("targets"), []
@@ -155,7 +160,16 @@ class LatentGame:
             moved = (target + self.targets.spread * (2 * draws.uniform(f"{name}/spread") - 1)).clamp(0, 1)
             flipped = draws.uniform(f"{name}/flip") < self.targets.flip
             called.append(torch.where(flipped, 1 - moved, moved))
-        return called[0], called[1]
+        if not self.targets.known:
+            return called[0], called[1]
+        real, fake = (target[:, None] for target in called)
+        return real, torch.where(self._hole(batch), fake, real)
+
+    def _hole(self, batch: Batch) -> Tensor:
+        """bool [B, K]: in which of D's places the hole is."""
+        assert batch.source is not None
+        places: Any = self.discriminator.places
+        return F.adaptive_max_pool2d(parted(batch.source)[1], places).flatten(1) > 0
 
     def eagerly(self) -> AbstractContextManager:
         """Around what is differentiated twice."""

@@ -161,6 +161,7 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
             raise ConfigError("the penalty orthogonal finds no plain weights in this network; leave it out")
     _check_norm(generator, discriminator, config)
     _check_styles(generator, config)
+    _check_places(discriminator, config, store)
     dtype, _ = pick_precision(config.precision, device)
     generator, discriminator = _placed(generator, device), _placed(discriminator, device)
     if config.compile:
@@ -251,6 +252,19 @@ def _check_styles(generator: nn.Module, config: Config) -> None:
                 f"the penalty {name} follows w to the picture, and '{config.generator.model.name}' has no w; leave it "
                 "out, or type --generator.model stylegan2"
             )
+
+
+def _check_places(discriminator: nn.Module, config: Config, store: ImageStore) -> None:
+    """Raise ConfigError where targets depend on a hole that is not there, or on patches that D does not tell."""
+    if not config.targets.known:
+        return
+    if not GAMES[config.game].translates or source_shape(config, store)[0] != store.shape[0] + 1:
+        raise ConfigError("targets.known is of pictures with holes; add --data.degrade hole, or --targets.known false")
+    if not hasattr(discriminator, "places"):
+        raise ConfigError(
+            f"targets.known calls patches real, and '{config.discriminator.model.name}' does not say which is which; "
+            "add --discriminator.model lama, or --targets.known false"
+        )
 
 
 def due_penalties(player: configs.Player, turn: int, images: int) -> list[DuePenalty]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from engine_helpers import CPU, small_store, write_data
+from torch.nn.functional import softplus
 
 import organza
 from organza.config import ConfigError, override
@@ -114,7 +115,8 @@ def test_nogan_has_three_parts():
 
 @pytest.mark.parametrize(("name", "changes", "message"), [
     ("inpaint", {"data.degrade": "grey"}, "--data.degrade hole"),
-    ("lama", {"generator.model": "pix2pix", "data.degrade": "grey", "generator.penalties": "known"}, "sources have no"),
+    ("lama", {"generator.model": "pix2pix", "data.degrade": "grey", "generator.penalties": "known",
+              "targets.known": False}, "sources have no"),
     ("lama", {"generator.penalties": "both-stages"}, "--generator.model deepfill"),
     ("colorize", {"data.degrade": "outline"}, None),
     ("esrgan", {"data.degrade": "bicubic-x2"}, None),
@@ -151,3 +153,25 @@ def test_a_run_leaves_a_translator(tmp_path):
     assert made.shape == (2, 3, round(16 * found.scale), round(24 * found.scale))
     assert made.dtype == torch.uint8
     assert (run.path / "samples" / "000000-ema.png").is_file()
+
+
+def test_lama_calls_patches_without_a_hole_real():
+    """arXiv:2109.07161, section 2.3: D pays for a fake patch that meets the hole, and elsewhere as for a real one."""
+    trainer = Trainer(small("lama", **{"discriminator.penalties": ""}), small_store(SHAPE, rows=9), CPU)
+    game, batch = trainer.game, trainer.batches.next()
+    fake = game.generate(batch).detach()
+    moment = trainer._moment("discriminator")
+    loss, _ = game.discriminator_turn(batch, fake, moment)
+    real, made = (game.judge(x, batch, moment)[0].view(4, *game.discriminator.places) for x in (batch.real, fake))
+    height, width = game.discriminator.places
+    prices, counted = [], set()
+    for n in range(4):
+        for i in range(height):
+            for j in range(width):
+                rows = slice(i * 32 // height, -(-(i + 1) * 32 // height))
+                columns = slice(j * 32 // width, -(-(j + 1) * 32 // width))
+                hole = bool((batch.source[n, -1, rows, columns] > 0).any())
+                counted.add(hole)
+                prices.append(softplus(made[n, i, j] if hole else -made[n, i, j]))
+    assert counted == {True, False}
+    torch.testing.assert_close(loss, softplus(-real).mean() + torch.stack(prices).mean())

@@ -60,6 +60,7 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"generator.optimizer.beta2": MOVING}, ("generator.optimizer.beta2.end is 1",)),
     ({"discriminator.optimizer.eps": -1}, ("discriminator.optimizer.eps is -1",)),
     ({"discriminator.optimizer.weight_decay": -1}, ("weight_decay is -1",)),
+    ({"generator.optimizer.mapping": 0.0}, ("generator.optimizer.mapping is 0.0", "such as 0.01")),
     ({"discriminator.turns": 2}, ("share_fakes", "discriminator.turns 2", "--share_fakes false")),
     ({"accumulate": 2}, ("share_fakes", "accumulate 2", "--share_fakes false")),
     ({"share_fakes": False, "accumulate": 5}, ("batch 64 does not divide", "--batch 65")),
@@ -300,6 +301,10 @@ ASSEMBLED = {
         {"game": "paired", "generator.model": "pix2pix"}
     ),
     "the penalty patches reads G's encoder": lambda: translating("pix2pix", {"game": "unpaired", G: "patches"}),
+    "targets.known is of pictures with holes; add --data.degrade hole": lambda: trained({"targets.known": True}),
+    "'dcgan' does not say which is which; add --discriminator.model lama": lambda: trained(
+        {"game": "restore", "generator.model": "lama", "data.degrade": "hole", "targets.known": True}
+    ),
     "codes take 12 numbers of the noise, which has 8; type --generator.model.z_dim": lambda: trained(
         {"codes.categorical": 12, D: "mutual-information", G: "mutual-information"}
     ),
