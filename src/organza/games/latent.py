@@ -13,13 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from organza.config import Targets
 from organza.games.batch import Batch as Batch
+from organza.games.targets import called
 from organza.games.view import View, most_real
-from organza.layers.holes import parted
 from organza.losses import Loss, probability
 from organza.penalties import Evidence, Rule
 from organza.penalties.eyes import Eyes
@@ -99,7 +98,7 @@ class LatentGame:
         in_float32 = real.requires_grad or fake.requires_grad  # autocast and second derivatives do not mix
         real_logits, real_features = self.judge(real, batch, moment, in_float32)
         fake_logits, fake_features = self.judge(fake, batch, moment, in_float32)
-        loss = self.loss.discriminator(real_logits, fake_logits, self.called(batch))
+        loss = self.loss.discriminator(real_logits, fake_logits, called(self.targets, batch, self.discriminator))
         stats = self._discriminator_stats(loss, real_logits, fake_logits)
         evidence = self._evidence(
             batch, moment, "discriminator", real=real, fake=fake, real_logits=real_logits, fake_logits=fake_logits,
@@ -147,29 +146,6 @@ class LatentGame:
             fake = self.generate(batch, draws.normal("z", batch.z.shape[1]))
         swapped = draws.uniform("swap") < moment.augment
         return torch.where(swapped.view(-1, *[1] * (real.dim() - 1)), fake, real)
-
-    def called(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """How real each sample is called: smoothed, spread and flipped, [B] each; None for plain 1 and 0.
-
-        [B, K] each where the K patches of a filled picture that show nothing of its hole are called real.
-        """
-        if self.targets == Targets():
-            return None
-        draws, called = batch.draws.other("targets"), []
-        for name, target in (("real", self.targets.real), ("fake", self.targets.fake)):
-            moved = (target + self.targets.spread * (2 * draws.uniform(f"{name}/spread") - 1)).clamp(0, 1)
-            flipped = draws.uniform(f"{name}/flip") < self.targets.flip
-            called.append(torch.where(flipped, 1 - moved, moved))
-        if not self.targets.known:
-            return called[0], called[1]
-        real, fake = (target[:, None] for target in called)
-        return real, torch.where(self._hole(batch), fake, real)
-
-    def _hole(self, batch: Batch) -> Tensor:
-        """bool [B, K]: in which of D's places the hole is."""
-        assert batch.source is not None
-        places: Any = self.discriminator.places
-        return F.adaptive_max_pool2d(parted(batch.source)[1], places).flatten(1) > 0
 
     def eagerly(self) -> AbstractContextManager:
         """Around what is differentiated twice."""

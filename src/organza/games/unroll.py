@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from organza.games.latent import Batch, LatentGame, Moment
+from organza.games.targets import called
 
 
 class Ahead(nn.Module):
@@ -39,7 +40,7 @@ def looked_ahead(
     given = list(network.parameters())
     weights = [p.detach().requires_grad_() for p in given]
     averages = [_adam_state(optimizer, p) for p in given]
-    real, targets = game.real(batch, moment).detach(), game.called(batch)
+    real, targets = game.real(batch, moment).detach(), called(game.targets, batch, game.discriminator)
     for _ in range(steps):
         ahead = dataclasses.replace(
             game, discriminator=Ahead(network, dict(zip(names, weights, strict=True)) | buffers)

@@ -7,7 +7,6 @@ written to the run folder in `outputs.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from organza.config import Changes, Config, override
 from organza.data.store import ImageStore
-from organza.games.latent import Batch, DuePenalty, Moment, Stats
+from organza.games.latent import Batch, Moment, Stats
 from organza.games.unroll import looked_ahead
 from organza.health.signals import Signals
 from organza.reporter import Reporter
@@ -28,7 +27,7 @@ from organza.training.guard import ROLLBACKS, BrokenError, Guard
 from organza.training.outputs import Outputs
 from organza.training.recent import Recent
 from organza.training.replay import Replay
-from organza.training.schedule import value_at, zero_until
+from organza.training.schedule import value_at
 from organza.training.scoring import interval
 from organza.training.state import put_back, snapshot
 from organza.training.turn import Player
@@ -125,7 +124,7 @@ class Trainer:
         self._grow()
         shared = self._shared_pass() if self.config.share_fakes else None
         for _ in range(self.config.discriminator.turns):
-            if self._discriminator_waits():
+            if self.players["discriminator"].waits(self.images):
                 self.images += self.config.batch
                 continue
             batch, fake = shared or self._fresh_fakes()
@@ -178,18 +177,8 @@ class Trainer:
             value_at(config.top_k, self.images),
             self.recent.answers if self.recent.remembers else None,
             self.recent.lengths,
-            judged=name == "discriminator" or not self._learns_alone(due),
+            judged=name == "discriminator" or self.players["discriminator"].is_heard(due),
         )
-
-    def _discriminator_waits(self) -> bool:
-        """Whether D learns nothing yet, so that its turn would only cost time."""
-        return self.images < zero_until(self.players["discriminator"].config.optimizer.lr)
-
-    def _learns_alone(self, due: Sequence[DuePenalty]) -> bool:
-        """Whether G learns from penalties that D has no part in, in the stage before D's first turn."""
-        judge = self.players["discriminator"]
-        ahead = judge.turns_taken == 0 and zero_until(judge.config.optimizer.lr) > 0
-        return ahead and len(due) > 0 and not any(penalty.rule.heeds_judge for penalty in due)
 
     def _grow(self) -> None:
         """Tell networks that grow how far the run has come."""

@@ -13,10 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from organza import config
 from organza.config import ConfigError
-from organza.games.latent import Stats
+from organza.games.latent import DuePenalty, Stats
 from organza.penalties import PENALTIES
 from organza.training.distributed import wrap
-from organza.training.schedule import is_never_zero, value_at
+from organza.training.schedule import is_never_zero, value_at, zero_until
 
 Compute = Callable[..., tuple[Tensor, Stats]]
 
@@ -78,6 +78,15 @@ class Player:
             cut_weights(self.learning, self.config.weight_clip)
         self.turns_taken += 1
         return _mean(stats) | {f"gradient/{self.name}": norms.norm()}, norms
+
+    def waits(self, images: int) -> bool:
+        """Whether it learns nothing yet, so that its turn would only cost time."""
+        return images < zero_until(self.config.optimizer.lr)
+
+    def is_heard(self, due: Sequence[DuePenalty]) -> bool:
+        """Whether G listens to this D: unless it waits for its first turn, and G has penalties without a part of it."""
+        ahead = self.turns_taken == 0 and zero_until(self.config.optimizer.lr) > 0
+        return not ahead or not due or any(penalty.rule.heeds_judge for penalty in due)
 
     def freeze(self, frozen: bool) -> None:
         """Keep the network out of (or in) the backward pass; it still passes gradients through to its input."""

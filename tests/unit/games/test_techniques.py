@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from organza.config import Penalty, Schedule, Targets
 from organza.draws import Draws
 from organza.games.latent import Batch, LatentGame, Moment
+from organza.games.targets import called
 from organza.games.view import View, most_real
 from organza.losses import LOSSES
 
@@ -64,19 +65,19 @@ def near_share(found: torch.Tensor, share: float) -> bool:
 
 def test_plain_targets_are_not_drawn():
     game, batch, _ = scene()
-    assert game.called(batch) is None
+    assert called(game.targets, batch, game.discriminator) is None
 
 
 def test_smoothed_targets_are_the_numbers_of_the_configuration():
     game, batch, _ = scene(targets=Targets(real=0.9, fake=0.1))
-    real, fake = game.called(batch)
+    real, fake = called(game.targets, batch, game.discriminator)
     assert real.tolist() == pytest.approx([0.9] * MANY)
     assert fake.tolist() == pytest.approx([0.1] * MANY)
 
 
 def test_a_spread_moves_each_target_uniformly():
     game, batch, _ = scene(targets=Targets(real=0.8, fake=0.3, spread=0.15))
-    real, fake = game.called(batch)
+    real, fake = called(game.targets, batch, game.discriminator)
     assert stats.kstest(real.numpy(), "uniform", (0.65, 0.3)).pvalue > CHANCE
     assert stats.kstest(fake.numpy(), "uniform", (0.15, 0.3)).pvalue > CHANCE
     assert abs(torch.corrcoef(torch.stack([real, fake]))[0, 1]) < 4 / math.sqrt(MANY)
@@ -85,7 +86,7 @@ def test_a_spread_moves_each_target_uniformly():
 def test_a_spread_leaves_no_target_beyond_yes_and_no():
     """Above 1 the price of a real sample would fall without end as D grows surer."""
     game, batch, _ = scene(targets=Targets(spread=0.2))
-    real, fake = game.called(batch)
+    real, fake = called(game.targets, batch, game.discriminator)
     assert 0.8 <= real.min() < real.max() == 1.0
     assert 0.0 == fake.min() < fake.max() <= 0.2
     assert near_share(real == 1, 0.5)
@@ -94,7 +95,7 @@ def test_a_spread_leaves_no_target_beyond_yes_and_no():
 
 def test_a_flip_calls_a_share_of_both_kinds_the_opposite():
     game, batch, _ = scene(targets=Targets(real=0.9, fake=0.2, flip=0.25))
-    real, fake = game.called(batch)
+    real, fake = called(game.targets, batch, game.discriminator)
     flipped_real, flipped_fake = real < 0.5, fake > 0.5
     assert near_share(flipped_real, 0.25)
     assert near_share(flipped_fake, 0.25)
@@ -102,13 +103,15 @@ def test_a_flip_calls_a_share_of_both_kinds_the_opposite():
     assert real[flipped_real].tolist() == pytest.approx([0.1] * int(flipped_real.sum()))
     assert fake[flipped_fake].tolist() == pytest.approx([0.8] * int(flipped_fake.sum()))
     _, later, _ = scene(first=MANY)
-    assert near_share((game.called(later)[0] < 0.5) & flipped_real, 0.0625)  # and anew in each batch
+    assert near_share(
+        (called(game.targets, later, game.discriminator)[0] < 0.5) & flipped_real, 0.0625
+    )  # and anew in each batch
 
 
 @pytest.mark.parametrize("targets", [Targets(real=0.9), Targets(real=0.8, fake=0.2, spread=0.1, flip=0.1)])
 def test_the_discriminator_pays_the_cross_entropy_to_its_targets(targets):
     game, batch, fake = scene(32, targets=targets)
-    real_target, fake_target = game.called(batch)
+    real_target, fake_target = called(game.targets, batch, game.discriminator)
     loss, _ = game.discriminator_turn(batch, fake, Moment())
     weight = game.discriminator.weight
     expected = F.binary_cross_entropy_with_logits(batch.real @ weight, real_target)
@@ -121,7 +124,7 @@ def test_the_discriminator_pays_the_cross_entropy_to_its_targets(targets):
 
 def test_relativistic_pairs_know_how_far_apart_both_are_called():
     game, batch, fake = scene(32, loss="relativistic", targets=Targets(real=0.8, fake=0.1, flip=0.2))
-    real_target, fake_target = game.called(batch)
+    real_target, fake_target = called(game.targets, batch, game.discriminator)
     loss, _ = game.discriminator_turn(batch, fake, Moment())
     ahead = (batch.real - fake) @ game.discriminator.weight
     expected = F.binary_cross_entropy_with_logits(ahead, (1 + real_target - fake_target) / 2)
