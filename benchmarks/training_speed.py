@@ -40,7 +40,7 @@ from organza.losses import LOSSES
 from organza.recipes import RECIPES
 from organza.training.allocator import keep_freed_memory
 from organza.training.plan import make_plan, peak_memory
-from organza.training.precision import pick_precision
+from organza.training.precision import computes_in_bfloat16, pick_precision
 from organza.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -187,9 +187,10 @@ def recipe_row(recipe: str, rounds: int, seconds: float) -> dict[str, Any]:
     pairs = [(apart(rate_of_loop, recipe, seconds), apart(rate_of_engine, recipe, seconds)) for _ in range(rounds)]
     config, store = recipe_on_data(recipe)
     size = "x".join(map(str, store.shape))
-    products, halved = apart(share_of_products, recipe, seconds), apart(rate_in_bfloat16, recipe, seconds)
-    usual = statistics.median(engine for _, engine in pairs)
-    told = [f"{products:.0%} of the loop are convolutions and products", f"bfloat16 {halved / usual:.2f} times as fast"]
+    told = [f"{apart(share_of_products, recipe, seconds):.0%} of the loop are convolutions and products"]
+    if computes_in_bfloat16(CPU):
+        times = apart(rate_in_bfloat16, recipe, seconds) / statistics.median(engine for _, engine in pairs)
+        told.append(f"bfloat16 {times:.2f} times as fast")
     return row(f"train {recipe}", f"{store.name} {size}", "images/s", pairs, "; ".join([*told, *reason(config)]))
 
 

@@ -33,7 +33,7 @@ SMALL = {
     "w_dim": 8, "mapping_layers": 2,
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["engine_helpers"])
+FORKS.set_forkserver_preload(["engine_helpers", "torch._dynamo"])  # optimisers import the latter, which takes seconds
 
 
 def shrunk(recipe: str, shape=SHAPE, size="laptop") -> dict:

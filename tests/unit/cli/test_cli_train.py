@@ -139,7 +139,7 @@ def test_a_full_disk(organza, images):
     assert not Path("runs/a").exists()
 
 
-def test_too_large_a_batch_says_what_fits(organza, images):
+def test_too_large_a_batch_says_what_fits(organza, images, whole_plan):
     images("pictures")
     said = organza("train", "--data", "pictures", "--batch", "100000000")
     assert said.code == 2
