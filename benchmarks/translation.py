@@ -56,6 +56,7 @@ DEMONSTRATIONS = {
     "x4": Demonstration("real-esrgan", "emoji", 12.0, {"data.degrade": "bicubic-x4"}),
     "x4-photographs": Demonstration("real-esrgan", "photographs", 12.0, {"data.degrade": "bicubic-x4"}),
     "holes": Demonstration("inpaint", "emoji", 12.0),
+    "holes-lama": Demonstration("lama", "emoji", 12.0),
 }
 
 
