@@ -132,7 +132,7 @@ def write(image, path):
 
 
 @pytest.mark.parametrize("recipe", ["munit", "stargan"])
-def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path):
+def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path, whole_plan):
     every = {"output.checkpoint": 4, "output.log": 4, "images": 8}
     asked = {"data": folders(recipe), "device": "cpu"}
     run = organza.train(recipe, out=tmp_path / "run", changes=reduced(recipe) | every, **asked)

@@ -14,9 +14,10 @@ from organza.layers.holes import parted
 
 
 def called(targets: Targets, batch: Batch, discriminator: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """How real each real and each fake is called: smoothed, spread and flipped, [B] each; None for plain 1 and 0.
+    """How real each real and each fake is called, from 0 to 1, [B] each; None for plain 1 and 0.
 
-    [B, K] each where those of the K patches of a filled picture that show nothing of its hole are called real.
+    Smoothed, spread and flipped (arXiv:1606.03498, section 3.4). [B, K] each where those of the K patches of a filled
+    picture that show nothing of its hole are called real (arXiv:2109.07161, section 2.3).
     """
     if targets == Targets():
         return None

@@ -53,18 +53,9 @@ def test_the_game_begins_with_the_second_stage(name):
     for images, weight in ((0, 0.0), (first - 1, 0.0), (first, seen.weight.end)):
         assert value_at(seen.weight, images) == weight
         assert (value_at(config.discriminator.optimizer.lr, images) == 0) == (weight == 0)
-    trainer = Trainer(
-        small(
-            name,
-            **{
-                f"{p}.{end}": 8
-                for end in ("images", "hold")
-                for p in (f"generator.penalties.{seen.name}.weight", "discriminator.optimizer.lr")
-            },
-        ),
-        small_store(SHAPE, rows=9),
-        CPU,
-    )
+    stepped = (f"generator.penalties.{seen.name}.weight", "discriminator.optimizer.lr")
+    early = {f"{field}.{end}": 8 for field in stepped for end in ("images", "hold")}
+    trainer = Trainer(small(name, **early), small_store(SHAPE, rows=9), CPU)
     start, asked = weights(trainer.game.discriminator), []
     trainer.game.discriminator.register_forward_pre_hook(lambda *_: asked.append("all of D"))
     judge = trainer.game.discriminator.features
@@ -135,7 +126,7 @@ def test_other_sources(name, changes, message):
         Trainer(config, small_store(SHAPE, rows=9), CPU).step()
 
 
-def test_a_run_leaves_a_translator(tmp_path):
+def test_a_run_leaves_a_translator(tmp_path, whole_plan):
     """Of the degradation that looks at values, which a plan has none of."""
     name = "real-esrgan"
     data = write_data(tmp_path, SHAPE, rows=24)

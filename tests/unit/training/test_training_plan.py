@@ -12,6 +12,7 @@ from organza.training.assemble import resolve
 from organza.training.plan import _LivingStorages, duration, make_plan, peak_memory
 from organza.training.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("whole_plan")
 CASES = {
     "dcgan": ("dcgan", (1, 16, 16), {}),
     "dcgan-unshared-accumulated": ("dcgan", (3, 16, 16), {"share_fakes": False, "accumulate": 2}),
