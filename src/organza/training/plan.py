@@ -21,6 +21,7 @@ from organza.data.cache import available_memory
 from organza.data.degrade import without_values
 from organza.data.store import ImageStore
 from organza.metrics.quick import QuickScore
+from organza.penalties.eyes import open_eyes
 from organza.training.contradictions import looks
 from organza.training.distributed import alone, world
 from organza.training.precision import pick_precision
@@ -144,6 +145,8 @@ def peak_memory(config: Config, store: ImageStore) -> int:
             config.batch, *store.sources.shape[1:], dtype=store.sources.dtype
         ),
     )  # fmt: skip
+    if looks(config):
+        open_eyes(config.perceptual, "cpu")  # its weights are real ones, which it keeps
     kept = torch.get_rng_state()
     try:
         with alone(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:

@@ -2,10 +2,20 @@
 
 import pytest
 import torch
-from engine_helpers import CPU, LATENT, small_config, small_store, translation_trainer
+from engine_helpers import (
+    CPU,
+    LATENT,
+    TRANSLATING,
+    small_config,
+    small_store,
+    translation_config,
+    translation_store,
+    translation_trainer,
+)
 
 from organza.config import override
 from organza.data.store import ImageStore
+from organza.penalties.eyes import open_eyes
 from organza.recipes import RECIPES
 from organza.training import plan
 from organza.training.assemble import resolve
@@ -105,6 +115,13 @@ def test_real_networks_at_the_laptop_size():
     store = small_store((1, 28, 28))
     config = resolve(override(RECIPES["dcgan"]((1, 28, 28), "laptop"), {"batch": 4, "precision": "float32"}))
     assert 0.97 < peak_memory(config, store) / real_peak(config, store) < 1.03
+
+
+@pytest.mark.parametrize("recipe", TRANSLATING)
+def test_translations_are_estimated_as_on_a_graphics_card(recipe):
+    """There a run has opened for its card what penalties look through, and nothing for the processor."""
+    open_eyes.cache_clear()
+    assert 1e6 < peak_memory(translation_config(recipe), translation_store(recipe)) < 1e8
 
 
 def test_the_stage_without_a_judge_counts_at_its_own_pace(monkeypatch, tmp_path):
