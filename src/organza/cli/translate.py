@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -36,6 +37,9 @@ class Options:
         bool, FlagCreatePairsOff, told(help="make sources of the pictures first, as training did: outlines, greys, …")
     ] = False
     label: Annotated[str, told(metavar="CLASS", help="what results shall be; of attributes, all they have: A,B")] = ""
+    style: Annotated[
+        str, told(metavar="PICTURE", help="whose style results shall have (munit, stargan-v2, spade with an encoder)")
+    ] = ""  # fmt: skip
     seed: Annotated[str, told(metavar="S", help="of the noise of a network that has some (default 0)")] = ""
     through: OmitArgPrefixes[pictures.Through] = field(default_factory=pictures.Through)
 
@@ -49,8 +53,17 @@ def main(argv: list[str]) -> None:
 
     def job(translator: Translator, console: Console) -> pictures.Job:
         """A file translated, label maps read as the training read its own."""
-        from organza.hub.stills import degraded_still, layout_shown, read_layout_still, translate_still
+        from organza.data.still import read_still
+        from organza.hub.stills import (
+            degraded_still,
+            layout_shown,
+            read_layout_still,
+            style_of_still,
+            translate_still,
+        )
 
+        if options.style:
+            how["style"] = style_of_still(translator, read_still(Path(options.style)), options.reverse)
         maps = translator.layout_classes > 0
         read = partial(read_layout_still, translator) if maps else None
         show = partial(layout_shown, translator) if maps else None

@@ -68,8 +68,11 @@ class LatentGame:
     def generate(self, batch: Batch, z: Tensor | None = None, source: Tensor | None = None) -> Tensor:
         """G(z), or the translation of the source, [B, *shape] in float32: from the batch's if no other are given."""
         z, source = batch.z if z is None else z, batch.source if source is None else source
+        like = {"like": batch.real} if getattr(self.generator, "learns_like", False) else {}
         with self.autocast:
-            made = self.generator(z, batch.labels) if source is None else self.generator(source, z, batch.labels)
+            made = (
+                self.generator(z, batch.labels) if source is None else self.generator(source, z, batch.labels, **like)
+            )
             return made.float()
 
     def judge(self, samples: Tensor, batch: Batch, moment: Moment, in_float32: bool = False) -> tuple[Tensor, Any]:

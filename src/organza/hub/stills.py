@@ -60,6 +60,13 @@ def degraded_still(translator: Translator, still: Still) -> Still:
     return replace(still, pixels=to_bytes(made).numpy(), alpha=None, profile=None)
 
 
+def style_of_still(translator: Translator, still: Still, reverse: bool = False) -> Tensor:
+    """The picture as the `style` of `Translator.translate`: in the colours of results, uint8 or uint16 [K, H, W]."""
+    channels = (translator.source if reverse else translator.shape)[0]
+    wide = recolour(still.pixels.transpose(1, 2, 0), channels).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(wide))
+
+
 def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:
     """[C, H, W] -> [K, H', W']; grey for grey where that is what the network is for."""
     takes = (translator.shape if how.get("reverse") else translator.source)[0]

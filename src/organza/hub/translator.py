@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from organza.config import ConfigError, Model, Shape, closest, to_dict
 from organza.data.degrade import use_of
@@ -19,7 +20,7 @@ from organza.hub.tiling import Note, Runner, Told, tiled
 from organza.latent.sampling import latents
 from organza.models import translator
 from organza.models.both_ways import two_way
-from organza.training.batches import to_bytes
+from organza.training.batches import to_bytes, to_range
 
 KIND = "translator"
 
@@ -63,32 +64,34 @@ class Translator(Published):
 
     def translate(
         self, images: Tensor, *, seed: int = 0, label: Label = None, reverse: bool = False, batch: int = 16,
-        tile: int | None = None, overlap: int | None = None, half: bool = False, told: Told | None = None,
-        note: Note | None = None,
+        style: Tensor | None = None, tile: int | None = None, overlap: int | None = None, half: bool = False,
+        told: Told | None = None, note: Note | None = None,
     ) -> Tensor:  # fmt: skip
         """Images [N, C, H, W], uint8, uint16 or float32 in [-1, 1], of any sides -> results of the same type.
 
-        `seed` decides the noise of a translator that has some, `label` the class that results shall have, and
+        `seed` decides the noise of a translator that has some, or `style` [K, H', W'], an image of what results shall
+        look like, where styles are read from images; `label` is the class that results, and `style`, shall have, and
         `reverse` takes the way from B to A where both were learned. Where classes are attributes, `label` names all
         that results shall have, as `"Blond_Hair,Young"` or a list of names; they have none of the others. Pictures
         larger than `tile` are made in tiles that see `overlap` pixels more on each side; by default those that a
         network names as its own, as restorers do, and else whole. `half` computes in half precision. `told` and `note`
         are those of `organza.hub.tiling.tiled`. A translator of label maps takes them as numbers of classes, uint8
         [N, 1, H, W] (255: unknown), as well as their planes. Raises ConfigError for other channels, for an unknown
-        label and for a way that was not learned, and else as `tiled` and `Runner` there.
+        label, for a style that is not read and for a way that was not learned, and else as `tiled` and `Runner` there.
         """
         if self.layout_classes and images.dtype == torch.uint8 and images.shape[1:2] == (1,):
             if (wrong := beyond(images.cpu().numpy(), self.layout_classes)) is not None:
                 raise ConfigError(f"a label map has class {wrong}; it takes 0 to {self.layout_classes - 1}, or 255")
             return to_bytes(self.translate(
-                planes(images, self.layout_classes), seed=seed, label=label, batch=batch, tile=tile, overlap=overlap,
-                half=half, told=told, note=note,
+                planes(images, self.layout_classes), seed=seed, label=label, batch=batch, style=style, tile=tile,
+                overlap=overlap, half=half, told=told, note=note,
             ))  # fmt: skip
         self.must_take(images, reverse)
         chosen, device = self._label(label), next(self.generator.parameters()).device
         tile = tile or getattr(self.generator, "tile", None)
         parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
-        run = Runner(self._function(seed, chosen, reverse), device, half, note)
+        made = self._function(seed, chosen, reverse) if style is None else self._in_style(style, chosen, reverse)
+        run = Runner(made, device, half, note)
         channels = (self.source if reverse else self.shape)[0]
         done = [
             tiled(run, part, scale=self.scale, channels=channels, tile=tile, overlap=overlap, multiple=self.multiple,
@@ -115,6 +118,27 @@ class Translator(Published):
             return self.generator(x, z, labels) if one_way is None else one_way(x, z, reverse)
 
         return made
+
+    def _in_style(self, style: Tensor, label: Tensor | None, reverse: bool) -> Callable[[Tensor], Tensor]:
+        """The generator in the style of an image, which is resized to what training saw."""
+        network, wanted = self.generator, self.source if reverse else self.shape
+        if not getattr(network, "styled", False):
+            raise ConfigError(
+                f"'{self.recipe or self.model.name}' reads no styles from images; leave out style, or take "
+                "seed where it has noise (munit, stargan-v2 and spade with an encoder read them)"
+            )
+        if style.dim() != 3 or style.shape[0] != wanted[0] or 0 in style.shape:
+            raise ConfigError(f"a style is an image [{wanted[0]}, H, W], not {tuple(style.shape)}")
+        like = to_range(style[None]).to(next(network.parameters()).device)
+        like = F.interpolate(like, wanted[1:], mode="bilinear", antialias=True, align_corners=False)
+        way: dict[str, Any] = {"reverse": reverse} if self.both_ways else {}
+
+        def labels(x: Tensor) -> Tensor | None:
+            return None if label is None else label.to(x.device).expand(len(x), *label.shape)
+
+        with torch.no_grad():
+            found = network.style_of(like, labels(like), **way)  # type: ignore[operator]
+        return lambda x: network.in_style(x, found.expand(len(x), -1).to(x.dtype), labels(x), **way)  # type: ignore[operator]
 
     def _label(self, label: Label) -> Tensor | None:
         """The class, int64 [], or the attributes, int64 [A], that results shall have."""

@@ -38,6 +38,7 @@ class Generator(nn.Module):
 
     two_way = True
     partly = True  # style encoders learn from penalties alone
+    styled = True
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, style_dim: int = 8, width: int = 64, downs: int = 2,
@@ -68,6 +69,16 @@ class Generator(nn.Module):
         to_b, to_a = (images.new_zeros(len(images), self.z_dim) if z is None else z).chunk(2, 1)
         of, to, style = (self.b, self.a, to_a) if reverse else (self.a, self.b, to_b)
         return to.decode(of.enc_content(images), style)
+
+    def style_of(self, images: Tensor, labels: Tensor | None = None, reverse: bool = False) -> Tensor:
+        """Images of B, or of A, [B, *, H, W] -> their styles [B, style_dim]."""
+        return (self.a if reverse else self.b).enc_style(images)
+
+    def in_style(
+        self, source: Tensor, style: Tensor, labels: Tensor | None = None, reverse: bool = False
+    ) -> Tensor:  # fmt: skip
+        """Images of A -> B, or of B -> A, in styles [B, style_dim]."""
+        return self.one_way(source, torch.cat([style, style], 1), reverse)
 
     def encode(self, x: Tensor, domain: Domain) -> tuple[Tensor, Tensor]:
         """Images of one domain [B, C, H, W] -> their content [B, K, h, w] and style [B, style_dim]."""

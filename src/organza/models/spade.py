@@ -41,16 +41,21 @@ class Generator(nn.Module):
 
     `ups` are 5, 6 or 7 doublings (usual, more, most), and both sides multiples of 2^ups: the paper takes `more` for
     512x256. `hidden` are the channels between the map and its gains. With `vae` it begins with `z_dim` numbers in the
-    place of the map, and then has the size of `shape` alone; `z_dim` is 0 without.
+    place of the map, and then has the size of `shape` alone; `z_dim` is 0 without. An encoder of `encoder_width`
+    channels (64 as published, 0: none) reads these numbers from an image, which is its style: `like` a target in
+    training, as a variational autoencoder does (section 3, "multi-modal synthesis").
 
-    Raises ConfigError for sides that do not fit, ValueError without the noise it needs.
+    Raises ConfigError for sides that do not fit and an encoder without `vae`, ValueError without the noise it needs.
     """
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, width: int = 64, ups: Ups = "usual",
-        hidden: int = 128, norm: Norm = "batch", vae: bool = False, z_dim: int = 256, spectral: bool = True,
+        hidden: int = 128, norm: Norm = "batch", vae: bool = False, z_dim: int = 256, encoder_width: int = 0,
+        spectral: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
+        if encoder_width and not vae:
+            raise ConfigError("an encoder of styles needs noise to stand for; add --generator.model.vae true")
         self.classes, self.z_dim, self.multiple = classes, z_dim if vae else 0, 2 ** UPS[ups]
         self.ups: Ups = ups
         before, after, height, width_px = ends(source, shape, self.multiple)
@@ -62,10 +67,18 @@ class Generator(nn.Module):
         self.conv_img = nn.Conv2d(width // (2 if ups == "most" else 1), after, 3, padding=1)
         for layer in (self.fc, self.conv_img):
             xavier_layers(layer)
+        if encoder_width:
+            self.encoder = Encoder(shape, z_dim=z_dim, width=encoder_width, spectral=spectral)
+        self.styled = self.learns_like = encoder_width > 0
         self.plain = _built_in(self, spectral)
 
-    def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
-        """Translate."""
+    def forward(
+        self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None, like: Tensor | None = None
+    ) -> Tensor:
+        """Translate, in a style drawn around that of the images `like` [B, *shape] where they are given."""
+        if like is not None and z is not None:
+            mean, log_variance = self.encoder(like)
+            z = mean + (0.5 * log_variance).exp() * z
         maps = prepared(source, labels, self.classes, self.multiple)
         x = self._start(maps, z)
         for name, *_ in _blocks(1, self.ups):
@@ -73,6 +86,14 @@ class Generator(nn.Module):
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = self.get_submodule(name)(x, maps)
         return self.conv_img(F.leaky_relu(x, 0.2)).tanh()
+
+    def style_of(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images [B, *shape] -> the middle of their styles [B, z_dim]."""
+        return self.encoder(images)[0]
+
+    def in_style(self, source: Tensor, style: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Translate in styles [B, z_dim]."""
+        return self(source, style, labels)
 
     def _start(self, maps: Tensor, z: Tensor | None) -> Tensor:
         height, width = (side // self.multiple for side in maps.shape[2:])

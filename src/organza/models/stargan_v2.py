@@ -39,6 +39,7 @@ class Generator(nn.Module):
     """
 
     partly = True  # the style encoder learns from penalties alone
+    styled = True
 
     def __init__(
         self, source: Shape, shape: Shape, classes: int = 0, *, z_dim: int = 16, style_dim: int = 64, width: int = 0,
@@ -66,6 +67,10 @@ class Generator(nn.Module):
     def style_of(self, image: Tensor, domain: Tensor) -> Tensor:
         """Images [B, C, H, W] and their domains int64 [B] -> their styles [B, style_dim]."""
         return self.style_encoder(image, domain)
+
+    def in_style(self, source: Tensor, style: Tensor, domain: Tensor | None = None) -> Tensor:
+        """Images in these styles, which know their domain."""
+        return self.translate(source, style)
 
     def style_from(self, z: Tensor, domain: Tensor) -> Tensor:
         """Noise [B, z_dim] and domains int64 [B] -> styles [B, style_dim]."""

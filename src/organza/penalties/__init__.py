@@ -28,7 +28,7 @@ The engine adds `weight * every * mean` to the loss of every `every`-th turn, in
 | image | G of MUNIT, UNIT | what is encoded and drawn again in its own domain stays as it is | 10 |
 | style | G of MUNIT, StarGAN v2 | the style must be legible in the result: it cannot be ignored | 1 |
 | content | G of MUNIT | the content must be legible in the result | 1 |
-| codes, codes-of-results | G of UNIT | codes stay near standard normal, so that both domains share them | 0.01 |
+| codes, codes-of-results | G of UNIT; of SPADE, codes | codes stay near a standard normal, to be drawn from | 0.01 |
 | diversity | G of StarGAN v2 | two styles make two images; its weight falls to 0 | 1 |
 | references | both, of StarGAN v2 | styles read from images count like styles drawn from noise | 1 |
 | drawing-content, drawing-colour | G of AnimeGAN | the drawing shows what the photograph shows | - |
@@ -98,7 +98,7 @@ PENALTIES = {
     "image": Rule(domains.image, players=MAKER, of="translation", makers=("munit", "unit")),
     "style": Rule(domains.style, players=MAKER, of="translation", makers=("munit", "stargan-v2")),
     "content": Rule(domains.content, players=MAKER, of="translation", makers=("munit",)),
-    "codes": Rule(domains.codes, players=MAKER, of="translation", makers=("unit",)),
+    "codes": Rule(domains.codes, players=MAKER, of="translation", makers=("unit", "spade")),
     "codes-of-results": Rule(domains.codes_of_results, players=MAKER, of="translation", makers=("unit",)),
     "diversity": Rule(domains.diversity, players=MAKER, of="translation", makers=("stargan-v2",)),
     "references": Rule(domains.references, players=BOTH, of="translation", makers=("stargan-v2",), asks=True),

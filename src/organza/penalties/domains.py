@@ -12,13 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from organza.config import ConfigError
 from organza.losses import fake_cross_entropy, real_cross_entropy
 from organza.models import munit as munit_model
+from organza.models import spade as spade_model
 from organza.models import stargan_v2 as v2_model
 from organza.models import unit as unit_model
 from organza.penalties import stargan as v2
 from organza.penalties.evidence import Evidence, each
 from organza.penalties.munit import munit, unit
+from organza.penalties.translation import divergence
 
 
 def image(seen: Evidence) -> Tensor:
@@ -40,8 +43,19 @@ def content(seen: Evidence) -> Tensor:
 
 
 def codes(seen: Evidence) -> Tensor:
-    """How far UNIT's codes of images are from standard normal (arXiv:1703.00848, eq. 3)."""
-    return terms(seen)["kl"]
+    """How far UNIT's codes of images are from standard normal (arXiv:1703.00848, eq. 3), or SPADE's codes of styles.
+
+    Those are the numbers with which its pictures begin (arXiv:1903.07291, section 3): the divergence, summed over them.
+    """
+    network: Any = seen.generator
+    if not isinstance(network, spade_model.Generator):
+        return terms(seen)["kl"]
+    if not network.styled:
+        raise ConfigError(
+            "the penalty codes keeps an encoder near its noise, and this generator has none; type "
+            "--generator.model.vae true --generator.model.encoder_width 64"
+        )
+    return divergence(*network.encoder(seen.real))
 
 
 def codes_of_results(seen: Evidence) -> Tensor:

@@ -14,9 +14,15 @@ where FM is the mean distance of y and G(m) in D's layers, and P that in a train
 `--perceptual vgg19`; unasked LPIPS where its weights are found, else the embedded network. Those take the mean over
 both scales where this is the sum, hence both weights are doubled. D's rate is four times G's. The published runs take
 200 epochs, the second half while both rates fall to zero, 32 pictures at a time. Without noise each map has one
-picture; the encoder of styles and its KL are left out. By default maps are made of the pictures themselves
-(`data.degrade regions`); with a folder of label maps, palette or grey images of class numbers, type
-`--data.layout_classes N --data.degrade none`. `laptop` has an eighth of the width and batches of 8.
+picture. With the encoder of the paper (section 3, "multi-modal synthesis"), of an eighth of its width here, maps are
+painted as another picture is, `organza translate map.png --model runs/styled --style picture.png`:
+
+    organza train spade --data emoji --out runs/styled --generator.model.vae true --generator.model.encoder_width 8
+        --generator.penalties judged-alike,perceptual,codes --generator.penalties.codes.weight 0.05
+
+By default maps are made of the pictures themselves (`data.degrade regions`); with a folder of label maps, palette or
+grey images of class numbers, type `--data.layout_classes N --data.degrade none`. `laptop` has an eighth of the width
+and batches of 8.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ def spade(shape: Shape, size: Size = "laptop") -> Config:
     rates = (2e-4, 8e-4) if small else (1e-4, 4e-4)
     slow, fast = (held_adam(rate, images, beta1=0.0, beta2=0.9) for rate in rates)
     maker = {"width": 8 if small else 64, "hidden": 32 if small else 128, "ups": "usual", "norm": "batch",
-             "vae": False, "z_dim": 256, "spectral": True}  # fmt: skip
+             "vae": False, "z_dim": 256, "encoder_width": 0, "spectral": True}  # fmt: skip
     judge = {"layers": 3 if small else 4, "scales": 2, "width": 32 if small else 64, "spectral": True}
     return translation(
         "spade",
