@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from organza.metrics import lpips as ours_lpips
-from organza.metrics.networks import dinov2, inception, resize, vgg
+from organza.metrics.networks import dilated, dinov2, inception, resize, vgg
 from organza.metrics.weights import Loaded, read_tensors
 
 IGNORED = "ignore::Warning"  # of other libraries
@@ -140,3 +140,22 @@ def test_dinov2_has_the_parameters_of_timm(variant, name):
         theirs = timm.create_model(f"vit_{name}_patch14_dinov2", pretrained=False)
     shapes = {n: t.shape for n, t in ours.state_dict().items() if n != "mask_token"}
     assert shapes == {n: t.shape for n, t in theirs.state_dict().items()}
+
+
+@pytest.mark.filterwarnings(IGNORED)
+def test_the_dilated_stages_are_those_of_torchvision():
+    """Whose first stage takes half the channels: its first block is put in as ours."""
+    models = pytest.importorskip("torchvision.models")
+    theirs = models.resnet50(weights=None, replace_stride_with_dilation=[False, True, True]).eval()
+    ours = shake(dilated.DilatedResNet50())
+    wanted = {n: t for n, t in ours.state_dict().items() if n.startswith("layer")}
+    theirs.layer1[0].conv1 = nn.Conv2d(128, 64, 1, bias=False)
+    theirs.layer1[0].downsample[0] = nn.Conv2d(128, 256, 1, bias=False)
+    missing, unknown = theirs.load_state_dict(wanted, strict=False)
+    assert not unknown
+    assert {name.split(".")[0] for name in missing} == {"conv1", "bn1", "fc"}
+    x = torch.randn(1, 128, 17, 20)
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        one, x = getattr(ours, name)(x), getattr(theirs, name)(x)
+        torch.testing.assert_close(one, x, atol=1e-4 * float(x.detach().abs().max()), rtol=1e-3)
+    assert x.shape == (1, 2048, 9, 10)

@@ -36,7 +36,7 @@ class Weights:
     file: str
     url: str
     bytes: int  # about, where only the beginning of the hash is known
-    sha256: str  # or its beginning, where the authors publish no more
+    sha256: str  # or its beginning, where the authors publish no more; empty: nothing, and then it is never fetched
     licence: str
     aliases: tuple[str, ...] = ()  # names under which other libraries keep the same bytes
     packaged: tuple[tuple[str, str], ...] = ()  # installable packages that carry it, and its path in them
@@ -91,6 +91,14 @@ WEIGHTS: dict[str, Weights] = {
         "7be5be79",
         "BSD-3-Clause (torchvision)",
     ),
+    "resnet50-ade20k": Weights(
+        "ade20k-resnet50dilated-ppm_deepsup-encoder_epoch_20.pth",
+        "http://sceneparsing.csail.mit.edu/model/pytorch/ade20k-resnet50dilated-ppm_deepsup/encoder_epoch_20.pth",
+        95_000_000,
+        "",
+        "BSD-3-Clause, MIT CSAIL",
+        ("encoder_epoch_20.pth", "ade20k/ade20k-resnet50dilated-ppm_deepsup/encoder_epoch_20.pth"),
+    ),
     "dinov2-vits14": _dinov2("vits14", 88_283_115, "b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9"),
     "dinov2-vitb14": _dinov2("vitb14", 346_000_000, "0b8b82f85de91b424aded121c7e1dcc2b7bc6d0adeea651bf73a13307fad8c73"),
     "dinov2-vitl14": _dinov2(
@@ -123,7 +131,7 @@ def load_weights(
     about = WEIGHTS[name]
     found = _find(about, path)
     if found is None:
-        found = _fetch(about, progress) if download else None
+        found = _fetch(about, progress) if download and about.sha256 else None
     if found is None:
         raise ConfigError(_missing(name, about))
     sha256 = _checked(found, about)
@@ -254,12 +262,13 @@ def _missing(name: str, about: Weights) -> str:
     return (
         f"the weights {name} are not on this machine. They are {about.url} ({_size(about)}, sha256 {_hash(about)}, "
         f"licence {about.licence}); {install}put the file at {weights_folder() / about.file}, or in a folder that "
-        f"ORGANZA_WEIGHTS names, or give its path; or allow the download: --download, in Python download=True"
+        f"ORGANZA_WEIGHTS names, or give its path"
+        + ("; or allow the download: --download, in Python download=True" if about.sha256 else "")
     )
 
 
 def _hash(about: Weights) -> str:
-    return about.sha256 if len(about.sha256) == _WHOLE else f"{about.sha256}…"
+    return about.sha256 if len(about.sha256) == _WHOLE else f"{about.sha256}…" if about.sha256 else "not published"
 
 
 def _size(about: Weights) -> str:

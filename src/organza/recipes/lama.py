@@ -12,8 +12,9 @@ Half of the holes are boxes, half are wide strokes. D sees the whole drawing of 
 
 which are the official weights 10, 10, 100 and 30, divided by that of the game. There the features are those of D, the
 mean over its layers (`judged-alike` adds four times that mean: 2.5), and the perceptual loss is that of a dilated
-ResNet50 trained to segment ADE20K, whose view is wide. Here it is the penalty `perceptual`: LPIPS where its weights are
-found, else the embedded network, which sees 64x64 pixels of the whole. In D's turn, patches of G(x) that show nothing
+ResNet50 trained to segment ADE20K, whose view is wide (eq. 3): `--perceptual resnet50-ade20k`, with its published file
+in `$ORGANZA_WEIGHTS`. Unasked it is LPIPS where its weights are found, else the embedded network, which sees 64x64
+pixels of the whole. In D's turn, patches of G(x) that show nothing
 of the hole are called real (section 2.3). `paper` is LaMa-Fourier (9 blocks; 18 are Big LaMa) with the published rates
 and 40 epochs of 25 000 batches of 10; `laptop` has a quarter of the width and 3 blocks.
 """

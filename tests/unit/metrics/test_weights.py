@@ -188,7 +188,10 @@ def test_weights_of_another_network_are_refused(tmp_path):
 
 
 def test_the_table_is_whole():
+    assert [name for name, about in WEIGHTS.items() if not about.sha256] == ["resnet50-ade20k"]  # is never fetched
     for name, about in WEIGHTS.items():
+        if not about.sha256:
+            continue
         assert about.url.startswith("https://"), name
         assert len(about.sha256) in (8, 64), name
         assert int(about.sha256, 16) >= 0
