@@ -40,7 +40,8 @@ def _config(name: str, size: Size, contrasts: tuple[Penalty, ...], epochs: tuple
     images = 60_000 if small else EPOCH * sum(epochs)
     adam = held_adam(4e-4 if small else 2e-4, images, held=epochs[0] / sum(epochs))
     both = {"norm": "instance", "antialias": not small}
-    maker = {"width": 16 if small else 64, "blocks": 3 if small else 9, "dropout": 0.0, "upsample": "resize" if small else "transposed"}
+    maker = {"width": 16 if small else 64, "blocks": 3 if small else 9, "dropout": 0.0}
+    maker |= {"upsample": "resize" if small else "transposed"}
     judge = {"width": 32 if small else 64, "layers": 2 if small else 3}
     return translation(
         name,
