@@ -20,10 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from common import keep_row, markdown, read_rows
 from PIL import Image
 
 import organza
+from organza.hub.translator import Translator
+from organza.report.grid import grid_image
+from organza.training.assemble import open_for
 from organza.training.run import Run
 
 NAME, KEYS, SEED = "translation", ("demonstration",), 0
@@ -87,6 +91,8 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
             what.recipe, data=data, out=runs / name, minutes=what.minutes, seed=SEED, changes=what.changes
         )
     receipt = organza.evaluate(run.path, metrics=("psnr", "ssim", "perceptual", "fd"), out=run.path / "evaluation.json")
+    if what.recipe == "munit":
+        styles(run)
     last = sorted((run.path / "samples").glob("*-ema.png"))[-1]
     shutil.copyfile(last, PICTURES / f"translation-{name}.png")
     summary = run.summary
@@ -95,6 +101,20 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
     for score in receipt.scores:
         row |= {score.name: round(score.value, 4), f"{score.name} low": score.low, f"{score.name} high": score.high}
     return row | {"samples": receipt.scores[0].n_fake}
+
+
+def styles(run: Run, count: int = 6) -> None:
+    """Images of A (above) in the styles of images of B (on the left), none of which training saw."""
+    kept, translator = open_for(run.config).test, organza.load(run.path)
+    assert kept is not None
+    assert kept.sources is not None
+    assert isinstance(translator, Translator)
+    rows = torch.linspace(0, len(kept) - 1, 10).long()[:count]
+    above, left = kept.sources[rows], kept.images[rows]
+    cells = [torch.full_like(above[:1], 255), above]
+    for style in left:
+        cells += [style[None], translator.translate(above, style=style)]
+    grid_image(torch.cat(cells), count + 1).save(PICTURES / "translation-styles.png")
 
 
 def table() -> str:
