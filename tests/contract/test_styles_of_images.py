@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from organza.cli import main
 from organza.games import GAMES
+from organza.hub import load_translator
 from organza.hub.translator import Translator, save
 from organza.penalties.translation import divergence
 from organza.training.assemble import shown_shape, source_shape
@@ -35,7 +36,7 @@ def translator_of(recipe, changes):
 
 
 @pytest.mark.parametrize(("recipe", "changes"), STYLED)
-def test_an_image_says_how_results_look(recipe, changes):
+def test_an_image_says_how_results_look(recipe, changes, tmp_path):
     found, side = translator_of(recipe, changes), pictures_of(recipe)[1]
     images = torch.randint(0, 256, (2, found.source[0], side, side), dtype=torch.uint8)
     dark, light = torch.full((3, 2 * side, side), 10, dtype=torch.uint8), torch.full((3, side, side), 240).byte()
@@ -44,6 +45,9 @@ def test_an_image_says_how_results_look(recipe, changes):
     assert torch.equal(one, again)
     assert one.shape == (2, 3, side, side)
     assert (one.int() - two.int()).abs().max() >= 1
+    save(found, tmp_path / "model", "card")
+    moved = load_translator(str(tmp_path / "model")).translate(images, style=dark, **how)
+    assert (moved.int() - one.int()).abs().max() <= 1
     for wrong in (dark[:1], dark[None]):
         with pytest.raises(ValueError, match=r"a style is an image \[3, H, W\]"):
             found.translate(images, style=wrong, **how)

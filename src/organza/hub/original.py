@@ -36,6 +36,8 @@ PARTS = {"munit": ("a", "b"), "unit": ("a", "b"), "stargan-v2": ("generator", "m
 def save_original(found: GAN | Translator, path: str | Path) -> tuple[Path, ...]:
     """Write the generator to `path`; what was written. Two networks become `NAME_A` (A into B) and `NAME_B`.
 
+    The encoder of a SPADE lies beside its generator, in `NAME_E`, or `latest_net_E` beside `latest_net_G`.
+
     Raises ConfigError for a GAN that starts from noise and for another ending than .pth and .safetensors, and OSError.
     """
     path = Path(path)
@@ -44,13 +46,18 @@ def save_original(found: GAN | Translator, path: str | Path) -> tuple[Path, ...]
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"out is '{path}'; it takes a file that ends in {' or '.join(SUFFIXES)}")
     tensors, name = original(found), found.model.name
-    if not isinstance(found.generator, BothWays):
+    if isinstance(found.generator, BothWays):
+        ways = {"forth": path.with_stem(f"{path.stem}_A"), "back": path.with_stem(f"{path.stem}_B")}
+        for way, place in ways.items():
+            _write(_within(tensors, way), name, place)
+        return tuple(ways.values())
+    if name != "spade" or not (encoder := _within(tensors, "encoder")):
         _write(tensors, name, path)
         return (path,)
-    ways = {"forth": path.with_stem(f"{path.stem}_A"), "back": path.with_stem(f"{path.stem}_B")}
-    for way, place in ways.items():
-        _write(_within(tensors, way), name, place)
-    return tuple(ways.values())
+    beside = path.with_stem(f"{path.stem.removesuffix('_G')}_E")
+    _write({key: value for key, value in tensors.items() if not key.startswith("encoder.")}, name, path)
+    _write(encoder, name, beside)
+    return path, beside
 
 
 def original(found: Translator) -> dict[str, Tensor]:

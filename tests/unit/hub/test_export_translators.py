@@ -143,7 +143,7 @@ def test_the_way_back(form, tmp_path):
 
 
 def test_pixels_and_sides_that_noise_decides(tmp_path):
-    found = tiny("spade", side=64, vae=True, z_dim=6)
+    found = tiny("spade", side=64, vae=True, z_dim=6, encoder_width=2)
     done = export(found, tmp_path / "net.pt2", "torch", pixels=True)
     extra = {"organza.json": ""}
     made = torch.export.load(done.path, extra_files=extra).module()

@@ -73,6 +73,17 @@ def test_spectral_norm_has_its_old_names_also_where_it_was_folded(tmp_path):
         assert torch.allclose(again.generator(x), found.generator(x), rtol=0, atol=1e-3)
 
 
+def test_the_encoder_of_spade_lies_beside_it(tmp_path):
+    found = made("spade", channels=4, width=2, hidden=2, vae=True, z_dim=3, encoder_width=2)
+    paths = save_original(found, tmp_path / "latest_net_G.pth")
+    assert [path.name for path in paths] == ["latest_net_G.pth", "latest_net_E.pth"]
+    encoder = torch.load(paths[1], weights_only=True)
+    assert {"layer1.0.weight_orig", "fc_mu.weight", "fc_var.bias"} <= encoder.keys()
+    again, x, z = organza.load(paths[0]), torch.randn(1, 4, 32, 32), torch.randn(1, 3)
+    assert not again.generator.styled
+    assert torch.allclose(again.generator(x, z), found.generator(x, z), rtol=0, atol=1e-3)
+
+
 def test_both_ways_of_cyclegan_are_two_files(tmp_path):
     model = Model(name="cyclegan", options={"width": 2, "blocks": 1})
     torch.manual_seed(0)
