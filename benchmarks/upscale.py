@@ -131,8 +131,10 @@ def main() -> None:
     if options.program:
         print(json.dumps(measure(options.program, options.side, options.threads)))
         return
+    import torch
     from common import keep_row, markdown
 
+    torch.set_num_threads(options.threads)  # which rows are named by
     found: dict[str, list[dict[str, Any]]] = {program: [] for program in PROGRAMS}
     for _ in range(options.repeats):
         for program in PROGRAMS:
