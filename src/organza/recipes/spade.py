@@ -18,7 +18,8 @@ picture. With the encoder of the paper (section 3, "multi-modal synthesis"), of 
 painted as another picture is, `organza translate map.png --model runs/styled --style picture.png`:
 
     organza train spade --data emoji --out runs/styled --generator.model.vae true --generator.model.encoder_width 8
-        --generator.penalties judged-alike,perceptual,codes --generator.penalties.codes.weight 0.05
+        --generator.penalties judged-alike,perceptual,codes --generator.penalties.judged-alike.weight 20
+        --generator.penalties.perceptual.weight 20 --generator.penalties.codes.weight 0.05
 
 By default maps are made of the pictures themselves (`data.degrade regions`); with a folder of label maps, palette or
 grey images of class numbers, type `--data.layout_classes N --data.degrade none`. `laptop` has an eighth of the width
