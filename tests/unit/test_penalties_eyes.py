@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import organza
 from organza.config import ConfigError
 from organza.metrics.networks import dilated, vgg
-from organza.metrics.weights import WEIGHTS, Weights, load_weights
+from organza.metrics.weights import WEIGHTS, Weights, is_here, load_weights
 from organza.penalties import eyes
 
 TINY = ((4,) * 2, (5,) * 2, (6,) * 4, (7,) * 4, (8,) * 4)
@@ -127,7 +127,12 @@ def test_the_stages_of_a_network_that_segments(tmp_path, monkeypatch):
             tensor.uniform_(*((0.5, 1.5) if name.endswith(("running_var", "weight")) else (-0.2, 0.2)))
     path = tmp_path / "ade20k" / "ade20k-resnet50dilated-ppm_deepsup" / "encoder_epoch_20.pth"
     path.parent.mkdir(parents=True)
-    torch.save(network.state_dict(), path)
+    state = {name: tensor for name, tensor in network.state_dict().items() if "num_batches" not in name}
+    for name in [name for name in state if name.endswith("running_mean")]:  # the sums of its synchronised batch norm
+        stem = name.removesuffix("running_mean")
+        state |= {f"{stem}_tmp_running_{part}": torch.ones_like(state[name]) for part in ("mean", "var")}
+        state[f"{stem}_running_iter"] = torch.ones(1)
+    torch.save(state, path)
     monkeypatch.setenv("ORGANZA_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(eyes, "DilatedResNet50", SmallResNet)
     eyes.open_eyes.cache_clear()
@@ -158,8 +163,13 @@ def test_the_size_of_the_network_that_segments():
 
 
 def test_what_has_no_hash_is_never_fetched(monkeypatch, tmp_path):
+    """Nor is any other file of a cache taken for it."""
     for name in ("ORGANZA_WEIGHTS", "TORCH_HOME", "XDG_CACHE_HOME", "HF_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
+    foreign = tmp_path / "hub" / "models--bert" / "blobs" / "0a1b"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_bytes(b"another model")
+    assert not is_here("resnet50-ade20k")
     with pytest.raises(ConfigError, match=r"encoder_epoch_20\.pth") as told:
         load_weights("resnet50-ade20k", download=True)
     assert "sha256 not published" in str(told.value)

@@ -160,14 +160,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def filled(make: Callable[[], Network], weights: Loaded, unused: tuple[str, ...] = ()) -> Network:
-    """The frozen network with all weights but those whose names begin with one of `unused`; no numbers are drawn.
+    """The frozen network with all weights but those with one of `unused` at the beginning or the end of their names.
+
+    No numbers are drawn.
 
     Raises ConfigError when they do not fit. Counters of batch norm, which evaluation does not read, may be missing.
     """
     with torch.device("meta"):
         network = make()
     network.to_empty(device="cpu")
-    tensors = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith(unused)}
+    tensors = {
+        name: tensor
+        for name, tensor in weights.tensors.items()
+        if not (name.startswith(unused) or name.endswith(unused))
+    }
     told = f"{weights.path} has other weights than {type(network).__name__}"
     try:
         missing, unknown = network.load_state_dict(tensors, strict=False)
@@ -226,7 +232,8 @@ def _places(about: Weights) -> Iterator[Path]:
     yield from (found for package, file in about.packaged if (found := packaged_file(package, file)))
     yield from (_torch_cache() / name for name in names)
     hub = _hugging_face_cache()
-    yield from sorted(hub.glob(f"models--*/blobs/{about.sha256}*"))  # files are named there by their sha256
+    if about.sha256:
+        yield from sorted(hub.glob(f"models--*/blobs/{about.sha256}*"))  # files are named there by their sha256
     yield from (place for name in names for place in sorted(hub.glob(f"models--*/snapshots/*/{name}")))
 
 

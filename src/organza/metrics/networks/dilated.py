@@ -23,7 +23,7 @@ class DilatedResNet50(nn.Module):
     The first has a quarter of each side, rounded up, the others an eighth.
     """
 
-    unused = ("fc.",)
+    unused = ("._tmp_running_mean", "._tmp_running_var", "._running_iter")  # of the batch norm it was trained with
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
