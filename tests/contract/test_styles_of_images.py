@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from engine_helpers import pictures_of, translation_config, translation_store, translation_trainer
@@ -9,8 +10,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from organza.cli import main
+from organza.data.still import Still
 from organza.games import GAMES
 from organza.hub import load_translator
+from organza.hub.stills import style_of_still, translate_still
 from organza.hub.translator import Translator, save
 from organza.penalties.translation import divergence
 from organza.training.assemble import shown_shape, source_shape
@@ -70,6 +73,37 @@ def test_the_way_back_reads_styles_of_the_first_kind():
     assert not torch.equal(forth, back)
 
 
+def test_a_style_is_seen_as_training_sees_pictures():
+    """Over white where it is transparent; floats of any kind alike; other numbers are refused."""
+    found = translator_of("munit", {})
+    generator = np.random.RandomState(0)
+    colours = generator.randint(0, 256, (3, 16, 16), np.uint8)
+    alpha = np.where(np.arange(16) < 8, 0, 255).astype(np.uint8) * np.ones((1, 16, 1), np.uint8)
+    hidden, white = (np.where(alpha == 0, value, colours).astype(np.uint8) for value in (0, 255))
+    one, two = style_of_still(found, Still(hidden, alpha)), style_of_still(found, Still(white))
+    assert torch.equal(one, two)
+    assert one.shape == (3, 16, 16)
+    images = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
+    wanted = found.translate(images, style=torch.from_numpy(white)).int()
+    for style in (two, two.double(), torch.from_numpy(white.astype(np.uint16) * 257)):
+        assert (found.translate(images, style=style).int() - wanted).abs().max() <= 1
+    with pytest.raises(ValueError, match=r"uint8, uint16 or floats in \[-1, 1\], not \(3, 16, 16\) torch.int64"):
+        found.translate(images, style=two.long())
+    grey = Still(colours[:1])
+    assert len(translate_still(found, grey).pixels) == 1
+    assert len(translate_still(found, grey, style=two).pixels) == 3
+
+
+def test_what_makes_one_size_alone_gets_it():
+    found, said = translator_of("spade", SPADE), []
+    maps = torch.rand(1, found.source[0], 48, 80)
+    style = torch.rand(3, 20, 20) * 2 - 1
+    made = found.translate(maps, style=style, note=said.append)
+    assert said == ["48x80 pixels are resized to 32x32, the only size that it makes"]
+    rows, columns = torch.arange(32) * 48 // 32, torch.arange(32) * 80 // 32
+    assert torch.equal(made, found.translate(maps[:, :, rows][..., columns], style=style))
+
+
 def test_others_read_none():
     found = translator_of("pix2pix", {})
     images = torch.zeros(1, found.source[0], 16, 16, dtype=torch.uint8)
@@ -118,6 +152,8 @@ def test_codes_of_styles_are_drawn_around_the_middle():
 
 def test_what_an_encoder_needs():
     with pytest.raises(ValueError, match=r"add --generator\.model\.vae true"):
-        translation_trainer("spade", {"generator.model.encoder_width": 4})
+        translation_trainer("spade", SPADE | {"generator.model.vae": False})
+    with pytest.raises(ValueError, match="encoder_width is -1; it takes 0"):
+        translation_trainer("spade", SPADE | {"generator.model.encoder_width": -1})
     with pytest.raises(ValueError, match=r"type --generator\.model\.vae true --generator\.model\.encoder_width 64"):
         translation_trainer("spade", {"generator.penalties": "codes"}).step()

@@ -63,7 +63,10 @@ def main(argv: list[str]) -> None:
         )
 
         if options.style:
-            how["style"] = style_of_still(translator, read_still(Path(options.style)), options.reverse)
+            style = read_still(Path(options.style).expanduser())
+            for problem in style.notes:
+                console.note(problem)
+            how["style"] = style_of_still(translator, style, options.reverse)
         maps = translator.layout_classes > 0
         read = partial(read_layout_still, translator) if maps else None
         show = partial(layout_shown, translator) if maps else None

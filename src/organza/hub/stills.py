@@ -27,8 +27,8 @@ Alpha = Literal["bilinear", "network"]
 def translate_still(translator: Translator, still: Still, alpha: Alpha = "bilinear", **how: Any) -> Still:
     """The picture's translation, of the same depth; `how` goes to `Translator.translate`.
 
-    Grey pictures stay grey where the network gives as many channels as it takes. Transparency grows by a bilinear
-    filter, or as a grey picture through the network. Raises ConfigError for a network of other channels than 1 or 3,
+    Grey pictures stay grey where the network gives as many channels as it takes and no style is asked for. Transparency
+    grows by a bilinear filter, or as a grey picture through the network. Raises ConfigError for a network of other channels than 1 or 3,
     and as `translate`.
     """
     made = _through(translator, still.pixels, how)
@@ -54,17 +54,16 @@ def degraded_still(translator: Translator, still: Still) -> Still:
     """The picture made into what the network was trained to translate. Raises ConfigError where that was not made."""
     if translator.degrade == "none":
         raise ConfigError(f"'{translator.recipe}' was trained on pairs and not on degraded images; leave out --degrade")
-    wide = recolour(still.pixels.transpose(1, 2, 0), translator.shape[0]).transpose(2, 0, 1)
-    images = to_range(torch.from_numpy(np.ascontiguousarray(wide))[None])
+    images = to_range(_over_white(still, translator.shape[0]))
     made = degradation(translator.degrade).make(images, Draws(torch.zeros(1, dtype=torch.long)))[0]
     return replace(still, pixels=to_bytes(made).numpy(), alpha=None, profile=None)
 
 
 def style_of_still(translator: Translator, still: Still, reverse: bool = False) -> Tensor:
-    """The picture as the `style` of `Translator.translate`: in the colours of results, uint8 or uint16 [K, H, W]."""
-    channels = (translator.source if reverse else translator.shape)[0]
-    wide = recolour(still.pixels.transpose(1, 2, 0), channels).transpose(2, 0, 1)
-    return torch.from_numpy(np.ascontiguousarray(wide))
+    """The picture over white as the `style` of `Translator.translate`, float32 [K, H, W] of the size of results."""
+    channels, *sides = translator.source if reverse else translator.shape
+    images = to_range(_over_white(still, channels))
+    return F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
 def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:
@@ -79,9 +78,16 @@ def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any])
         raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1 or 3 (and transparency)")
     given = recolour(pixels.transpose(1, 2, 0), takes).transpose(2, 0, 1)
     made = translator.translate(torch.from_numpy(np.ascontiguousarray(given))[None], **how)[0].numpy()
-    if len(pixels) == 1 and takes == len(made) == 3:
+    if len(pixels) == 1 and takes == len(made) == 3 and how.get("style") is None:
         return recolour(made.transpose(1, 2, 0), 1).transpose(2, 0, 1)
     return made
+
+
+def _over_white(still: Still, channels: int) -> Tensor:
+    """[1, C, H, W] of so many channels, transparent places white, as training reads them."""
+    pixels = still.pixels if still.alpha is None else np.concatenate([still.pixels, still.alpha])
+    wide = recolour(pixels.transpose(1, 2, 0), channels).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(wide))[None]
 
 
 def _resized(veil: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

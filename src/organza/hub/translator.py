@@ -87,6 +87,7 @@ class Translator(Published):
                 overlap=overlap, half=half, told=told, note=note,
             ))  # fmt: skip
         self.must_take(images, reverse)
+        images = self._of_the_only_size(images, note)
         chosen, device = self._label(label), next(self.generator.parameters()).device
         tile = tile or getattr(self.generator, "tile", None)
         parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
@@ -108,6 +109,20 @@ class Translator(Published):
         if reverse and not self.both_ways:
             raise ConfigError(f"'{self.recipe}' has learned one way only; leave out reverse")
 
+    def _of_the_only_size(self, images: Tensor, note: Note | None) -> Tensor:
+        """The images, resized to the nearest pixels where the generator makes one size alone."""
+        only = getattr(self.generator, "only_size", None)
+        if only is None or tuple(images.shape[2:]) == only:
+            return images
+        if note is not None:
+            given, made = ("x".join(map(str, size)) for size in (images.shape[2:], only))
+            note(f"{given} pixels are resized to {made}, the only size that it makes")
+        rows, columns = (
+            torch.arange(side, device=images.device) * had // side
+            for side, had in zip(only, images.shape[2:], strict=True)
+        )
+        return images[:, :, rows][:, :, :, columns]
+
     def _function(self, seed: int, label: Tensor | None, reverse: bool) -> Callable[[Tensor], Tensor]:
         """The generator with its noise and label: images on its device -> results there."""
         noise, one_way = latents([seed], int(self.generator.z_dim)), getattr(self.generator, "one_way", None)  # type: ignore[arg-type]
@@ -127,8 +142,12 @@ class Translator(Published):
                 f"'{self.recipe or self.model.name}' reads no styles from images; leave out style, or take "
                 "seed where it has noise (munit, stargan-v2 and spade with an encoder read them)"
             )
-        if style.dim() != 3 or style.shape[0] != wanted[0] or 0 in style.shape:
-            raise ConfigError(f"a style is an image [{wanted[0]}, H, W], not {tuple(style.shape)}")
+        known = style.dtype in (torch.uint8, torch.uint16) or style.is_floating_point()
+        if style.dim() != 3 or style.shape[0] != wanted[0] or 0 in style.shape or not known:
+            raise ConfigError(
+                f"a style is an image [{wanted[0]}, H, W], uint8, uint16 or floats in [-1, 1], not "
+                f"{tuple(style.shape)} {style.dtype}"
+            )
         like = to_range(style[None]).to(next(network.parameters()).device)
         like = F.interpolate(like, wanted[1:], mode="bilinear", antialias=True, align_corners=False)
         way: dict[str, Any] = {"reverse": reverse} if self.both_ways else {}

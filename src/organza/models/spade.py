@@ -54,6 +54,8 @@ class Generator(nn.Module):
         spectral: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
+        if encoder_width < 0:
+            raise ConfigError(f"encoder_width is {encoder_width}; it takes 0 (none) or more, such as 64")
         if encoder_width and not vae:
             raise ConfigError("an encoder of styles needs noise to stand for; add --generator.model.vae true")
         self.classes, self.z_dim, self.multiple = classes, z_dim if vae else 0, 2 ** UPS[ups]
@@ -69,6 +71,7 @@ class Generator(nn.Module):
             xavier_layers(layer)
         if encoder_width:
             self.encoder = Encoder(shape, z_dim=z_dim, width=encoder_width, spectral=spectral)
+        self.only_size = tuple(self.multiple * side for side in self.base[1:]) if vae else None
         self.styled = self.learns_like = encoder_width > 0
         self.plain = _built_in(self, spectral)
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from organza.config import ConfigError
 from organza.losses import fake_cross_entropy, real_cross_entropy
 from organza.models import munit as munit_model
 from organza.models import spade as spade_model
@@ -50,11 +49,6 @@ def codes(seen: Evidence) -> Tensor:
     network: Any = seen.generator
     if not isinstance(network, spade_model.Generator):
         return terms(seen)["kl"]
-    if not network.styled:
-        raise ConfigError(
-            "the penalty codes keeps an encoder near its noise, and this generator has none; type "
-            "--generator.model.vae true --generator.model.encoder_width 64"
-        )
     return divergence(*network.encoder(seen.real))
 
 

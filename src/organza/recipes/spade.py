@@ -15,11 +15,14 @@ where FM is the mean distance of y and G(m) in D's layers, and P that in a train
 both scales where this is the sum, hence both weights are doubled. D's rate is four times G's. The published runs take
 200 epochs, the second half while both rates fall to zero, 32 pictures at a time. Without noise each map has one
 picture. With the encoder of the paper (section 3, "multi-modal synthesis"), of an eighth of its width here, maps are
-painted as another picture is, `organza translate map.png --model runs/styled --style picture.png`:
+painted as another picture is:
 
     organza train spade --data emoji --out runs/styled --generator.model.vae true --generator.model.encoder_width 8
         --generator.penalties judged-alike,perceptual,codes --generator.penalties.judged-alike.weight 20
-        --generator.penalties.perceptual.weight 20 --generator.penalties.codes.weight 0.05
+        --generator.penalties.perceptual.weight 20 --generator.penalties.codes.weight 0.4
+    organza translate my/photos --model runs/styled --degrade --style picture.png
+
+The divergence weighs 0.05 of the sum over the 4 pictures of a GPU there; here of their mean, and doubled as the others.
 
 By default maps are made of the pictures themselves (`data.degrade regions`); with a folder of label maps, palette or
 grey images of class numbers, type `--data.layout_classes N --data.degrade none`. `laptop` has an eighth of the width

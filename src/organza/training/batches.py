@@ -165,8 +165,10 @@ def as_source(values: Tensor, data: Data) -> Tensor:
 
 
 def to_range(images: Tensor) -> Tensor:
-    """uint8 [0, 255] or uint16 [0, 65535] images -> float32 in [-1, 1], channels last; points stay as they are."""
-    if images.dim() == 4 and images.dtype != torch.float32:
+    """uint8 [0, 255] or uint16 [0, 65535] images -> float32 in [-1, 1], channels last; floats and points stay."""
+    if images.dim() == 4 and images.is_floating_point():
+        images = images.float()
+    elif images.dim() == 4:
         half = 127.5 if images.dtype == torch.uint8 else 32767.5
         images = images.float().div_(half).sub_(1)
     return images.contiguous(memory_format=torch.channels_last) if images.dim() == 4 else images

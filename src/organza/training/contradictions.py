@@ -298,6 +298,7 @@ def _translation(config: Config) -> Iterator[str]:
                     f"{name} reads what '{config.generator.model.name}' does not have; type --generator.model "
                     f"{' or '.join(makers)}, or leave it out"
                 )
+    yield from _encoder_of_styles(config)
     data = config.data
     if not kind.translates and (data.degrade, data.direction, data.window) != ("none", "AtoB", None):
         yield (
@@ -325,6 +326,25 @@ def _translation(config: Config) -> Iterator[str]:
         yield "game domains translates between classes; add --conditional true"
     if kind.both_ways and config.data.degrade != "none":
         yield f"data.degrade {config.data.degrade} makes sources in one way only; add --game paired"
+
+
+def _encoder_of_styles(config: Config) -> Iterator[str]:
+    maker, both_ways = config.generator.model, GAMES.get(config.game, GAMES["latent"]).both_ways
+    encodes = maker.name == "spade" and bool(maker.options.get("encoder_width"))
+    names = [penalty.name for penalty in config.generator.penalties]
+    codes = "codes" in names
+    if encodes and both_ways:
+        yield "generator.model.encoder_width reads the styles of one way; add --game paired, or leave it out"
+    elif encodes and not codes:
+        yield (
+            "generator.model.encoder_width puts styles where no noise finds them; type --generator.penalties "
+            f"{','.join([*names, 'codes'])}"
+        )
+    elif maker.name == "spade" and codes and not encodes:
+        yield (
+            "generator.penalties.codes keeps an encoder near its noise, and there is none; type --generator.model.vae "
+            "true --generator.model.encoder_width 64"
+        )
 
 
 def named(config: Config) -> set[str]:

@@ -125,6 +125,15 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"game": "paired", "codes.categorical": 10, **dict.fromkeys((D, G), "mutual-information")}, ("leave codes out",)),
     ({"game": "paired", "augment.fakes_for_reals": True, "augment.probability": 0.2}, ("draws fakes from noise",)),
     ({"game": "cycle", G: "image"}, ("reads what 'dcgan' does not have", "--generator.model munit")),
+    (
+        {"game": "cycle", "generator.model": "spade", "generator.model.vae": True, "generator.model.encoder_width": 4},
+        ("reads the styles of one way", "--game paired"),
+    ),
+    (
+        {"game": "paired", "generator.model": "spade", "generator.model.vae": True, "generator.model.encoder_width": 4},
+        ("puts styles where no noise finds them", "--generator.penalties codes"),
+    ),
+    ({"game": "paired", "generator.model": "spade", G: "codes"}, ("keeps an encoder", "encoder_width 64")),
     ({"perceptual": "general"}, ("perceptual general is what penalties look through", "leave perceptual out, or take")),
     ({"data.attributes": ("Male",)}, ("data.attributes are what 'stargan' alone reads", "type the recipe stargan")),
     ({"data.layout_classes": 3}, ("start from label maps", "--game paired")),

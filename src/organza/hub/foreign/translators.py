@@ -162,6 +162,7 @@ def _spade(tensors: Tensors, notes: list[str]) -> Known:
     height, width = {"usual": (256, 256), "more": (256, 512), "most": (512, 512)}[ups]
     if vae:
         options["z_dim"] = tensors["fc.weight"].shape[1]
+        notes.append("its encoder's file (latest_net_E) is not read: styles come from noise, of --seed")
         height, width = _begun(len(tensors["fc.weight"]) // (16 * options["width"]), ups)
     elif not most:
         notes.append(
