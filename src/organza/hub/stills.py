@@ -28,8 +28,8 @@ def translate_still(translator: Translator, still: Still, alpha: Alpha = "biline
     """The picture's translation, of the same depth; `how` goes to `Translator.translate`.
 
     Grey pictures stay grey where the network gives as many channels as it takes and no style is asked for. Transparency
-    grows by a bilinear filter, or as a grey picture through the network. Raises ConfigError for a network of other channels than 1 or 3,
-    and as `translate`.
+    grows by a bilinear filter, or as a grey picture through the network. Raises ConfigError for a network of other
+    channels than 1 or 3, and as `translate`.
     """
     made = _through(translator, still.pixels, how)
     veil = still.alpha
