@@ -10,6 +10,7 @@ from organza.augment import augmentation
 from organza.config import Augment, Codes, Config, Player, Replay, Schedule, Targets
 from organza.games import GAMES
 from organza.losses import LOSSES
+from organza.models import complete
 from organza.penalties import PENALTIES
 
 
@@ -204,7 +205,7 @@ def _bounded(config: Config) -> Iterator[str]:
     """Without a bound on its slope a critic's loss has no least value, and the game no end (arXiv:1701.07875)."""
     critic = config.discriminator
     bounds = {"gradient-norm", "dragan", "r1", "r2"} & {penalty.name for penalty in critic.penalties}
-    own = critic.model.options.get("spectral", False)
+    own = "spectral" in critic.model.options and complete(critic.model, "discriminator").options["spectral"]
     if LOSSES[config.loss].border is None and not (bounds or critic.weight_clip or critic.spectral_norm or own):
         yield (
             f"the loss {config.loss} needs a critic with a bounded slope; add --discriminator.penalties gradient-norm "
@@ -330,7 +331,7 @@ def _translation(config: Config) -> Iterator[str]:
 
 def _encoder_of_styles(config: Config) -> Iterator[str]:
     maker, both_ways = config.generator.model, GAMES.get(config.game, GAMES["latent"]).both_ways
-    encodes = maker.name == "spade" and bool(maker.options.get("encoder_width"))
+    encodes = maker.name == "spade" and complete(maker, "generator").options["encoder_width"] != 0
     names = [penalty.name for penalty in config.generator.penalties]
     codes = "codes" in names
     if encodes and both_ways:

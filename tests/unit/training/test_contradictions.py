@@ -134,6 +134,14 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
         ("puts styles where no noise finds them", "--generator.penalties codes"),
     ),
     ({"game": "paired", "generator.model": "spade", G: "codes"}, ("keeps an encoder", "encoder_width 64")),
+    (
+        {"game": "paired", "generator.model": "spade", "generator.model.encoder_width": "0", G: "codes"},
+        ("keeps an encoder", "encoder_width 64"),
+    ),
+    (
+        {"loss": "wasserstein", "discriminator.model": "spade", "discriminator.model.spectral": "false"},
+        ("a critic with a bounded slope",),
+    ),
     ({"perceptual": "general"}, ("perceptual general is what penalties look through", "leave perceptual out, or take")),
     ({"data.attributes": ("Male",)}, ("data.attributes are what 'stargan' alone reads", "type the recipe stargan")),
     ({"data.layout_classes": 3}, ("start from label maps", "--game paired")),
