@@ -218,7 +218,8 @@ def override(config: Config, changes: Changes) -> Config:
     """A copy with dotted fields replaced: `{"generator.model.width": 64, "discriminator.penalties": "r1,r2"}`.
 
     Values may be Python objects or the strings of a command line. An item of a tuple is addressed by its name or its
-    number (`discriminator.penalties.r1.weight`). Raises ConfigError with the closest field for an unknown one.
+    number (`discriminator.penalties.r1.weight`). A penalty that is named alone keeps the weight that it had; others
+    weigh 1. Raises ConfigError with the closest field for an unknown one.
     """
     for path, value in changes.items():
         config = _replace(config, path.split("."), value, path)
@@ -287,9 +288,7 @@ def _scalar(value: Any, hint: type, path: str) -> Any:
 
 
 def _tuple(value: Any, options: tuple[Any, ...], path: str) -> tuple[Any, ...]:
-    if isinstance(value, str):
-        value = [part for part in value.strip("()[]").replace(" ", "").split(",") if part and part != "none"]
-    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    items = _items(value)
     if options[-1] is Ellipsis:
         return tuple(coerce(item, options[0], f"{path}.{i}") for i, item in enumerate(items))
     if len(items) == 1:  # 64 for (64, 64)
@@ -297,6 +296,12 @@ def _tuple(value: Any, options: tuple[Any, ...], path: str) -> tuple[Any, ...]:
     if len(items) != len(options):
         raise ConfigError(f"{path} is {value!r}; it takes {len(options)} values")
     return tuple(coerce(item, option, path) for item, option in zip(items, options, strict=True))
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [part for part in value.strip("()[]").replace(" ", "").split(",") if part and part != "none"]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _record(value: Any, hint: type, path: str) -> Any:
@@ -343,8 +348,15 @@ def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
     if not dataclasses.is_dataclass(node) or key not in _hints(type(node)):
         fields = _hints(type(node)) if dataclasses.is_dataclass(node) else ()
         raise ConfigError(f"no field '{path}'{closest(key, fields) if fields else ''}")
-    new = _replace(getattr(node, key), rest, value, path) if rest else coerce(value, _hints(type(node))[key], path)
+    before, hint = getattr(node, key), _hints(type(node))[key]
+    new = _replace(before, rest, value, path) if rest else coerce(_as_before(before, value), hint, path)
     return dataclasses.replace(typing.cast(Any, node), **{key: new})
+
+
+def _as_before(before: Any, value: Any) -> Any:
+    """The penalties that `value` names alone as they stand in `before`: to list them anew loses no weight."""
+    known = {item.name: item for item in before if isinstance(item, Penalty)} if isinstance(before, tuple) else {}
+    return [known.get(item, item) if isinstance(item, str) else item for item in _items(value)] if known else value
 
 
 def _hints(kind: type) -> dict[str, Any]:

@@ -90,7 +90,14 @@ def test_override_changes_nothing_else(config):
 
 def test_penalties_by_name(config):
     changed = override(config, {"discriminator.penalties": "r1,drift"})
-    assert changed.discriminator.penalties == (Penalty(name="r1", weight=1.0), Penalty(name="drift", weight=1.0))
+    r1 = next(penalty for penalty in config.discriminator.penalties if penalty.name == "r1")
+    assert r1.weight != 1
+    assert changed.discriminator.penalties == (r1, Penalty(name="drift", weight=1.0))  # its weight is kept
+    assert override(config, {"discriminator.penalties": ["drift", "r1"]}).discriminator.penalties == (
+        Penalty(name="drift", weight=1.0), r1,
+    )  # fmt: skip
+    anew = [{"name": "r1", "weight": 3.0}]
+    assert override(config, {"discriminator.penalties": anew}).discriminator.penalties[0].weight == 3
     assert override(config, {"discriminator.penalties": "none"}).discriminator.penalties == ()
     assert override(config, {"discriminator.penalties": ()}).discriminator.penalties == ()
 

@@ -12,10 +12,9 @@ style makes another one. Nothing is paired: what is encoded has to be there agai
 
 Least squares are halved here, and so are the weights. For scenes the paper adds the way back in the source's own style:
 
-    organza train munit --generator.penalties image,style,content,cycle --generator.penalties.image.weight 5
-        --generator.penalties.cycle.weight 5
+    organza train munit --generator.penalties image,style,content,cycle --generator.penalties.cycle.weight 5
 
-(the other two then weigh 1). Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the
+Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the
 distance by VGG16 for large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, and as
 many scales as there are pixels for.
 """

@@ -18,8 +18,7 @@ picture. With the encoder of the paper (section 3, "multi-modal synthesis"), of 
 painted as another picture is:
 
     organza train spade --data emoji --out runs/styled --generator.model.vae true --generator.model.encoder_width 8
-        --generator.penalties judged-alike,perceptual,codes --generator.penalties.judged-alike.weight 20
-        --generator.penalties.perceptual.weight 20 --generator.penalties.codes.weight 0.4
+        --generator.penalties judged-alike,perceptual,codes --generator.penalties.codes.weight 0.4
     organza translate my/photos --model runs/styled --degrade --style picture.png
 
 The divergence weighs 0.05 of the sum over the 4 pictures of a GPU there; here of their mean, and doubled as the others.
