@@ -55,6 +55,7 @@ DEMONSTRATIONS = {
     "twemoji": Demonstration("pix2pix", "emoji-pairs", 10.0),
     "twemoji-cyclegan": Demonstration("cyclegan", "emoji-pairs", 14.0),
     "twemoji-cut": Demonstration("cut", "emoji-pairs", 14.0),
+    "twemoji-unit": Demonstration("unit", "emoji-pairs", 14.0),
     "twemoji-munit": Demonstration("munit", "emoji-pairs", 14.0),
     "colours": Demonstration("colorize", "emoji", 10.0),
     "x4": Demonstration("real-esrgan", "emoji", 12.0, {"data.degrade": "bicubic-x4"}),

@@ -31,6 +31,7 @@ FORMS = {  # model, channels before and after, scale, classes, options
     "animegan": ("animegan", 3, 3, 1, 0, RESIDUAL),
     "stargan": ("stargan", 3, 3, 1, 3, RESIDUAL),
     "stargan-v2": ("stargan-v2", 3, 3, 1, 3, {"width": 4, "max_width": 8, "style_dim": 4, "mapping_width": 8}),
+    "inpaint": ("deepfill", 4, 3, 1, 0, {"width": 4}),
     "lama": ("lama", 4, 3, 1, 0, {"width": 4, "blocks": 1}),
     "munit": ("munit", 3, 1, 1, 0, {"width": 4, "blocks": 1, "mlp_width": 8, "style_downs": 2}),
     "unit": ("unit", 3, 3, 1, 0, {"width": 4, "blocks": 1}),
