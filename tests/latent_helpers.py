@@ -25,7 +25,7 @@ def tiny(name: str, classes: int = 0, shape=SHAPE, codes=None, **options) -> GAN
         if key.endswith(("noise_strength", "strength")):
             value.fill_(0.3)
         if key.endswith("w_avg"):
-            value.copy_(torch.linspace(-0.5, 0.5, len(value)))
+            value.copy_(torch.linspace(-0.5, 0.5, value.numel()).view_as(value))
     if not hasattr(network, "mapping"):
         for parameter in network.parameters():
             parameter.mul_(3)  # else grey images that all look the same

@@ -12,6 +12,16 @@ from organza.latent.space import LatentSpace
 from organza.models import MODELS
 
 
+def test_a_share_of_the_way_from_the_mean_is_checked():
+    gan = tiny("stylegan2", ())
+    assert not torch.equal(codes_of(gan, [1], psi=0.5)[0], codes_of(gan, [1])[0])
+    for psi in (50, -1.5, float("nan")):
+        with pytest.raises(ValueError, match=r"it takes -1 to 2, such as 0\.7"):
+            codes_of(gan, [1], psi=psi)
+    with pytest.raises(ValueError, match="has no w; leave them out"):
+        codes_of(tiny("dcgan", ()), [1], psi=0.5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_tools_of_the_latent_space(name):
     gan = tiny(name, ("a", "b"))

@@ -13,12 +13,13 @@ from organza.latent.walk import walk
 from organza.models import MODELS
 
 GENERATORS = [name for name in MODELS if hasattr(importlib.import_module(MODELS[name]), "Generator")]
-CASES = [(name, classes) for name in GENERATORS for classes in (0, 2)]
+CASES = [(name, classes, {}) for name in GENERATORS for classes in (0, 2)]
+CASES.append(("stylegan3", 2, {"class_averages": True}))  # as StyleGAN-XL's
 
 
-@pytest.mark.parametrize(("name", "classes"), CASES)
-def test_a_generator_goes_through_every_tool(name, classes):
-    gan = tiny(name, classes)
+@pytest.mark.parametrize(("name", "classes", "options"), CASES)
+def test_a_generator_goes_through_every_tool(name, classes, options):
+    gan = tiny(name, classes, **options)
     whole = gan.sample(3, labels="class 1" if classes else None)
     asked = {"labels": 1} if classes else {}
     film = torch.cat(list(interpolate(gan, [0, 1, 2], frames=2, **asked)))

@@ -36,7 +36,7 @@ def of_pairs(seen: Evidence, measure: Callable[[Tensor, Tensor], Tensor], what: 
         )
     found = []
     for start in range(0, len(fake), AT_ONCE):
-        found.append(measure(fake[start : start + AT_ONCE], real[start : start + AT_ONCE]).double().cpu())
+        found.append(measure(fake[start : start + AT_ONCE], real[start : start + AT_ONCE]).cpu().double())
         seen.progress.step(what, min(start + AT_ONCE, len(fake)), len(fake))
     return torch.cat(found)
 

@@ -27,7 +27,7 @@ def pair_distances(measure: Lpips, images: Tensor, seen: Evidence) -> Tensor:
     distance, found = distance_of(measure, seen), []
     one, two = random_pairs(len(images), PAIRS, seen.seed)
     for some, others in zip(one.split(AT_ONCE), two.split(AT_ONCE), strict=True):
-        found.append(distance(images[some], images[others]).double().cpu())
+        found.append(distance(images[some], images[others]).cpu().double())
         seen.progress.step("LPIPS of pairs", min(AT_ONCE * len(found), PAIRS), PAIRS)
     return torch.cat(found)
 
@@ -69,8 +69,9 @@ def lengths_of_paths(measure: Callable[[Tensor, Tensor], Tensor], seen: Evidence
     def styles(noise: Tensor, chosen: Tensor | None) -> Tensor:
         """w of noise, at its share of the way from the mean."""
         made: Any = generator.mapping
-        w = made(noise.to(device), None if chosen is None else chosen.to(device))
-        return w if truncation is None else made.truncated(w, truncation)
+        chosen = None if chosen is None else chosen.to(device)
+        w = made(noise.to(device), chosen)
+        return w if truncation is None else made.truncated(w, truncation, labels=chosen)
 
     def from_z(noise: Tensor, rows: slice) -> Tensor:
         """Images as they are, on the device of the measure."""

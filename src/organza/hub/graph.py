@@ -42,7 +42,7 @@ class Graph(nn.Module):
         if psi is None:
             return self.generator(z, label)
         made: Any = self.generator
-        ws = made.mapping.truncated(made.broadcast(made.mapping(z, label)), psi)
+        ws = made.mapping.truncated(made.broadcast(made.mapping(z, label)), psi, labels=label)
         return made.synthesis(ws, noise or "const", **({} if transform is None else {"transform": transform}))
 
 

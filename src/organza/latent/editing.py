@@ -93,9 +93,14 @@ def strengths(strength: float, columns: int) -> list[float]:
 def codes_of(
     gan: GAN, seeds: Sequence[int], labels: Tensor | None = None, psi: float = 1.0
 ) -> tuple[Tensor, Tensor | None]:
-    """The codes [N, layers, width] of seeds, and their labels: those given, or each class in turn."""
-    chosen = gan.label_numbers(labels, len(seeds))
-    return LatentSpace(gan.generator).codes(latents(list(seeds), gan.z_dim), chosen, psi), chosen
+    """The codes [N, layers, width] of seeds, and their labels: those given, or each class in turn.
+
+    Raises ValueError for a `psi` that does not fit the generator.
+    """
+    chosen, space = gan.label_numbers(labels, len(seeds)), LatentSpace(gan.generator)
+    if space.has_w:
+        gan.drawing(truncation=psi)  # refuses what is out of range
+    return space.codes(latents(list(seeds), gan.z_dim), chosen, psi), chosen
 
 
 def edit(

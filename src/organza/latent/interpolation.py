@@ -92,5 +92,7 @@ def _curves(
     if not in_w:  # noise keeps its length
         return [curve(keys, way, loop, keep_length=True) for keys in z.split(steps)]
     mapping: Any = drawing.space.generator.mapping
-    centre = mapping.w_avg.double().cpu()
-    return [curve(keys, way, loop, centre) for keys in drawing.codes(z, labels).split(steps)]
+    centres = mapping.centre(None if labels is None else labels.to(mapping.w_avg.device)).cpu().double()
+    centres = centres.expand(len(z), -1).split(steps)  # of each key: a track goes around the mean of its own
+    codes = drawing.codes(z, labels).split(steps)
+    return [curve(keys, way, loop, around.mean(0)) for keys, around in zip(codes, centres, strict=True)]

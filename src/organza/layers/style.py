@@ -84,16 +84,21 @@ class Mapping(nn.Module):
         means = mean(told.T @ w / len(w)) / shares.clamp(min=1e-12)
         self.w_avg.copy_(torch.where(shares > 0, self.w_avg.lerp(means, 1 - self.decay), self.w_avg))
 
-    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None, labels: Tensor | None = None) -> Tensor:
-        """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from `w_avg`.
+    def centre(self, labels: Tensor | None = None) -> Tensor:
+        """The mean w [w_dim], or that of the class of each of the labels [B, w_dim] where each has its own."""
+        if self.w_avg.dim() == 1:
+            return self.w_avg
+        assert labels is not None, "each class has its own mean w"
+        return self.told(labels) @ self.w_avg
 
-        Where each class has its own mean, labels are needed.
+    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None, labels: Tensor | None = None) -> Tensor:
+        """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from their centre.
+
+        Where each class has its own, labels are needed.
         """
-        centre = self.w_avg
-        if centre.dim() == 2:
-            assert labels is not None, "each class has its own mean w"
-            centre = (self.told(labels) @ centre)[:, None]
-        pulled = torch.lerp(centre.to(ws.dtype), ws, psi)
+        centre = self.centre(labels)
+        layered = centre[:, None] if centre.dim() == 2 and ws.dim() == 3 else centre
+        pulled = torch.lerp(layered.to(ws.dtype), ws, psi)
         return pulled if cutoff is None else torch.cat([pulled[:, :cutoff], ws[:, cutoff:]], 1)
 
 

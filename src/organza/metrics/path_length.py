@@ -44,7 +44,7 @@ def path_lengths(
         rows = slice(begin, begin + batch)
         here = starts[rows]
         near = torch.lerp(here, ends[rows], epsilon)
-        found.append(distance(draw(here, rows), draw(near, rows)).double().cpu() / epsilon**2)
+        found.append(distance(draw(here, rows), draw(near, rows)).cpu().double() / epsilon**2)
         progress.step("path lengths", min(begin + batch, len(starts)), len(starts))
     lengths = torch.cat(found)
     must_be_finite("path lengths", lengths)

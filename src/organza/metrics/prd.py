@@ -81,7 +81,7 @@ def _spread_out(points: Tensor, clusters: int, random: torch.Generator) -> Tenso
     squares = torch.full((len(points),), torch.inf, dtype=points.dtype, device=points.device)
     for _ in range(clusters - 1):
         squares = torch.minimum(squares, (points - points[rows[-1]]).square().sum(1))
-        chances = squares.double().cpu()
+        chances = squares.cpu().double()
         chances = chances if float(chances.sum()) > 0 else torch.ones_like(chances)
         rows.append(int(torch.multinomial(chances, 1, generator=random)))
     return points[rows]

@@ -106,7 +106,7 @@ def _moves(parts: Sequence[Tensor], replicates: int, seed: int) -> np.ndarray:
     must_be_from("replicates", replicates, 20)
     random, moves = np.random.default_rng(seed), np.zeros(replicates)
     for part in parts:
-        values = part.double().cpu().numpy()
+        values = part.cpu().double().numpy()
         at_once = max(1, AT_ONCE // len(values))
         for start in range(0, replicates, at_once):
             count = min(at_once, replicates - start)

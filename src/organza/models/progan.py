@@ -161,6 +161,11 @@ class Discriminator(nn.Module):
         """Grow to where `images` images have led."""
         self.growth.advance(images)
 
+    def first_to_last(self) -> list[nn.Module]:
+        """The layers through which an image goes when all have grown, in that order."""
+        blocks = [layer for block in reversed(self.blocks) for layer in block.children()]
+        return [self.from_image[-1], *blocks, self.last, self.dense, self.head]
+
     def features(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images [B, C, H, W] -> what the last layer judges, [B, feature_size]."""
         level, share = self.growth.stage()

@@ -10,8 +10,8 @@ Two fully connected players; algorithm 1 with one turn each, and the non-saturat
 
 G has batch norm; for images it ends in tanh, and D has dropout, as the paper's D had. For points D has none, and both
 are perceptrons of three or four layers, much as in VEEGAN's study of modes (arXiv:1705.07761). These are won or lost in
-the first tenth of a run: the noise of arXiv:1610.04490 on all that D sees, gone after a third, lets G hear of all of them,
-and a rate that falls to nothing draws it to their centres.
+the first tenth of a run: the noise of arXiv:1610.04490 on all that D sees, gone after a third, lets G hear of all of
+them, and a rate that falls to nothing draws it to their centres.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def points(images: int, batch: int = 128, rate: float = 1e-3) -> Config:
     lr = Schedule(start=rate, end=rate / 100, images=images, shape="linear")
     adam = Optimizer(name="adam", lr=lr, beta1=0.5, beta2=0.999)
     layers: dict[str, Any] = {"width": 128, "slope": 0.0}
-    maker = {"z_dim": 2, "norm": "batch", **layers, "depth": 4}  # with 3, twice as many samples lie between narrow modes
+    maker = {"z_dim": 2, "norm": "batch", **layers, "depth": 4}  # with 3 more samples lie between narrow modes
     judge = {**layers, "depth": 3, "dropout": 0.0, "minibatch": "none", "reach": 4.0}
     return Config(
         recipe="gan",

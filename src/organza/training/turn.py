@@ -99,11 +99,15 @@ class Player:
 
 
 def frozen_parameters(network: nn.Module, layers: int) -> list[nn.Parameter]:
-    """Those of the first `layers` layers, in the order in which the network has them (Mo et al., arXiv:2002.10964).
+    """Those of the first `layers` layers that an image meets (Mo et al., arXiv:2002.10964).
 
-    Raises ConfigError when no layer would be left to learn.
+    That is the order in which the network has them, unless it tells its own by `first_to_last`; what belongs to the
+    whole network, such as the table of a projection, comes last. Raises ConfigError when no layer would be left to
+    learn.
     """
-    found = [list(module.parameters(recurse=False)) for module in network.modules()]
+    told = getattr(network, "first_to_last", None)
+    layered = told() if told else [*list(network.modules())[1:], network]
+    found = [list(module.parameters(recurse=False)) for module in layered]
     found = [parameters for parameters in found if parameters]
     if layers and layers >= len(found):
         raise ConfigError(f"frozen is {layers}, but this network has {len(found)} layers; it takes fewer, such as 4")

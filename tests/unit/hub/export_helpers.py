@@ -18,6 +18,7 @@ SMALL = {
 VARIANTS = {
     **{name: (name, {}) for name in MODELS},
     "stylegan3-r": ("stylegan3", {"kernel": 1, "radial": True}),
+    "stylegan-xl": ("stylegan3", {"class_averages": True}),
     "dcgan-resize": ("dcgan", {"upsample": "resize"}),
     "biggan": ("biggan", {"z_dim": 7}),  # in three parts
 }

@@ -6,8 +6,11 @@ from engine_helpers import shrunk, small_config, small_store, small_trainer, wri
 
 import organza
 from organza.config import ConfigError, override
+from organza.models import stylegan2
+from organza.models.progan import Discriminator
 from organza.training.trainer import Trainer
 from organza.training.transfer import fill, start_from
+from organza.training.turn import frozen_parameters
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,22 @@ def test_frozen_layers_stay_and_the_others_move():
     names = [name for name, _ in trainer.game.discriminator.named_parameters()]
     frozen = [name for name in names if torch.equal(before[name], after[name])]
     assert frozen == [f"b16.{layer}.{part}" for layer in ("fromrgb", "conv0") for part in ("weight", "bias")]
+
+
+def test_frozen_layers_of_a_growing_judge_are_those_that_a_picture_meets():
+    """Neither the colours of small pictures, which it has first, nor the table of its projection."""
+    judge = Discriminator((3, 16, 16), 3, width=4, max_width=4)
+    judge.advance(10**9)
+    pixel = torch.randn(2, 3, 16, 16)
+    judge(pixel, torch.tensor([0, 1])).sum().backward()
+    first = frozen_parameters(judge, 3)
+    assert all(parameter.grad is not None for parameter in first)
+    names = {id(parameter): name for name, parameter in judge.named_parameters()}
+    found = list(dict.fromkeys(names[id(parameter)].rpartition(".")[0] for parameter in first))
+    assert found == ["from_image.2", "blocks.1.conv1", "blocks.1.conv2"]
+    projected = stylegan2.Discriminator((3, 16, 16), 3, width=4, max_width=4)
+    (weight, *_), owner = frozen_parameters(projected, 1), dict(projected.named_parameters())
+    assert weight is owner["b16.fromrgb.weight"]
 
 
 def test_too_many_frozen_layers_are_refused():
