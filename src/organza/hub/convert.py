@@ -9,14 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import organza
 from organza.config import ConfigError, to_dict
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
 from organza.hub.folder import FORMAT, write_weights
 from organza.hub.foreign import Foreign, Network, ncnn, read
 from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
-from organza.hub.gan import save
+from organza.hub.gan import GAN, save
 from organza.hub.loading import made_of
 from organza.hub.records import Record, hostile, printable
 from organza.hub.tensors import is_tensor, shape_of
@@ -41,15 +40,15 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
         raise ConfigError(f"{out} is there already and is not overwritten; choose another folder")
     reporter.step(f"converting {path.name}, step", 1, 3)
     found = read(path)
-    found = replace(found, licence=licence or found.licence)
     if found.generator is None:
         raise DamagedError(f"{path} holds a discriminator and no generator; type: organza train --start {path}")
     reporter.step(f"converting {path.name}, step", 2, 3)
-    made = made_of(found)
+    made = replace(made_of(found), licence=licence or found.licence)
+    found = replace(found, licence=made.licence)
     if isinstance(made, Translator):
-        save_translator(made, out, _card(found, path, made.use))
+        save_translator(made, out, _card(found, made))
     else:
-        save(made, out, _card(found, path))
+        save(made, out, _card(found, made))
     if found.discriminator is not None:
         _save_judge(found, found.discriminator, out / "discriminator")
     return found
@@ -93,7 +92,7 @@ def report(found: Foreign) -> Lines:
     return [(key, printable(words)) for key, words in [*lines, ("licence", found.licence)]]
 
 
-def _card(found: Foreign, path: Path, use: str = "") -> str:
+def _card(found: Foreign, made: GAN | Translator) -> str:
     counts = {
         name: sum(t.numel() for t in network.tensors.values())
         for name, network in (("generator", found.generator), ("discriminator", found.discriminator))
@@ -102,16 +101,11 @@ def _card(found: Foreign, path: Path, use: str = "") -> str:
     data = {"name": "unknown data", "catalogue": "", "shape": list(found.shape), "classes": found.classes}
     told = found.training.get("data")
     data |= {"name": told["name"]} if isinstance(told, dict) else {}
-    origin = (
-        f"Organza did not train it: version {organza.__version__} converted it from {path.name} ({found.kind}, sha256 "
-        f"{found.sha256}). What is said here of data and training is what that file tells."
-    )
     info = {
-        "recipe": found.name, "licence": found.licence, "origin": origin, "parameters": counts, "data": data,
+        "recipe": found.name, "licence": found.licence, "parameters": counts, "data": data,
+        "origin": made.training["origin"], "source_licence": made.training["source_licence"],
         "images": found.training.get("images"), "conditional": bool(found.classes),
-        "scale": found.shape[1] / found.source[1] if found.source else None,
-        "use": use,
-    }  # fmt: skip
+    } | ({"scale": made.scale, "use": made.use} if isinstance(made, Translator) else {})  # fmt: skip
     return model_card(info, draft=True)
 
 

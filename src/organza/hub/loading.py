@@ -88,7 +88,7 @@ def from_foreign(path: Path, device: torch.device | None = None) -> GAN | Transl
 
 
 def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Translator:
-    """The GAN or translator of a foreign file's generator."""
+    """The GAN or translator of a foreign file's generator, which knows its origin and the licence of the file."""
     assert found.generator is not None
     model, classes = found.generator.model, tuple(str(number) for number in range(found.classes))
     if found.source:
@@ -96,7 +96,8 @@ def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Transla
     else:
         make = lambda: build(model, "generator", found.shape, found.classes)  # noqa: E731
     generator = holding(make, found.generator.tensors).eval().requires_grad_(False).to(device or "cpu")
-    about = (classes, found.name, found.training, found.sha256)
+    training = {**found.training, "origin": found.origin, "source_licence": found.licence}
+    about = (classes, found.name, training, found.sha256)
     if found.source:
         both = bool(getattr(generator, "two_way", False))  # then pictures of A and of B lie side by side
         source, shape = ((of, *found.shape[1:]) for of in generator.channels) if both else (found.source, found.shape)  # type: ignore[union-attr]

@@ -45,7 +45,8 @@ def save_pretrained(
 ) -> Path:  # fmt: skip
     """Write a GAN or translator to publish into `folder`, and return it.
 
-    `licence` is that of the weights. `facts` complete or replace what the card says (`organza.hub.card`), such as
+    `licence` is that of the weights; the card also tells that of the file that they come from, where it is another, and
+    what that file is. `facts` complete or replace what the card says (`organza.hub.card`), such as
     `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have. Raises
     ValueError for what a published card still lacks, before anything is written, and OSError.
     """
@@ -142,7 +143,8 @@ def _stated(
     gan: GAN | Translator, licence: str, facts: Mapping[str, Any], receipts: Sequence[Receipt]
 ) -> dict[str, Any]:
     """What config.json and the card state: what the GAN knows, what is added, and the scores of the receipts."""
-    own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **gan.training}
+    known = {"source_licence": gan.licence} if gan.licence else {}  # of weights that come from elsewhere
+    own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **known, **gan.training}
     if isinstance(gan, Translator):
         own = {"scale": gan.scale, "use": gan.use, **own}
     data = {**(own.get("data") or {}), **(facts.get("data") or {})}

@@ -15,7 +15,7 @@ from organza.layers.style import Mapping
 from organza.training.checkpoint import DamagedError
 
 NESTED = {"mapping_kwargs": {"num_layers": 2}, "synthesis_kwargs": {"channel_base": 64, "conv_clamp": None}}
-FLAT = {"mapping_kwargs": {"num_layers": 2}, "channel_base": 64, "channel_max": 12, "num_fp16_res": 4}
+FLAT = {"mapping_kwargs": {"num_layers": 2}, "channel_base": 128, "channel_max": 12, "num_fp16_res": 4}
 
 
 def one_hot(labels, classes):
@@ -161,6 +161,51 @@ def test_another_design_is_refused(tmp_path):
     kwargs = {"mapping_kwargs": {"activation": "relu"}}
     with pytest.raises(DamagedError, match="activation is 'relu'"):
         organza.load(files.snapshot(tmp_path / "c.pkl", ("Generator", files.generator2(), kwargs)))
+
+
+TOLD = {"z_dim": 8, "c_dim": 0, "w_dim": 10, "img_resolution": 16, "img_channels": 3,
+        "mapping_kwargs": {"num_layers": 2}}  # fmt: skip
+BOTH = [
+    ({"img_resolution": 512, "c_dim": 10, "z_dim": 99}, "z_dim is 99, and its tensors say 8"),
+    ({"w_dim": 512}, "w_dim is 512, and its tensors say 10"),
+    ({"c_dim": 10}, "c_dim is 10, and its tensors say 0"),
+    ({"img_resolution": 512}, "img_resolution is 512, and its tensors say 16"),
+    ({"img_resolution": float("nan")}, "img_resolution is nan, and its tensors say 16"),
+    ({"img_channels": {"a": 1}}, "img_channels is 'neither a number nor"),
+    ({"mapping_kwargs": {"num_layers": 8}}, "num_layers is 8, and its tensors say 2"),
+]
+TWO = [
+    ({"synthesis_kwargs": {"architecture": "resnet"}}, "architecture is 'resnet', and its tensors say skip"),
+    ({"channel_base": 32, "channel_max": 12}, r"give widths \[8, 4, 2\], its tensors \[12, 8, 4\]"),
+]
+THREE = [
+    ({"num_layers": 8}, "num_layers is 8, and its tensors say 14"),
+    ({"conv_kernel": 1}, "conv_kernel is 1, and its tensors say 3"),
+    ({"use_radial_filters": True}, "use_radial_filters is True, and its tensors say False"),
+]
+
+
+@pytest.mark.parametrize(
+    ("generation", "change", "told"), [(2, *case) for case in BOTH + TWO] + [(3, *case) for case in BOTH + THREE]
+)
+def test_arguments_that_disagree(tmp_path, generation, change, told):
+    g = files.generator2() if generation == 2 else files.generator3()[0]
+    assert read(files.snapshot(tmp_path / "agrees.pkl", ("Generator", g, TOLD))).generator is not None
+    with pytest.raises(DamagedError, match=told):
+        read(files.snapshot(tmp_path / "g.pkl", ("Generator", g, TOLD | change)))
+
+
+@pytest.mark.parametrize(("told", "notes"), [
+    ((0, 16, 3), ()), ((0, 512, 3), ("no discriminator: its img_resolution is 512, and its tensors say 16",)),
+    ((10, 16, 3), ("no discriminator: its c_dim is 10, and its tensors say 0",)),
+])  # fmt: skip
+def test_a_discriminator_whose_arguments_disagree_is_left_out(tmp_path, told, notes):
+    """Given by place, as the class takes them: it has no z and no w."""
+    networks = ("Generator", files.generator2(), TOLD), (
+        "Discriminator", files.discriminator2(), {}, {"": {"_init_args": told}},
+    )  # fmt: skip
+    found = read(files.snapshot(tmp_path / "g.pkl", *networks))
+    assert (found.discriminator is None, found.notes) == (bool(notes), notes)
 
 
 def xl(classes=3, table=5, embed=8, hidden=6):

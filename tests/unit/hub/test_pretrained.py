@@ -1,10 +1,12 @@
 """Folders to publish, and repositories of the hub in the cache's layout; no test asks the network."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import sys
 
+import foreign_files as files
 import pytest
 import torch
 from export_helpers import tiny
@@ -15,6 +17,7 @@ import organza
 from organza.config import ConfigError, Model
 from organza.evaluation.receipt import Receipt, Score
 from organza.hub import GAN, Translator
+from organza.hub.convert import convert
 from organza.models import translator
 from organza.report.provenance import read_provenance
 from organza.training.checkpoint import DamagedError, checksum
@@ -161,6 +164,40 @@ def test_a_trained_run_can_be_published_with_its_licence_alone(tmp_path, monkeyp
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("converted", [False, True])
+def test_weights_of_another_project_keep_their_origin_and_its_licence(tmp_path, converted):
+    path = files.snapshot(tmp_path / "network.pkl", ("Generator", files.generator2(), {}), progress={"cur_nimg": 5000})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if converted:
+        convert(path, tmp_path / "model")
+        path = tmp_path / "model"
+    facts = {"data": {"source": "NVIDIA", "people": "faces", "licence": "CC BY-NC 4.0", "count": 9}, "seconds": 1,
+             "hardware": "a GPU"}  # fmt: skip
+    told = "unknown; official NVIDIA weights are for non-commercial use"
+    gan = organza.load(path)
+    for step in ("one", "two"):  # what was published may be published again
+        card = (gan.save_pretrained(tmp_path / step, licence="MIT", facts=facts) / "README.md").read_text()
+        for words in (
+            "Organza did not train it", f"from network.pkl (StyleGAN2 of NVIDIA's PyTorch code, sha256 {digest})",
+            "**Recipe**: that of whoever trained it", "**Weights (this model)**: MIT, as whoever published it states",
+            f"**Weights (the file that they come from)**: {told}",
+        ):  # fmt: skip
+            assert words in card, words
+        gan = organza.load(tmp_path / step)
+        assert (gan.licence, gan.training["source_licence"]) == ("MIT", told)
+    card = (gan.save_pretrained(tmp_path, licence=told, facts=facts) / "README.md").read_text()
+    assert f"**Weights (this model)**: {told}\n- **Data**" in card
+    assert f'license: other\nlicense_name: "{told}"' in card
+
+
+def test_a_licence_that_is_given_to_convert_stands_beside_that_of_the_file(tmp_path):
+    path = files.snapshot(tmp_path / "network.pkl", ("Generator", files.generator2(), {}))
+    convert(path, tmp_path / "out", licence="MIT")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "license: mit" in card
+    assert "**Weights (the file that they come from)**: unknown; official NVIDIA weights are for non-commercial" in card
+
+
 @pytest.fixture
 def enlarger() -> Translator:
     torch.manual_seed(0)
@@ -195,6 +232,7 @@ def test_a_translator_of_another_licence_and_strange_weights(enlarger, tmp_path)
     known = dataclasses.replace(enlarger, licence="unknown", training=TRAINING, degrade="x2")
     folder = known.save_pretrained(tmp_path, licence="MIT", facts=FACTS)
     assert Translator.from_pretrained(folder).licence == "MIT"
+    assert "**Weights (the file that they come from)**: unknown\n" in (folder / "README.md").read_text()
     assert "organza upscale PICTURES --model FOLDER" in (folder / "README.md").read_text()
     tensors = load_file(folder / "model.safetensors")
     tensors["another"] = tensors.pop("body.0.weight")

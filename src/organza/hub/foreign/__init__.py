@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import organza
 from organza.config import Shape
 from organza.hub.contents import Contents, opened
 from organza.hub.foreign import (
@@ -71,6 +72,14 @@ class Foreign:
     notes: tuple[str, ...] = ()
     sha256: str = ""  # of the file
     source: Shape = ()  # of the pictures that a translator takes
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from, in words for a card."""
+        return (
+            f"Organza did not train it: version {organza.__version__} converted it from {self.training['source']} "
+            f"({self.kind}, sha256 {self.sha256}). What is said here of data and training is what that file tells."
+        )
 
 
 @dataclass

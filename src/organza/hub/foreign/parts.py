@@ -138,6 +138,19 @@ def _must_be_sane(values: Sequence[Any]) -> None:
             raise DamagedError(f"a network with the number {value} in its description is not built")
 
 
+def must_agree(part: Part, **found: Any) -> None:
+    """Raise DamagedError where an argument of the constructor is not what the tensors say; lists begin at either end.
+
+    An argument that the file does not tell, or that is nothing, says nothing.
+    """
+    for name, value in found.items():
+        told = part.argument(name)
+        shown = plain(told) if is_plain(told) else "neither a number nor a short list of numbers"
+        allowed = (value, value[::-1]) if isinstance(value, list) else (value,)
+        if told is not None and shown not in allowed:
+            raise DamagedError(f"its {name} is {shown!r:.80}, and its tensors say {value}")
+
+
 def is_script(value: Any) -> bool:
     """Whether it is a module of a TorchScript program."""
     if not isinstance(value, Record) or not isinstance(value.name, Name) or not isinstance(value.state, dict):
@@ -152,7 +165,8 @@ def module(record: Any, take: Callable[[Any], Any]) -> Part:
     """
     name, state = opened(record)
     part = Part(name, {}, dict(state.get("_init_kwargs") or {}))
-    named = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels")
+    first = ("c_dim",) if name == "Discriminator" else ("z_dim", "c_dim", "w_dim")
+    named = (*first, "img_resolution", "img_channels")
     part.arguments = dict(zip(named, state.get("_init_args") or (), strict=False)) | part.arguments
     _walk(record, "", part, take, 0)
     return part

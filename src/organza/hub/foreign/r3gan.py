@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from organza.config import Model
-from organza.hub.foreign.parts import Described, Part, Tensors, is_plain, plain
+from organza.hub.foreign.parts import Described, Part, Tensors, must_agree
 from organza.layers.resample import TAPS
 from organza.training.checkpoint import DamagedError
 
@@ -62,9 +62,9 @@ def generator(part: Part) -> Described:
     options = _options(stages) | {"z_dim": z_dim} | ({"embed_dim": embed_dim} if embed is not None else {})
     tensors |= {"embed.weight": embed} if embed is not None else {}
     shape = (image.shape[0], base_h << doublings, base_w << doublings)
-    _must_agree(part, "NoiseDimension", z_dim)
+    must_agree(part, NoiseDimension=z_dim)
     if embed is not None:
-        _must_agree(part, "ConditionEmbeddingDimension", embed_dim)
+        must_agree(part, ConditionEmbeddingDimension=embed_dim)
     return _described(part, stages, options, shape, classes, tensors)
 
 
@@ -197,26 +197,13 @@ def _described(
         raise DamagedError(f"pictures of {'x'.join(map(str, shape[1:]))} pixels from {len(stages)} stages")
     if len({(len(stage.blocks), stage.expansion, stage.group) for stage in stages}) != 1:
         raise DamagedError("its stages have different blocks, groups or expansions; Organza's r3gan has one of each")
-    _must_agree(part, "WidthPerStage", [stage.width for stage in stages])
-    _must_agree(part, "BlocksPerStage", [len(stage.blocks) for stage in stages])
-    _must_agree(part, "CardinalityPerStage", [stage.width * stage.expansion // stage.group for stage in stages])
-    _must_agree(part, "ExpansionFactor", stages[0].expansion)
-    _must_agree(part, "KernelSize", 3)
-    _must_agree(part, "ResamplingFilter", [1, 2, 1])
-    _must_agree(part, "ConditionDimension", classes)
-    _must_agree(part, "c_dim", classes)
-    _must_agree(part, "img_resolution", shape[1])
-    _must_agree(part, "img_channels", shape[0])
+    groups = [stage.width * stage.expansion // stage.group for stage in stages]
+    must_agree(
+        part, WidthPerStage=[stage.width for stage in stages], BlocksPerStage=[len(stage.blocks) for stage in stages],
+        CardinalityPerStage=groups, ExpansionFactor=stages[0].expansion, KernelSize=3, ResamplingFilter=[1, 2, 1],
+        ConditionDimension=classes, c_dim=classes, img_resolution=shape[1], img_channels=shape[0],
+    )  # fmt: skip
     return Described(Model(name="r3gan", options=options), shape, classes, tensors)
-
-
-def _must_agree(part: Part, name: str, found: Any) -> None:
-    """An argument that the file does not tell, or that is nothing, says nothing."""
-    told = part.argument(name)
-    shown = plain(told) if is_plain(told) else "neither a number nor a short list of numbers"
-    allowed = (found, found[::-1]) if isinstance(found, list) else (found,)
-    if told is not None and shown not in allowed:
-        raise DamagedError(f"its {name} is {shown!r:.80}, and its tensors say {found}")
 
 
 def _unfit(role: str, why: str, names: Iterable[str]) -> DamagedError:

@@ -1,7 +1,7 @@
 """StyleGAN2 (and ADA), StyleGAN3 and the first stage of StyleGAN-XL, under the names of the official PyTorch files.
 
 Sizes come from the shapes of the tensors; the arguments of the constructor and the settings of the layers tell what
-shapes do not. For StyleGAN3 the stored filters must be those of the design, or the file is refused.
+shapes do not. Arguments that tell other sizes are refused, and so are filters of StyleGAN3 that are not the design's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from organza.config import Model
-from organza.hub.foreign.parts import Described, Part, Tensors
+from organza.hub.foreign.parts import Described, Part, Tensors, must_agree
 from organza.layers.style import ROOT2
 from organza.models import build
 from organza.training.checkpoint import DamagedError
@@ -58,6 +58,7 @@ def discriminator(part: Part) -> Described:
     if classes:
         options["mapping_layers"] = _mapping(part, tensors)
     channels = tensors[f"{first}.fromrgb.weight"].shape[1]
+    _must_agree(part, levels, widths, arch, channels, classes)
     return Described(Model(name="stylegan2", options=options), (channels, levels[-1], levels[-1]), classes, tensors)
 
 
@@ -75,6 +76,8 @@ def _generator2(part: Part) -> Described:
         "arch": arch, "clamp": _clamp(part, f"{last}.conv1"),
     }  # fmt: skip
     channels = tensors[f"{last}.torgb.weight"].shape[0]
+    must_agree(part, **_sides(tensors, classes))
+    _must_agree(part, levels, widths, arch, channels, classes)
     return Described(Model(name="stylegan2", options=options), (channels, levels[-1], levels[-1]), classes, tensors)
 
 
@@ -95,9 +98,15 @@ def _generator3(part: Part, notes: list[str]) -> Described:
     }  # fmt: skip
     embed = tensors["mapping.embed.weight"].shape[0] if classes else options["w_dim"]
     options |= {"embed_dim": embed} if embed != options["w_dim"] else {}
+    channels = tensors[f"{names[-1]}.weight"].shape[0]
+    must_agree(part, **_sides(tensors, classes), c_dim=classes, img_resolution=side, img_channels=channels)
+    synthesis = {name: value for name, value in part.arguments.items() if name != "mapping_kwargs"}
+    must_agree(
+        Part(part.name, {}, synthesis), num_layers=options["layers"], conv_kernel=options["kernel"],
+        use_radial_filters=options["radial"],
+    )  # fmt: skip
     options |= _design(part)
     _must_be_designed(options, side, tensors, part)
-    channels = tensors[f"{names[-1]}.weight"].shape[0]
     return Described(Model(name="stylegan3", options=options), (channels, side, side), classes, tensors)
 
 
@@ -159,6 +168,7 @@ def _mapping(part: Part, tensors: Tensors) -> int:
     """How many layers the mapping has; they are scaled in place to the learning rate that ours has."""
     layers = len(_levels(tensors, r"mapping\.fc(\d+)\."))
     told = part.arguments.get("mapping_kwargs")
+    must_agree(Part(part.name, {}, told if isinstance(told, dict) else {}), num_layers=layers)
     rate = told.get("lr_multiplier", RATE) if isinstance(told, dict) else RATE
     if not isinstance(rate, (int, float)) or not rate > 0:
         raise DamagedError("its mapping has no learning rate")
@@ -182,6 +192,15 @@ def _classes(tensors: Tensors) -> int:
 
 def _levels(tensors: Tensors, pattern: str) -> list[int]:
     return sorted({int(found[1]) for name in tensors if (found := re.match(pattern, name))})
+
+
+def _must_agree(part: Part, levels: list[int], widths: list[int], arch: str, channels: int, classes: int) -> None:
+    """Of StyleGAN2: a network of 4x4 pixels alone has no architecture, and two arguments rule the widths."""
+    must_agree(part, c_dim=classes, img_resolution=levels[-1], img_channels=channels)
+    must_agree(part, **({"architecture": arch} if len(levels) > 1 else {}))
+    base, most = part.argument("channel_base"), part.argument("channel_max")
+    if isinstance(base, int) and isinstance(most, int) and (ruled := [min(base // r, most) for r in levels]) != widths:
+        raise DamagedError(f"its channel_base {base} and channel_max {most} give widths {ruled}, its tensors {widths}")
 
 
 def _clamp(part: Part, layer: str) -> float | None:
