@@ -24,7 +24,7 @@ from organza.recipes.gan import points
 def dragan(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for samples of `shape`; points get the fully connected players and a weight of 1."""
     if len(shape) == 1:
-        return _config(points(3_000_000), weight=1.0)
+        return _config(points(3_000_000, depth=4), weight=1.0)
     base = dcgan(shape, size)
     model = Model(name=base.discriminator.model.name, options={**base.discriminator.model.options, "norm": "none"})
     images = 300_000 if size == "laptop" else base.images

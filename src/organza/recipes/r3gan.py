@@ -68,7 +68,7 @@ def r3gan(shape: Shape, size: Size = "laptop") -> Config:
     Points get the loss and the penalties with the perceptrons of the recipe `gan`.
     """
     if len(shape) == 1:
-        return _points(points(3_000_000, batch=256, rate=2e-3))
+        return _points(points(3_000_000, batch=256, rate=2e-3, depth=4))
     _, height, width = image(shape)
     column = _nearest(shape)
     if size == "laptop":

@@ -33,7 +33,7 @@ def wgan_gp(shape: Shape, size: Size = "laptop") -> Config:
     Points get the perceptrons of the recipe `gan`; their penalty has a weight of 0.1.
     """
     if len(shape) == 1:
-        return _points(points(3_000_000))
+        return _points(points(3_000_000, depth=4))
     return _paper() if size == "paper" else _laptop()
 
 
