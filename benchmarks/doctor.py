@@ -88,7 +88,7 @@ FIXTURES: dict[str, Fixture] = {
     "dragan": Fixture("dragan", "mnist", 40_000),
     "gan on ring": Fixture("gan", "ring", 2_000_000),
     "infogan on grid": Fixture("infogan", "grid", 2_000_000),
-    "r3gan on grid": Fixture("r3gan", "grid", 4_000_000),
+    "r3gan on grid": Fixture("r3gan", "grid", 3_000_000),
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def gan(shape: Shape, size: Size = "laptop") -> Config:
 def points(images: int, batch: int = 128, rate: float = 1e-3, depth: int = 3) -> Config:
     """The configuration for points, its schedules over so many samples; other recipes begin with it.
 
-    A G of `depth` 4 leaves fewer samples between narrow modes, where a gradient penalty keeps it from losing more modes.
+    A G of `depth` 4 leaves fewer samples between narrow modes; without a gradient penalty it loses more of these.
     """
     lr = Schedule(start=rate, end=rate / 100, images=images, shape="linear")
     adam = Optimizer(name="adam", lr=lr, beta1=0.5, beta2=0.999)
