@@ -1,8 +1,9 @@
-"""`organza evaluate MODEL|FOLDER`: scores with their intervals, floors and protocols, and the receipt."""
+"""`organza evaluate MODEL|FOLDER`: scores with their intervals, floors and protocols, and the receipt; A beside B."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from organza.metrics import Comparison
 
 Lines = list[tuple[str, str]]
+OF_RECEIPTS = ("fake", "against", "metrics")  # the options that have an effect on two receipts
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Options:
     following. eq-t, eq-t-frac and eq-r (equivariance, of StyleGAN3), like ppl, ask the model alone. fid, fid-clean,
     kid, inception-score, improved-precision-recall and fd-dinov2 are the published ones, whose weights Organza does
     not ship: it says which file to put where, or --download fetches it.
+
+    With --against it is a paired test of two models by one metric; two receipts (A.json --against B.json) are shown
+    side by side, where their scores compare.
     """
 
     fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]
@@ -49,15 +54,17 @@ class Options:
     network: Annotated[str, told(metavar="NAME", help="through which to look")] = ""
     weights: Annotated[str, told(metavar="PATH", help="the file of its weights")] = ""
     download: Annotated[bool, FlagCreatePairsOff, told(help="fetch weights that are not found")] = False
-    against: Annotated[str, told(metavar="MODEL", help="is the first better than this one? a paired test")] = ""
-    out: Annotated[str, told(metavar="PATH", help="the receipt (default MODEL/evaluation.json)")] = ""
+    against: Annotated[str, told(metavar="MODEL", help="is the first better than this one? or two receipts")] = ""
+    out: Annotated[
+        str, told(metavar="PATH", help="the receipt (default MODEL/evaluation.json; with --against none)")
+    ] = ""
     device: Device = "auto"
 
 
 def main(argv: list[str]) -> None:
     """Parse, judge, show the table, say where the receipt is. Raises as `organza.evaluate` does."""
     options = tyro.cli(Options, args=argv, prog="organza evaluate")
-    work = _compared if options.against else _judged
+    work = _work(options)
     with Console() as console:
         console.wait("loading torch")
         table, lines = work(options, console)
@@ -66,30 +73,56 @@ def main(argv: list[str]) -> None:
     console.lines(lines)
 
 
+def _work(options: Options) -> Callable[[Options, Console], tuple[str, Lines]]:
+    """What to do. Raises ConfigError for a receipt beside something else."""
+    given = [Path(word).suffix.lower() == ".json" for word in (options.fake, options.against) if word]
+    if not any(given):
+        return _compared if options.against else _judged
+    if given != [True, True]:
+        raise ConfigError(
+            "a receipt (.json) compares to another receipt alone; type: organza evaluate A.json --against B.json"
+        )
+    return _side_by_side
+
+
 def _judged(options: Options, console: Console) -> tuple[str, Lines]:
     import organza
 
     path = Path(options.out).expanduser() if options.out else _place(Path(options.fake).expanduser())
     receipt = organza.evaluate(
-        options.fake, options.real or None, _metrics(options), **_settings(options), out=path, progress=console,
-        real_samples=number(options.real_samples, int, "real-samples"), split=options.split,
-        truncation=number(options.truncation, float, "truncation"),
+        options.fake, options.real or None, _metrics(options), **_settings(options), out=path, progress=console
     )  # fmt: skip
     return _table(receipt.table()), [("through", _networks(receipt)), ("written", str(path))]
 
 
 def _compared(options: Options, console: Console) -> tuple[str, Lines]:
     from organza.evaluation import is_better
+    from organza.evaluation.compared import BETTER, of_one_score
 
     metric, *others = _metrics(options) or ["fd"]
     if others:
         raise ConfigError(f"a paired test is of one metric, not of {', '.join([metric, *others])}")
-    real = options.real or None
+    less_is_better = BETTER[of_one_score(metric, options.network or None)[0]] > 0
+    path = Path(options.out).expanduser() if options.out else None
     compared = is_better(
-        options.fake, options.against, real, metric, **_settings(options), split=options.split,
-        progress=console,
-    )  # fmt: skip
-    return "", _verdict(options, metric, compared)
+        options.fake, options.against, options.real or None, metric, **_settings(options), out=path, progress=console
+    )
+    written = [("written", str(path))] if path else []
+    return "", _verdict(options, metric, compared, less_is_better) + written
+
+
+def _side_by_side(options: Options, _: Console) -> tuple[str, Lines]:
+    from organza.evaluation import Receipt, side_by_side
+
+    others = [field for field in fields(options) if field.name not in OF_RECEIPTS]
+    if idle := [field.name for field in others if getattr(options, field.name) != field.default]:
+        raise ConfigError(
+            f"--{', --'.join(idle).replace('_', '-')} changes nothing in receipts; leave it out, or judge the models"
+        )
+    one, two = (Receipt.load(Path(path).expanduser()) for path in (options.fake, options.against))
+    rows = side_by_side(one, two, _metrics(options))
+    advice = "of models tests a difference, also where intervals overlap"
+    return _table(rows), [("A", options.fake), ("B", options.against), ("--against", advice)]
 
 
 def _metrics(options: Options) -> list[str]:
@@ -100,9 +133,11 @@ def _metrics(options: Options) -> list[str]:
 def _settings(options: Options) -> dict:
     asked = {
         "samples": number(options.samples, int, "samples"), "seed": number(options.seed, int, "seed"),
-        "network": options.network or None, "weights": options.weights or None,
+        "real_samples": number(options.real_samples, int, "real-samples"), "network": options.network or None,
+        "truncation": number(options.truncation, float, "truncation"), "weights": options.weights or None,
     }  # fmt: skip
-    return {k: v for k, v in asked.items() if v is not None} | {"download": options.download, "device": options.device}
+    always = {"download": options.download, "device": options.device, "split": options.split}
+    return {key: value for key, value in asked.items() if value is not None} | always
 
 
 def _place(fake: Path) -> Path:
@@ -112,7 +147,7 @@ def _place(fake: Path) -> Path:
     return Path(f"evaluation-{fake.stem}.json")
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns as wide as they need to be."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -124,8 +159,7 @@ def _networks(receipt: Receipt) -> str:
     return ", ".join(seen) or "no network"
 
 
-def _verdict(options: Options, metric: str, compared: Comparison) -> Lines:
-    less_is_better = metric.partition("@")[0] in ("fd", "kd")
+def _verdict(options: Options, metric: str, compared: Comparison, less_is_better: bool) -> Lines:
     a_is_less = compared.difference < 0
     better = options.fake if a_is_less == less_is_better else options.against
     told = f"{better} is better" if compared.decided else "not decided: chance alone may give such a difference"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +32,31 @@ from organza.evaluation.catalogue import (
     Part,
     parse,
 )
+from organza.evaluation.compared import is_better, side_by_side
 from organza.evaluation.evidence import Evidence, Features
-from organza.evaluation.publish import NAME, publish
+from organza.evaluation.publish import NAME, publish, untold
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
     FIRST_SEED,
+    USUAL,
     Images,
     Subject,
+    count_of,
     draw,
     first,
-    lossy,
+    must_truncate,
     nothing,
-    open_real,
+    open_reals,
     open_subject,
-    place_of_data,
     shape_of,
-    trained_on,
 )
+from organza.evaluation.through import network_of, open_measures, open_networks, protocol, reals_of
 from organza.hub import GAN
-from organza.metrics import Comparison, compare
-from organza.metrics.lpips import Lpips, Trunk, open_lpips
-from organza.metrics.networks import Extractor, open_network, pick
 from organza.training.distributed import process_group, rank
 from organza.training.environment import environment
 from organza.training.precision import pick_device
 
-__all__ = ["ALIASES", "DEFAULT", "METRICS", "Receipt", "Score", "evaluate", "is_better", "must_compare"]
-
-EMBEDDED = ("digits", "general")
-USUAL = 10_000  # samples of a GAN, and reals of metrics that look at pairs; published FIDs take 50 000 samples
+__all__ = ["ALIASES", "DEFAULT", "METRICS", "Receipt", "Score", "evaluate", "is_better", "must_compare", "side_by_side"]
 
 
 def evaluate(
@@ -89,12 +84,12 @@ def evaluate(
         opened = open_subject(fake, str(place), progress)
         asked = [parse(name, network) for name in _names(metrics, opened, real is None)]
         _must_have_a_model(asked, opened)
-        kept = _real_side(fake, real, asked, opened, split, progress)
+        must_truncate([opened], truncation)
+        alone = real is None and all(METRICS[item.metric].of_model for item in asked)
+        kept = nothing(opened) if alone else open_reals(fake, real, opened, split, progress)
         kept = kept if real_samples is None else first(kept, real_samples)
-        foreign = any(METRICS[item.metric].looks and item.network not in ("", *EMBEDDED) for item in asked)
-        measures = _measures(asked, None if foreign else weights, download, progress)
-        of_networks = weights if foreign or not measures else None
-        through = _networks(asked, kept, _count(opened, samples), of_networks, download, progress)
+        through = open_networks(asked, kept, count_of(opened, samples), weights, download, progress)
+        measures = open_measures(asked, weights, download, progress)
         made = draw(opened, samples, seed, truncation, progress)
         features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
         most = real_samples or max(USUAL, samples)
@@ -104,8 +99,8 @@ def evaluate(
         }  # fmt: skip
         for item in asked:
             if item.metric == "kd-subsets":
-                known[_network_of(item, kept)].subsets = SUBSETS
-        scores = [score for item in asked for score in _scores(item, known[_network_of(item, kept)])]
+                known[network_of(item, kept)].subsets = SUBSETS
+        scores = [score for item in asked for score in _scores(item, known[network_of(item, kept)])]
         notes = _warnings(kept, made, scores, known)
         networks = _seen_through(known) | {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
         seconds, about = round(time.perf_counter() - began, 1), environment(place)
@@ -117,6 +112,7 @@ def evaluate(
             features.forget()
             if _is_run_of(out, fake):
                 notes += publish(Path(out).parent, receipt)
+            notes += untold(fake)
         for note in notes:
             progress.note(note)
         return receipt
@@ -139,40 +135,6 @@ def end_of_training(
     return evaluate(run, store, metrics, samples=samples, out=out, device=device.type, progress=progress)
 
 
-def is_better(
-    a: Subject, b: Subject, real: Any = None, metric: str = "fd", *, samples: int = USUAL, seed: int = FIRST_SEED,
-    split: str = "train", network: str | None = None, weights: str | Path | None = None, download: bool = False,
-    device: str = "auto", batch: int = 64, progress: Progress = SILENT,
-) -> Comparison:  # fmt: skip
-    """The score of A less that of B on the same reals, with interval and p (paired bootstrap).
-
-    `metric` is fd, kd, precision, recall, density or coverage, with `@NETWORK` for another one than the embedded.
-    Raises ConfigError as `evaluate` does.
-    """
-    name, _, through = metric.partition("@")
-    inside = {"precision": "precision-recall", "recall": "precision-recall", "density": "density-coverage",
-              "coverage": "density-coverage"}.get(name, name)  # fmt: skip
-    asked, place = parse(f"{inside}@{through}" if through else inside, network), pick_device(device)
-    if asked.metric not in ("fd", *OF_PAIRS):
-        raise ConfigError(f"metric is '{metric}'; a paired test takes fd, kd, precision, recall, density or coverage")
-    opened = [open_subject(side, str(place), progress) for side in (a, b)]
-    if shape_of(opened[0]) != shape_of(opened[1]):
-        sizes = ["x".join(map(str, shape_of(side))) for side in opened]
-        raise ConfigError(
-            f"A makes samples of {sizes[0]} and B of {sizes[1]}; scores of different sizes do not compare"
-        )
-    source = trained_on(a, split, progress) if real is None else real
-    kept = open_real(source, opened[0], split, progress)
-    count = min(_count(side, samples) for side in opened)
-    (extractor,) = _networks([asked], kept, count, weights, download, progress).values()
-    features, found = Features(place, batch, None, progress), []
-    for side in opened:
-        made = draw(side, samples, seed, None, progress)
-        seen = Evidence(features, extractor, kept, made, max(USUAL, samples))
-        found.append(seen.frechet if name == "fd" else seen.pairs["kernel_distance" if name == "kd" else name])
-    return compare(found[0], found[1], seed=seed)
-
-
 def _seen_through(known: Mapping[str, Evidence]) -> dict[str, dict[str, str]]:
     """The networks of the receipt."""
     networks = [evidence.network for evidence in known.values() if evidence.network.name != PIXELS]
@@ -188,25 +150,6 @@ def _is_run_of(out: str | Path, fake: Subject) -> bool:
     return whole and Path(out).expanduser().parent.resolve() == run.resolve()
 
 
-def _real_side(
-    fake: Subject, real: Any, asked: Sequence[Asked], opened: GAN | Images, split: str, progress: Progress
-) -> Images:  # fmt: skip
-    """`real`, else what the run was trained on; nothing where no metric looks at it. Raises ConfigError."""
-    if real is None and all(METRICS[item.metric].of_model for item in asked):
-        return nothing(opened)
-    kept = open_real(trained_on(fake, split, progress) if real is None else real, opened, split, progress)
-    if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
-        kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
-    return kept
-
-
-def _count(opened: GAN | Images, samples: int) -> int:
-    """How many will be judged. Raises ConfigError for none."""
-    if samples < 1:
-        raise ConfigError(f"samples is {samples}; it takes 1 or more, usually {USUAL}")
-    return samples if isinstance(opened, GAN) else min(samples, len(opened))
-
-
 def _names(metrics: Sequence[str] | str, opened: GAN | Images, own: bool) -> list[str]:
     """Those that were asked for, else what the samples allow; `own` are the data of a run."""
     names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
@@ -214,38 +157,6 @@ def _names(metrics: Sequence[str] | str, opened: GAN | Images, own: bool) -> lis
         return list(dict.fromkeys(names)) or ["modes"]
     paired = own and isinstance(opened, Images) and opened.origin.get("counterparts")
     return [*(OF_COUNTERPARTS if paired else ()), *DEFAULT]
-
-
-def _networks(
-    asked: Sequence[Asked], real: Images, count: int, weights: str | Path | None, download: bool, progress: Progress
-) -> dict[str, Extractor]:
-    """What the metrics look through, opened before anything is computed. Raises ConfigError, also for too few."""
-    found: dict[str, Extractor] = {}
-    for item in asked:
-        for size, word, option in ((count, "generated", "--samples"), (len(real), "real", "--real-samples")):
-            if size < METRICS[item.metric].least and not (word == "real" and METRICS[item.metric].of_model):
-                raise ConfigError(
-                    f"{item.name} needs at least {METRICS[item.metric].least} samples a side and has {size} {word}; "
-                    f"type {option} {METRICS[item.metric].least} or more, or leave {item.name} out"
-                )
-        name = _network_of(item, real)
-        if name == PIXELS:
-            found[name] = Extractor(
-                PIXELS, "as they are", 0, 0, "", torch.nn.Identity(), lambda _, images: (images, None)
-            )
-        elif name not in found:
-            found[name] = open_network(name, weights=weights, download=download, progress=progress)
-    return found
-
-
-def _measures(
-    asked: Sequence[Asked], weights: str | Path | None, download: bool, progress: Progress
-) -> dict[str, Lpips]:
-    """LPIPS by the trunks that are asked for; `weights` are of a trunk. Raises ConfigError as `open_lpips` does."""
-    trunks: dict[Trunk, None] = dict.fromkeys(trunk for item in asked if (trunk := METRICS[item.metric].trunk))
-    if through := next((item for item in asked if "@" in item.name and METRICS[item.metric].trunk), None):
-        raise ConfigError(f"{through.metric} looks through LPIPS alone, not through {through.network}; leave that out")
-    return {trunk: open_lpips(trunk, weights=weights, download=download, progress=progress) for trunk in trunks}
 
 
 def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
@@ -262,39 +173,21 @@ def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
             raise ConfigError(f"{item.name} looks at images; points take --metrics modes")
 
 
-def _network_of(asked: Asked, real: Images) -> str:
-    if not METRICS[asked.metric].looks:
-        return PIXELS
-    return asked.network or pick(tuple(real.samples.shape[1:]), real.origin["catalogue"])
-
-
 def _scores(asked: Asked, seen: Evidence) -> list[Score]:
-    metric = METRICS[asked.metric]
-    reals = min(len(seen.real), seen.most) if metric.of_pairs else len(seen.real)
-    look = _look(metric.trunk, seen)
-    sizes = f"{len(seen.fake):,} fake, {reals:,} real"
-    protocol = f"{metric.about}: {metric.protocol}; {look}; {sizes}"
-    return [_score(part, asked, seen, protocol, reals) for part in metric.compute(seen)]
+    return [_score(part, asked, seen) for part in METRICS[asked.metric].compute(seen)]
 
 
-def _look(trunk: Trunk | None, seen: Evidence) -> str:
-    """Through which weights, and how images were brought to their size."""
-    if trunk is not None:
-        return f"lpips-{trunk} ({'+'.join(part[:12] for part in seen.measures[trunk].sha256.split('+'))})"
-    through = seen.network
-    look = "the samples themselves" if through.name == PIXELS else f"{through.name} ({through.sha256[:12]})"
-    return f"{look}, {through.resizer}"
-
-
-def _score(part: Part, asked: Asked, seen: Evidence, protocol: str, reals: int) -> Score:
+def _score(part: Part, asked: Asked, seen: Evidence) -> Score:
     name = part.name if seen.network.name == PIXELS else f"{part.name}-{seen.network.name}"
     if trunk := METRICS[asked.metric].trunk:
         name = f"{part.name}-{trunk}"
+    real = None if METRICS[asked.metric].of_model else seen.real
     floor, count = _floor(part, asked.metric, seen)
     called = asked.name if asked.name in ALIASES or part.name == asked.metric else part.name
     return Score(
-        name, part.value, protocol, part.better, reals, len(seen.fake), part.low, part.high, floor, count, called,
-        part.details,
+        name, part.value, protocol(asked, seen), part.better, reals_of(asked, seen), len(seen.fake), part.low,
+        part.high, floor, count, called, part.details, real.told if real else "", real.key if real else "",
+        seen.fake.origin.get("truncation"),
     )  # fmt: skip
 
 

@@ -185,7 +185,7 @@ def _inception_score(seen: Evidence) -> list[Part]:
 
 
 def _labels(seen: Evidence) -> list[Part]:
-    """Total variation between what the classifier calls reals and fakes: 0 equal, 1 disjoint."""
+    """Total variation between what the classifier calls reals and fakes, 0 equal, 1 disjoint; and labels of fakes."""
     count = seen.network.classes
     real, fake = (logits.argmax(1)[:, None] for logits in (seen.real_logits, seen.fake_logits))
 
@@ -197,10 +197,16 @@ def _labels(seen: Evidence) -> list[Part]:
         """The total variation."""
         return float((shares(real) - shares(fake)).abs().sum() / 2)
 
+    def present(*, real: Tensor, fake: Tensor) -> float:
+        """Only fakes count."""
+        return len(fake.unique())
+
     names = seen.real.classes if len(seen.real.classes) == count else tuple(str(i) for i in range(count))
     details = {"fake": dict(zip(names, shares(fake).tolist(), strict=True)),
                "real": dict(zip(names, shares(real).tolist(), strict=True))}  # fmt: skip
-    return [replace(_redrawn("labels", score, real, fake, 1, seen, 200, 0.0, 1.0), details=details)]
+    part = _redrawn("labels", score, real, fake, 1, seen, 200, 0.0, 1.0)
+    found = _redrawn("labels-present", present, real[:2], fake, -1, seen, 200, 0.0, count)
+    return [replace(part, details=details), replace(found, details={"of": count})]
 
 
 def _pairwise(seen: Evidence) -> list[Part]:
@@ -288,7 +294,8 @@ def _redrawn(
     if seen.plain:
         return Part(name, score(real=real, fake=fake), better)
     found = bootstrap(score, real=real, fake=fake, replicates=replicates, seed=seen.seed, progress=seen.progress)
-    return Part(name, found.value, better, max(found.low, least), min(found.high, most))
+    low, high = (min(max(end, least), most) for end in (found.low, found.high))
+    return Part(name, found.value, better, min(low, found.value), max(high, found.value))
 
 
 def _modes(seen: Evidence) -> list[Part]:
@@ -296,7 +303,10 @@ def _modes(seen: Evidence) -> list[Part]:
     if name == "stacked-mnist":
         return _stacked(stacked_labels(seen.fake.samples)[:, None], seen)
     if name not in MIXTURES:
-        raise ConfigError(f"modes are counted on ring, grid and stacked-mnist, not on {seen.real.origin['name']}")
+        raise ConfigError(
+            f"modes are counted on ring, grid and stacked-mnist, not on {seen.real.origin['name']}; where a network "
+            "knows the classes, as digits does, type --metrics labels, which counts those that are there"
+        )
     centres, deviation = torch.from_numpy(MIXTURES[name][0]()), MIXTURES[name][1]
 
     def score(*, real: Tensor, fake: Tensor) -> float:

@@ -1,7 +1,7 @@
 """Results beside their own counterparts, picture by picture: `psnr`, `ssim`, `lpips-of-pairs` and `perceptual`.
 
-Result i is compared with real i; for two folders that is the order of their names. A translating run brings both: the
-results for the sources that its training did not see, and their counterparts.
+Result i is compared with real i, of two folders each result with the real of its name (`organza.evaluation.names`). A
+translating run brings both: the results for the sources that its training did not see, and their counterparts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from organza.config import ConfigError
 from organza.evaluation.evidence import Evidence
+from organza.evaluation.names import in_line
 from organza.latent.perceptual import open_distance
 from organza.training.batches import to_range
 
@@ -32,8 +33,10 @@ def of_pairs(seen: Evidence, measure: Callable[[Tensor, Tensor], Tensor], what: 
     if fake.shape != real.shape:
         raise ConfigError(
             f"{what} compares each result with its counterpart, but there are results of {tuple(fake.shape)} and reals "
-            f"of {tuple(real.shape)}; give as many, of one size, in the order of their names, or leave {what} out"
+            f"of {tuple(real.shape)}; give as many, of one size, or leave {what} out"
         )
+    if seen.fake.names and seen.real.names:
+        real = real[in_line(seen.fake.names, seen.real.names, what)]
     found = []
     for start in range(0, len(fake), AT_ONCE):
         found.append(measure(fake[start : start + AT_ONCE], real[start : start + AT_ONCE]).cpu().double())

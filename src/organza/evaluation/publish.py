@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from organza.evaluation.receipt import Receipt
+from organza.evaluation.subjects import Subject
 from organza.hub.card import model_card
 from organza.report.page import write_report
 from organza.training.run import write_json, write_text
@@ -31,6 +32,18 @@ def publish(run: Path, receipt: Receipt) -> list[str]:
     write_json(model / "config.json", about)
     write_report(run)
     return problems
+
+
+def untold(fake: Subject) -> list[str]:
+    """Where a model folder was judged: that its card does not tell the scores, and who does."""
+    folder = Path(fake).expanduser() if isinstance(fake, (str, Path)) else None
+    folder = folder.parent if folder and folder.name == "model.safetensors" else folder
+    if folder is None or not (folder / "model.safetensors").is_file():
+        return []
+    run = folder.parent
+    if folder.name == "model" and (run / "summary.json").is_file():
+        return [f"the card and the report of {run} do not tell these scores; for that type: organza evaluate {run}"]
+    return [f"the card of {folder} is left as it is; a run that is judged tells its scores on its card: judge it"]
 
 
 def _card(run: Path, about: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Score:
-    """One number with what it depends on; two of them compare when name and protocol are equal."""
+    """One number with what it depends on; `must_compare` tells whether two of them compare."""
 
     name: str  # with the network, such as fd-inception-legacy
     value: float
@@ -30,6 +30,9 @@ class Score:
     floor_n: int | None = None  # of the smaller part
     asked: str = ""  # under which name, such as fid
     details: Mapping[str, Any] = field(default_factory=dict)
+    real: str = ""  # name and split of the real data; "" where the metric asks the model alone
+    real_fingerprint: str = ""  # of the real samples as they were compared
+    truncation: float | None = None  # of the generated ones
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,25 @@ class Receipt:
 
 
 def must_compare(one: Score, two: Score) -> None:
-    """Raise ConfigError where two scores are of different protocols, with both."""
-    if (one.name, one.protocol) != (two.name, two.protocol):
+    """Raise ConfigError where two scores differ in protocol, real data or truncation, with what differs."""
+    a, b = _terms(one), _terms(two)
+    same = {"real data"} if one.real_fingerprint == two.real_fingerprint else set()  # whatever its name
+    if differ := [name for name in a if a[name] != b[name] and name not in same]:
+        told = "\n".join(f"  {name}: {a[name]}\n  {' ' * len(name)}  {b[name]}" for name in differ)
         raise ConfigError(
-            f"these scores do not compare:\n  {one.name} = {one.value:.4g} ({one.protocol})\n"
-            f"  {two.name} = {two.value:.4g} ({two.protocol})\nevaluate both with the same network and N"
+            f"{one.name} = {one.value:.4g} and {two.name} = {two.value:.4g} do not compare; they differ in\n{told}\n"
+            "evaluate both with the same network, N, real data (--real, --split) and --truncation"
         )
+
+
+def _terms(score: Score) -> dict[str, str]:
+    """What two scores must have in common."""
+    return {
+        "score": score.name,
+        "protocol": score.protocol,
+        "truncation": "none" if score.truncation is None else f"{score.truncation:g}",
+        "real data": f"{score.real or 'unknown'} (fingerprint {score.real_fingerprint or 'unknown'})",
+    }
 
 
 def _row(score: Score) -> tuple[str, str, str, str, str]:

@@ -26,11 +26,11 @@ AT_ONCE = 32
 
 
 def translated(translator: Translator, run: Path, progress: Progress) -> tuple[Tensor, ImageStore]:
-    """Results uint8 for what a run's training did not see, and the targets, in line where they are counterparts."""
+    """Results uint8 for what a run's training did not see, else for all, and the targets, in line where they pair."""
     config = Run(run).config
     store = open_for(config, progress)
     kept = store.test or store
-    targets = middle(to_range(kept.images), config.data.window, kept.scale)
+    targets = to_range(middle(kept.images, config.data.window, kept.scale))
     if config.data.degrade != "none":
         sources = degradation(config.data.degrade).make(targets, Draws(torch.arange(len(targets))))
     else:
@@ -44,7 +44,8 @@ def translated(translator: Translator, run: Path, progress: Progress) -> tuple[T
             made[rows] = to_bytes(translator.translate(sources[rows].float(), label=label))
             progress.step("translating", done := done + len(rows), len(sources))
     known = kept.paired or config.data.degrade != "none"
-    return made, replace(kept, images=to_bytes(targets), paired=known)
+    name = kept.name if store.test is not None else f"{kept.name}, which training sees"
+    return made, replace(kept, name=name, images=to_bytes(targets), paired=known)
 
 
 def _wanted(translator: Translator, labels: Tensor | None, count: int) -> Iterator[tuple[Label, Tensor]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,9 @@ from torch import Tensor
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
 from organza.data.store import fingerprint
+from organza.evaluation.finite import broken_rows, must_be_finite
+from organza.evaluation.lossy import lossy
+from organza.evaluation.names import names_of
 from organza.evaluation.results import translated
 from organza.games import GAMES
 from organza.hub import GAN, Translator, load, load_translator
@@ -23,10 +26,9 @@ from organza.training.distributed import dealt
 from organza.training.run import Run
 
 Subject = GAN | ImageStore | Tensor | np.ndarray | str | Path
-LOSSY = (".jpg", ".jpeg", ".jfif")
-MOST_OPENED = 500  # WebP files whose kind is looked at
 FIRST_SEED = 1_000_000  # of the samples that are judged: none that a user looks at by default
 AT_ONCE = 256
+USUAL = 10_000  # samples of a GAN, and reals of metrics that look at pairs; published FIDs take 50 000 samples
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ class Images:
     classes: tuple[str, ...]
     origin: dict[str, Any]  # for the receipt; no paths but the name
     lossy: bool = False
+    names: tuple[str, ...] = ()  # of the files of a folder that is compared with another
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def told(self) -> str:
+        """The name of the source with its split."""
+        return " ".join(filter(None, (self.origin["name"], self.origin.get("split"))))
 
     @cached_property
     def key(self) -> str:
@@ -83,7 +91,8 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
     if is_model(subject):
         found = load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
         return found if isinstance(found, GAN) else _results(found, Path(subject).expanduser(), progress)  # type: ignore[arg-type]
-    return of_store(open_dataset(subject, progress=progress), subject)
+    side = of_store(_dataset(subject, "train", None, progress), subject)
+    return replace(side, names=names_of(subject, "train", len(side)))
 
 
 def _results(translator: Translator, run: Path, progress: Progress) -> Images:
@@ -101,17 +110,43 @@ def _results(translator: Translator, run: Path, progress: Progress) -> Images:
     return Images(samples, targets.labels if translator.classes else None, translator.classes, origin)
 
 
+def count_of(opened: GAN | Images, samples: int) -> int:
+    """How many of so many samples there are. Raises ConfigError for none."""
+    if samples < 1:
+        raise ConfigError(f"samples is {samples}; it takes 1 or more, usually {USUAL}")
+    return samples if isinstance(opened, GAN) else min(samples, len(opened))
+
+
+def must_truncate(opened: Sequence[GAN | Images], truncation: float | None) -> None:
+    """Raise ConfigError for truncation where all are images, which are as they are."""
+    if truncation is not None and not any(isinstance(side, GAN) for side in opened):
+        raise ConfigError(
+            f"truncation is {truncation}, but images are judged as they are; leave it out, or judge a model"
+        )
+
+
 def shape_of(opened: GAN | Images) -> Shape:
     """Of one sample."""
     return opened.shape if isinstance(opened, GAN) else tuple(opened.samples.shape[1:])
 
 
+def open_reals(fake: Subject, real: Any, opened: GAN | Images, split: str, progress: Progress) -> Images:
+    """`real`, else what the run `fake` was trained on. Raises ConfigError."""
+    kept = open_real(trained_on(fake, split, progress) if real is None else real, opened, split, progress)
+    if real is None or isinstance(real, ImageStore):  # decoded already: its files tell
+        kept = replace(kept, lossy=kept.lossy or lossy(place_of_data(fake)))
+    translated = isinstance(opened, Images) and opened.origin["kind"] == "translation"
+    named = isinstance(real, (str, Path)) or (real is None and not translated)
+    return replace(kept, origin=kept.origin | {"split": split if named else ""})
+
+
 def open_real(source: Any, like: GAN | Images, split: str, progress: Progress) -> Images:
     """The real side; a source of images is brought to the size of a GAN's. Raises ConfigError where they differ."""
-    store = source if isinstance(source, ImageStore) else open_dataset(source, split=split, progress=progress)
     wanted = shape_of(like)
+    store = source if isinstance(source, ImageStore) else _dataset(source, split, wanted, progress)
     if store.shape == wanted:
-        return of_store(store, source)
+        side = of_store(store, source)
+        return side if isinstance(like, GAN) else replace(side, names=names_of(source, split, len(side)))
     sizes = "x".join(map(str, wanted)), "x".join(map(str, store.shape))
     alike = len(wanted) == len(store.shape) == 3 and wanted[0] == store.shape[0]
     if not alike or not isinstance(like, GAN):
@@ -123,11 +158,26 @@ def open_real(source: Any, like: GAN | Images, split: str, progress: Progress) -
     return of_store(open_dataset(store, resolution=(wanted[1], wanted[2]), progress=progress), source)
 
 
+def _dataset(source: Any, split: str, wanted: Shape | None, progress: Progress) -> ImageStore:
+    """As `open_dataset`; files of several sizes are told how to become one, `wanted` where it is known."""
+    try:
+        return open_dataset(source, split=split, progress=progress)
+    except ConfigError as problem:
+        told, _, advice = str(problem).partition("; training takes one size; type --data.resolution ")
+        if not advice:
+            raise
+        side = ",".join(map(str, wanted[1:])) if wanted else advice.split()[0]
+        raise ConfigError(
+            f"{told}; a comparison takes one size; type: organza data convert {shlex.quote(str(source))} "
+            f"--resolution {side} --crop center --out same-size.zip, and give same-size.zip"
+        ) from None
+
+
 def of_store(store: ImageStore, source: Any = "") -> Images:
     """A source as one side."""
     origin = {
         "kind": "data", "name": Path(store.name).name, "catalogue": store.catalogue, "samples": len(store),
-        "fingerprint": store.fingerprint, "first_seed": None,
+        "fingerprint": store.fingerprint, "split": "", "first_seed": None,
     }  # fmt: skip
     return Images(_as_bytes(store), store.labels, store.classes, origin, lossy(source))
 
@@ -140,6 +190,7 @@ def nothing(like: GAN | Images) -> Images:
         "catalogue": "",
         "samples": 0,
         "fingerprint": "",
+        "split": "",
         "first_seed": None,
     }
     return Images(torch.empty(0, *shape_of(like), dtype=torch.uint8), None, (), origin)
@@ -148,25 +199,28 @@ def nothing(like: GAN | Images) -> Images:
 def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, progress: Progress) -> Images:
     """`count` samples of a GAN from seed `seed` on, its classes in turn; of images at most so many.
 
-    Several processes share the work, and each has all samples then.
+    Several processes share the work, and each has all samples then. Raises ConfigError for samples that are not finite.
     """
     if isinstance(opened, Images):
         return first(opened, count)
     labels = opened.label_numbers(None, count)
 
-    def part(number: int) -> Tensor:
-        """The samples of one part of the work."""
+    def part(number: int) -> tuple[Tensor, int]:
+        """The samples of one part of the work, and how many of them are broken."""
         start, stop = number * AT_ONCE, min((number + 1) * AT_ONCE, count)
         chosen = None if labels is None else labels[start:stop]
-        made = opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation)
+        with broken_rows(opened.generator) as broken:
+            made = opened.sample(seeds=range(seed + start, seed + stop), labels=chosen, truncation=truncation)
         progress.step("sampling", stop, count)
-        return made
+        return made, sum(broken)
 
+    parts = dealt(-(-count // AT_ONCE), part)
+    must_be_finite(sum(broken for _, broken in parts), count, opened.recipe)
     origin = {
         "kind": "gan", "name": opened.recipe, "samples": count, "fingerprint": opened.sha256 or "in memory",
         "first_seed": seed, "truncation": truncation, "images_seen": opened.training.get("images"),
     }  # fmt: skip
-    return Images(torch.cat(dealt(-(-count // AT_ONCE), part)), labels, opened.classes, origin)
+    return Images(torch.cat([made for made, _ in parts]), labels, opened.classes, origin)
 
 
 def first(side: Images, count: int) -> Images:
@@ -175,51 +229,9 @@ def first(side: Images, count: int) -> Images:
         return side
     rows = torch.linspace(0, len(side) - 1, count).long()
     labels = None if side.labels is None else side.labels[rows]
-    return replace(side, samples=side.samples[rows], labels=labels, origin=side.origin | {"samples": count})
-
-
-def lossy(source: Any) -> bool:
-    """Whether a folder or a zip holds pictures in a format that loses details, which distances see.
-
-    WebP may be either, which the file itself tells; of many, some hundreds are opened.
-    """
-    if not isinstance(source, (str, Path)):
-        return False
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _any_lossy({str(file): partial(file.open, "rb") for file in path.rglob("*") if file.is_file()})
-    if path.suffix.lower() == ".zip" and path.is_file():
-        with zipfile.ZipFile(path) as archive:
-            return _any_lossy({name: partial(archive.open, name) for name in archive.namelist()})
-    return False
-
-
-def _any_lossy(files: Mapping[str, Callable[..., Any]]) -> bool:
-    """Of files by name, each with what opens it."""
-    if any(name.lower().endswith(LOSSY) for name in files):
-        return True
-    webp = sorted(name for name in files if name.lower().endswith(".webp"))
-    for name in webp[:: len(webp) // MOST_OPENED + 1]:
-        with files[name]() as file:
-            if is_lossy_webp(file):
-                return True
-    return False
-
-
-def is_lossy_webp(file: IO[bytes]) -> bool:
-    """Whether the first picture of a WebP file is of VP8 and not of VP8L, which is lossless; False for other files.
-
-    A RIFF file is a header of 12 bytes and parts: a name of four bytes, a length, and so many bytes, padded to an even
-    number (RFC 9649). A frame of an animation (ANMF) has 16 bytes, then parts of its own.
-    """
-    if file.read(12)[8:] != b"WEBP":
-        return False
-    while len(head := file.read(8)) == 8:
-        name, length = head[:4], int.from_bytes(head[4:], "little")
-        if name in (b"VP8 ", b"VP8L"):
-            return name == b"VP8 "
-        file.seek(16 if name == b"ANMF" else length + length % 2, 1)
-    return False
+    names = tuple(side.names[row] for row in rows.tolist()) if side.names else ()
+    origin = side.origin | {"samples": count}
+    return replace(side, samples=side.samples[rows], labels=labels, names=names, origin=origin)
 
 
 def _as_bytes(store: ImageStore) -> Tensor:

@@ -1,10 +1,13 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from organza.data import open_dataset
+from organza.metrics.networks import open_network
 
 
 def halves() -> tuple[str, str]:
@@ -52,3 +55,53 @@ def test_mistakes_are_told_with_what_to_type(organza):
         assert said.code == 2
         assert told in said.err
         assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(("name", "through"), [("fid", "inception-legacy"), ("precision@vgg16", "vgg16")])
+def test_against_by_a_network_that_is_not_embedded(organza, monkeypatch, name, through):
+    a, b = halves()
+    np.save("dark.npy", (np.load(a) * 0.3).astype(np.uint8))
+    general = open_network("general")
+    monkeypatch.setattr("organza.evaluation.through.open_network", lambda name, **_: replace(general, name=name))
+    for words in ((a, "--against", "dark.npy"), ("dark.npy", "--against", a)):
+        said = organza("evaluate", *words, "--real", b, "--metrics", name, "--real-samples", 200, "--out", "v.json")
+        assert "a.npy is better" in said.out
+        assert json.loads(Path("v.json").read_text())["network"] == through
+    assert "200 real" in json.loads(Path("v.json").read_text())["a"]["protocol"]
+
+
+def test_receipts_are_shown_side_by_side_or_refused(organza):
+    a, b = halves()
+    np.save("inverted.npy", 255 - np.load(b))
+    for fake, real, out in ((a, b, "one.json"), (b, b, "two.json"), (a, "inverted.npy", "three.json")):
+        organza("evaluate", fake, "--real", real, "--metrics", "fd@digits", "kd@digits", "--out", out)
+    said = organza("evaluate", "one.json", "--against", "two.json")
+    assert re.search(
+        r"^fd-digits ↓ +[\d.]+ \([\d.]+ to [\d.]+\) +-?[\d.e-]+ .*(overlap|apart)$", said.out, re.MULTILINE
+    )
+    assert "kd-digits" in said.out
+    assert "kd-digits" not in organza("evaluate", "one.json", "--against", "two.json", "--metrics", "fd").out
+    for words, told in (
+        (("one.json", "--against", "three.json"), "real data: b train (fingerprint"),
+        (("one.json", "--against", a), "--against B.json"),
+        (("one.json",), "--against B.json"),
+        (("one.json", "--against", "two.json", "--real-samples", "5"), "--real-samples changes nothing"),
+        (("one.json", "--against", "none.json"), "none.json"),
+    ):
+        refused = organza("evaluate", *words)
+        assert refused.code == 2
+        assert told in refused.err
+        assert "Traceback" not in refused.err
+
+
+def test_a_folder_of_mixed_sizes_is_told_what_this_verb_understands(organza, images):
+    a, _ = halves()
+    mixed = images("my photos", sizes=((40, 40), (64, 48)))
+    for words, side in (((mixed, "--real", a), "32"), ((a, "--real", mixed), "28,28")):
+        said = organza("evaluate", *words)
+        assert said.code == 2
+        command = f"organza data convert 'my photos' --resolution {side} --crop center --out same-size.zip"
+        assert command in " ".join(said.err.split())
+        assert "--data." not in said.err
+    size = ("--resolution", "28,28", "--crop", "center", "--out", "same-size.zip")
+    assert organza("data", "convert", mixed, *size).code == 0

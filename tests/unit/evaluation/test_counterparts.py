@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 import organza
 from organza.config import ConfigError
 from organza.evaluation.counterparts import psnr
+from organza.evaluation.names import in_line
 from organza.hub import load_gan
 from organza.metrics.diversity import ssim
 
@@ -84,3 +86,33 @@ def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
         organza.evaluate(run.path / "model", "emoji")
     with pytest.raises(ConfigError, match="translates images; type: organza translate PICTURES --model"):
         load_gan(run.path)
+
+
+def folder(path, **files):
+    path.mkdir()
+    for name, seed in files.items():
+        Image.fromarray(images(1, seed=seed)[0].permute(1, 2, 0).numpy()).save(path / f"{name.replace('_', '-')}.png")
+    return path
+
+
+def test_two_folders_pair_by_their_names(tmp_path):
+    """A hyphen stands before a dot, so that a suffix changes the order."""
+    real = folder(tmp_path / "real", cat=1, cat_x=2, dog=3)
+    made = folder(tmp_path / "made", cat_b=1, cat_x_b=2, dog_b=3)
+    assert organza.evaluate(made, real, metrics="psnr")["psnr"].value == 100
+
+
+@pytest.mark.parametrize("names", [{"cat": 1, "cow": 2}, {"cat_b": 1, "cat": 2}])
+def test_folders_whose_names_do_not_pair_are_refused(tmp_path, names):
+    real, made = folder(tmp_path / "real", cat=1, dog=2), folder(tmp_path / "made", **names)
+    with pytest.raises(ConfigError, match=r"do not match one to one: . of 2 results, such as c.*dog\.png"):
+        organza.evaluate(made, real, metrics="psnr")
+
+
+@pytest.mark.parametrize(("results", "reals", "order"), [
+    (("b.png", "a.png"), ("a.jpg", "b.webp"), [1, 0]), (("a-x4.png", "b-x4.png"), ("test/a.png", "test/b.png"), [0, 1]),
+    (("one.png",), ("other.png",), [0]), (("in/a-b.png", "on/a-b.png"), ("in/a.png", "on/a.png"), [0, 1]),
+    (("a1-1.png", "b1-1.png"), ("a1.png", "b1.png"), [0, 1]),
+])  # fmt: skip
+def test_names_in_line(results, reals, order):
+    assert in_line(results, reals, "psnr") == order

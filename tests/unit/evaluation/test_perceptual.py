@@ -7,7 +7,6 @@ from latent_helpers import tiny
 from torch import nn
 
 import organza
-from organza import evaluation
 from organza.config import ConfigError, Model
 from organza.data import open_dataset
 from organza.hub import GAN
@@ -89,7 +88,7 @@ def linear_gan():
 
 def test_ppl_in_z_and_w_of_a_known_generator(monkeypatch):
     measure = type("Squared", (), {"name": "lpips-vgg", "sha256": "x+y", "__call__": lambda _, a, b: squared(a, b)})()
-    monkeypatch.setattr(evaluation, "open_lpips", lambda trunk, **_: measure)
+    monkeypatch.setattr("organza.evaluation.through.open_lpips", lambda trunk, **_: measure)
     gan, count = linear_gan(), 200
     real = torch.randint(0, 256, (20, 1, 2, 2), dtype=torch.uint8)
     found = organza.evaluate(gan, real, "ppl", samples=count)
@@ -104,7 +103,7 @@ def test_ppl_in_z_and_w_of_a_known_generator(monkeypatch):
 
 def test_truncation_of_w_shortens_ways_in_z_and_in_w(monkeypatch):
     measure = type("Squared", (), {"name": "lpips-vgg", "sha256": "x+y", "__call__": lambda _, a, b: squared(a, b)})()
-    monkeypatch.setattr(evaluation, "open_lpips", lambda trunk, **_: measure)
+    monkeypatch.setattr("organza.evaluation.through.open_lpips", lambda trunk, **_: measure)
     real, gan = torch.randint(0, 256, (20, 3, 16, 16), dtype=torch.uint8), tiny("stylegan2")
     none, half, mean = (organza.evaluate(gan, real, "ppl", samples=20, truncation=t) for t in (None, 0.5, 0.0))
     for name in ("ppl", "ppl-w"):
@@ -113,7 +112,7 @@ def test_truncation_of_w_shortens_ways_in_z_and_in_w(monkeypatch):
 
 
 def test_lpips_of_fakes_beside_that_of_reals(monkeypatch, tmp_path):
-    monkeypatch.setattr(evaluation, "open_lpips", fake_lpips)
+    monkeypatch.setattr("organza.evaluation.through.open_lpips", fake_lpips)
     monkeypatch.setattr("organza.evaluation.perceptual.PAIRS", 64)
     real = open_dataset("mnist").images[:64]
     same = organza.evaluate(real[:1].repeat(32, 1, 1, 1), real, "lpips")
