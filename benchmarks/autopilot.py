@@ -6,7 +6,8 @@
 
 The runs are those of `doctor.py` whose fault a training can mend, with at least twice their images, and healthy ones,
 which an autopilot must not harm. Healthy is a run of which `organza doctor` names nothing but notes. The
-last column is the quick score of the end: fd-digits-2k, or the share of high quality among points.
+last column is the quick score of the end: fd-digits-2k, fd-general-1k of images in files, or the share of high quality
+among points. Healthy says nothing of it: compare both.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from organza.config import Config, ConfigError, Size, closest, override, to_dict
 from organza.data import SILENT, ImageStore, Progress
 from organza.data.degrade import use_of
 from organza.games import GAMES
+from organza.health.diagnosis import keep_diagnosis
 from organza.interruption import interruptible
 from organza.recipes import RECIPES
 from organza.report.page import write_report
@@ -24,6 +25,7 @@ from organza.training.allocator import keep_freed_memory
 from organza.training.assemble import check_data, open_for, resolve, shown_shape, source_shape
 from organza.training.distributed import process_group, rank, shared_choice, world
 from organza.training.environment import environment
+from organza.training.fit import fitted, refuse_early
 from organza.training.memory import memory_explained
 from organza.training.outputs import Outputs
 from organza.training.plan import Plan, make_plan
@@ -112,12 +114,21 @@ def _judge(run: Run, config: Config, store: ImageStore, device: torch.device, re
 
 
 def _draw(run: Run, device: torch.device, reporter: Reporter) -> None:
-    """The pictures of the report, of a run that is whole already: whatever goes wrong now costs nothing else."""
+    """Pictures and diagnosis for the report of a run that is whole already: what goes wrong now costs nothing else."""
     try:
         make_pictures(run.path, reporter, device)
-        write_report(run.path)
     except (OSError, ValueError) as problem:
         reporter.note(f"no pictures for the report: {problem}")
+    try:
+        findings = keep_diagnosis(run.path, reporter, device)
+        write_report(run.path)
+    except Exception as problem:  # of any rule: none is worth a finished training
+        reporter.note(f"no diagnosis for the report: {problem}; try: organza doctor {run.path}")
+        return
+    told = run.summary.get("alarms", [])  # while it trained
+    for finding in findings:
+        if finding.status != "note" and finding.name not in told:
+            reporter.note(f"{finding.name}: {finding.told}; what to try stands in {run.path}/report.html")
 
 
 def prepare(
@@ -134,9 +145,10 @@ def prepare(
     source = {"data.source": data} if data is not None else {}
     usual = RECIPES[recipe]((1, 28, 28), size)  # of some shape: only to learn which data the recipe takes by default
     wanted = override(usual, source | decide)
+    changes = {"data.source": wanted.data.source, **changes}
+    refuse_early(recipe, size, wanted.data, changes)
     store = open_for(wanted, progress)
-    config = override(RECIPES[recipe](store.shape, size), {"data.source": wanted.data.source, **changes})
-    return resolve(config), store
+    return fitted(recipe, store.shape, size, changes), store
 
 
 def _resumed(

@@ -218,8 +218,9 @@ def override(config: Config, changes: Changes) -> Config:
     """A copy with dotted fields replaced: `{"generator.model.width": 64, "discriminator.penalties": "r1,r2"}`.
 
     Values may be Python objects or the strings of a command line. An item of a tuple is addressed by its name or its
-    number (`discriminator.penalties.r1.weight`). A penalty that is named alone keeps the weight that it had; others
-    weigh 1. Raises ConfigError with the closest field for an unknown one.
+    number (`discriminator.penalties.r1.weight`). A penalty that is named alone keeps the weight that it had, others
+    weigh 1; a network that is named alone keeps its options. Raises ConfigError with the closest field for an unknown
+    one.
     """
     for path, value in changes.items():
         config = _replace(config, path.split("."), value, path)
@@ -349,12 +350,23 @@ def _replace(node: Any, keys: list[str], value: Any, path: str) -> Any:
         fields = _hints(type(node)) if dataclasses.is_dataclass(node) else ()
         raise ConfigError(f"no field '{path}'{closest(key, fields) if fields else ''}")
     before, hint = getattr(node, key), _hints(type(node))[key]
+    if rest and Schedule in typing.get_args(hint) and not isinstance(before, Schedule):
+        raise ConfigError(_whole(path.removesuffix("." + ".".join(rest)), before, path))
     new = _replace(before, rest, value, path) if rest else coerce(_as_before(before, value), hint, path)
     return dataclasses.replace(typing.cast(Any, node), **{key: new})
 
 
+def _whole(field: str, number: float, path: str) -> str:
+    """How a schedule is typed in the place of a number, which has no such field as `path`."""
+    start = number or 0.1
+    example = json.dumps({"start": start, "end": start / 2, "images": 100_000})
+    return f"no field '{path}': {field} is the number {number}; type a schedule whole, as JSON: --{field} '{example}'"
+
+
 def _as_before(before: Any, value: Any) -> Any:
-    """The penalties that `value` names alone as they stand in `before`: to list them anew loses no weight."""
+    """What `value` names alone as it stands in `before`: a network with its options, penalties with their weights."""
+    if isinstance(before, Model) and value == before.name:
+        return before
     known = {item.name: item for item in before if isinstance(item, Penalty)} if isinstance(before, tuple) else {}
     return [known.get(item, item) if isinstance(item, str) else item for item in _items(value)] if known else value
 

@@ -10,6 +10,7 @@ from engine_helpers import (
     CPU,
     LATENT,
     SHAPE,
+    SMALL,
     assert_equal_trees,
     log_of,
     newest,
@@ -18,6 +19,7 @@ from engine_helpers import (
     small_store,
     write_data,
 )  # fmt: skip
+from feature_helpers import random_features
 from PIL import Image
 
 import organza
@@ -28,6 +30,7 @@ from organza.losses import LOSSES
 from organza.models import MODELS, build, complete
 from organza.recipes import RECIPES
 from organza.training.assemble import check_data, resolve
+from organza.training.fit import fitted
 from organza.training.trainer import Trainer
 
 ROLES = ("generator", "discriminator")
@@ -115,6 +118,24 @@ def test_two_steps_of_the_shrunken_paper_size(recipe):
     trainer.step()
     with pytest.raises(AssertionError):
         assert_equal_trees(trainer.state()["networks"], before["networks"])
+    assert trainer.guard.verdict() is None
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", MODELS)
+def test_any_network_takes_the_place_of_the_recipe_s(name, role, shape, tmp_path):
+    named = {f"{role}.model": name}
+    own = getattr(fitted("dcgan", shape, "laptop", named), role).model.options
+    small = {f"{role}.model.{key}": value for key, value in SMALL.items() if key in own}
+    if "widths" in own:
+        small[f"{role}.model.widths"] = (8,) * len(own["widths"])
+    if "features" in own:
+        small |= {f"{role}.model.features": random_features(), f"{role}.model.resize": 32}
+    rest = {key: value for key, value in shrunk("dcgan").items() if not key.startswith(f"{role}.model.")}
+    config, store = prepare("dcgan", write_data(tmp_path, shape), "laptop", rest | named | small)
+    trainer = Trainer(config, store, CPU)
+    trainer.step()
     assert trainer.guard.verdict() is None
 
 

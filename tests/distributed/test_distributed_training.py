@@ -17,7 +17,7 @@ from organza.config import ConfigError
 from organza.reporter import Silent
 from organza.training.guard import BrokenError
 
-CHANGES = shrunk("dcgan") | EVERYTHING | TECHNIQUES | {"conditional": False, "images": 160}  # replay keeps no labels
+CHANGES = shrunk("dcgan") | EVERYTHING | TECHNIQUES | {"images": 160}
 SCRIPT = """
 import os, sys
 sys.path[:0] = {folders!r}

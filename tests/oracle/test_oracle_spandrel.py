@@ -6,7 +6,8 @@ import torch
 from organza.config import Model
 from organza.hub.original import save_original
 from organza.hub.translator import Translator
-from organza.models import translator
+from organza.layers.holes import with_hole
+from organza.models import complete, translator
 
 pytest.importorskip("torchvision", reason="spandrel needs torchvision")
 spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
@@ -35,3 +36,22 @@ def test_spandrel_upscales_as_we_do(tmp_path, name, scale, options, architecture
         made = loaded.model.eval()(x)
     assert 0.01 < wanted.std() < 2
     assert torch.allclose(made, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_spandrel_fills_as_we_do(tmp_path, suffix):
+    """It takes the width and the blocks of Big LaMa for granted."""
+    torch.manual_seed(0)
+    model = complete(Model(name="lama"), "generator")
+    network = translator(model, (4, 64, 64), (3, 64, 64)).eval()
+    found = Translator(network, model, (4, 64, 64), (3, 64, 64), recipe="lama")
+    (path,) = save_original(found, tmp_path / f"net{suffix}")
+    loaded = spandrel.ModelLoader().load_from_file(path)
+    assert (loaded.architecture.name, loaded.input_channels) == ("LaMa", 3)  # and the mask
+    picture, hole = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
+    hole[:, :, 10:30, 20:40] = 1
+    with torch.no_grad():
+        wanted = (network(with_hole(picture * 2 - 1, hole.bool())) + 1) / 2
+        made = loaded.model.eval()(picture, hole)
+    assert wanted[:, :, 10:30, 20:40].std() > 1e-3
+    assert torch.allclose(made * hole, wanted * hole, rtol=0, atol=1e-4)

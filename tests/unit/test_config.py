@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from typing import Literal
 
 import pytest
@@ -100,6 +101,21 @@ def test_penalties_by_name(config):
     assert override(config, {"discriminator.penalties": anew}).discriminator.penalties[0].weight == 3
     assert override(config, {"discriminator.penalties": "none"}).discriminator.penalties == ()
     assert override(config, {"discriminator.penalties": ()}).discriminator.penalties == ()
+
+
+WEIGHT = "discriminator.penalties.gradient-norm.weight"
+
+
+@pytest.mark.parametrize("path", ["noise.start", "top_k.end", "generator.optimizer.lr.images", f"{WEIGHT}.start"])
+def test_what_a_number_that_is_no_schedule_is_told_to_type_helps(path):
+    config = RECIPES["wgan-gp"]((1, 28, 28), "laptop")
+    with pytest.raises(ConfigError, match=f"no field '{path}': .* is the number .*as JSON") as caught:
+        override(config, {path: "0.3"})
+    field, typed = re.search(r"--(\S+) '(\{.*\})'$", str(caught.value)).groups()
+    changed = resolve(override(config, {field: typed}))
+    assert path.startswith(field)
+    moved = override(changed, {path: 7})  # now it has such a field
+    assert difference(changed, moved)
 
 
 @pytest.mark.parametrize(

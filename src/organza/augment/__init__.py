@@ -2,7 +2,8 @@
 
 A policy is a tuple of words, each an operation, a group of them or the same with a share of the probability:
 
-    ("bgc",)                            ADA's usual set: blit, geom, color-ada (organza.augment.ada)
+    ("bgc",)                            ADA's usual set: blit, geom, color-ada (organza.augment.ada); its others are
+                                        bg, bgcf with filter, bgcfn with noise as well, bgcfnc with cutout as well
     ("blit", "geom", "brightness:0.5")  brightness acts with half the probability of the others
     ("diffaugment",)                    DiffAugment: color, translation, cutout-half (organza.augment.diffaugment)
 
@@ -73,7 +74,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "blit": _BLIT,
     "geom": _GEOM,
     "color-ada": _COLOR,
+    "bg": _BLIT + _GEOM,
     "bgc": _BLIT + _GEOM + _COLOR,
+    "bgcf": (*_BLIT, *_GEOM, *_COLOR, "filter"),
+    "bgcfn": (*_BLIT, *_GEOM, *_COLOR, "filter", "noise"),
+    "bgcfnc": (*_BLIT, *_GEOM, *_COLOR, "filter", "noise", "cutout"),
     "diffaugment": ("color", "translation", "cutout-half"),
 }
 

@@ -43,9 +43,10 @@ def main(argv: list[str]) -> None:
         from organza.hub.filling import colour_still, must_colour
 
         must_colour(translator)
+        note = pictures.once(console.note)
 
         def change(still: Still, told: Told) -> Still:
-            return colour_still(translator, still, told=told, note=console.note, **how)
+            return colour_still(translator, still, told=told, note=note, **how)
 
         return pictures.Job(change, "-coloured", "Coloured")
 

@@ -19,6 +19,7 @@ Data = Annotated[str, Positional, arg(metavar="DATA", help="a name, a folder, a 
 Split = Annotated[str, arg(help="part of the data: train, test, …")]
 Resolution = Annotated[str, arg(metavar="SIDE|HEIGHT,WIDTH", help="resize to this size; none keeps it")]
 Crop = Annotated[Literal["none", "center"], arg(help="stretch to another aspect, or cut out its centre")]
+Window = Annotated[str, arg(metavar="SIDE|HEIGHT,WIDTH", help="cut into tiles for it, as restorations do")]
 Channels = Annotated[Literal["keep", "grey", "rgb", "rgba"], arg(help="change the colours")]
 
 _SHOWN = 8  # entries of a long list
@@ -44,16 +45,22 @@ def check(
     resolution: Resolution = "none",
     crop: Crop = "none",
     channels: Channels = "keep",
+    window: Window = "none",
+    layout_classes: Annotated[int, arg(help="one of two folders holds label maps of so many classes")] = 0,
     json: Annotated[bool, FlagCreatePairsOff, arg(help="print the whole report as JSON")] = False,
 ) -> None:
-    """Counts, sizes, modes, corrupt files, exact duplicates, class balance, mean and deviation, fingerprint, licence.
+    """Counts, sizes, modes, corrupt files, duplicates, class balance, pairs, mean and deviation, fingerprint, licence.
 
     The exit code is 2 where training would refuse the data.
     """
     from organza.data import check as run
 
+    size, cut = _size(resolution), _size(window, "window")
     with _Watcher() as watcher:
-        report = run(data, split=split, resolution=_size(resolution), crop=crop, channels=channels, progress=watcher)
+        report = run(
+            data, split=split, resolution=size, crop=crop, channels=channels, window=cut,
+            layout_classes=layout_classes, progress=watcher,
+        )  # fmt: skip
     _print_json(report) if json else _print_table(report)
     if report.problem:
         raise ConfigError(report.problem)
@@ -147,8 +154,8 @@ class _Watcher:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _size(text: str) -> tuple[int, int] | None:
-    return coerce(text, tuple[int, int] | None, "resolution")
+def _size(text: str, what: str = "resolution") -> tuple[int, int] | None:
+    return coerce(text, tuple[int, int] | None, what)
 
 
 def _print_json(report: DataReport) -> None:
@@ -186,6 +193,7 @@ def _rows(report: DataReport) -> list[tuple[str, str]]:
         ("mean", _numbers(report.mean)),
         ("deviation", _numbers(report.std)),
         ("corrupt, left out", _list(len(report.corrupt), [f"{k} ({v})" for k, v in report.corrupt.items()])),
+        ("smaller than the window, left out", _list(len(report.small), [*report.small]) if report.small else ""),
         ("exact duplicates", _list(copies, groups)),
         ("fingerprint", report.fingerprint),
         ("licence", report.licence or "unknown"),

@@ -61,12 +61,11 @@ def _findings(options: Options, console: Console) -> Sequence[diagnosis.Finding]
     if options.run:
         must_be_run(Path(options.run).expanduser(), "doctor")  # before torch is imported
 
-        from organza.health.diagnosis import diagnose, write_diagnosis
+        from organza.health.diagnosis import keep_diagnosis
         from organza.report.page import write_report
 
-        findings = diagnose(options.run, console)
-        run = write_diagnosis(options.run, findings).parent
-        write_report(run)
+        findings = keep_diagnosis(options.run, console)
+        write_report(Path(options.run).expanduser())
         return findings
     from organza.health.machine import examine
 

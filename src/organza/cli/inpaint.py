@@ -57,10 +57,11 @@ def main(argv: list[str]) -> None:
         from organza.hub.filling import fill_still, mask_for, must_fill, read_mask
 
         must_fill(translator)
+        note = pictures.once(console.note)
 
         def change_of(task: Task) -> Change:
             mask = read_mask(mask_for(task.source, masks))
-            return lambda still, told: fill_still(translator, still, mask, told=told, note=console.note, **how)
+            return lambda still, told: fill_still(translator, still, mask, told=told, note=note, **how)
 
         return pictures.Job(pictures.ByFile(change_of), "-filled", "Filled", lambda task: _is_mask(task, masks))
 

@@ -19,6 +19,7 @@ from organza.config import ConfigError
 if TYPE_CHECKING:
     from organza.data.still import Still
     from organza.hub.translator import Translator
+    from organza.report.before_after import BeforeAfter
 
     Change = Callable[[Still, Callable[[int, int], None]], Still]
 
@@ -124,6 +125,18 @@ def joined(argv: Sequence[str]) -> list[str]:
     return words
 
 
+def once(note: Callable[[str], None]) -> Callable[[str], None]:
+    """`note`, which tells nothing twice: a batch has many files, and a film many frames."""
+    heard: set[str] = set()
+
+    def tell(message: str) -> None:
+        if message not in heard:
+            heard.add(message)
+            note(message)
+
+    return tell
+
+
 def must_name_model(model: str, example: str) -> None:
     """Raise ConfigError where no model is named."""
     if not model:
@@ -198,31 +211,27 @@ def change_all(
 ) -> Outcome:
     """Every file through the job's change, which is told of its progress; a bad one is reported, and the others go on.
 
-    `mark` is a `provenance.packet`, or empty.
+    The page of those that were written comes in any case. `mark` is a `provenance.packet`, or empty.
     """
     from organza.report.before_after import BeforeAfter
 
     outcome, started = Outcome(), time.monotonic()
     page = BeforeAfter(out, title, f"{len(work):,} files.")
-    for i, task in enumerate(work):
-        clock = _Clock(console, f"{task.source.name} ({i + 1} of {len(work)})", i, len(work), started)
-        task.target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            one = job.change.of(task) if isinstance(job.change, ByFile) else job.change
-            if task.is_film and job.read is not None:
-                raise ValueError(f"{task.source.name} is a film, which has colours; this network takes label maps")
-            if task.is_film:
-                _film(task, one, mark, clock)
+    try:
+        for i, task in enumerate(work):
+            clock = _Clock(console, f"{task.source.name} ({i + 1} of {len(work)})", i, len(work), started)
+            task.target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _one(task, mark, clock, page if with_page else None, console, job)
+            except (MemoryError, OSError, RuntimeError, ValueError) as problem:
+                if isinstance(problem, ConfigError) or _is_full(problem):
+                    raise
+                outcome.failed.append(_named(task, problem))
+                console.note(f"left out: {outcome.failed[-1]}")
             else:
-                _picture(task, one, mark, clock, page if with_page else None, console, job)
-        except (MemoryError, OSError, ValueError) as problem:
-            if isinstance(problem, ConfigError) or _is_full(problem):
-                raise
-            outcome.failed.append(str(problem))
-            console.note(f"left out: {problem}")
-        else:
-            outcome.written.append(task.target)
-    outcome.page = page.close()
+                outcome.written.append(task.target)
+    finally:
+        outcome.page = page.close()
     return outcome
 
 
@@ -239,7 +248,18 @@ class _Clock:
         self.console.step(f"{self.what}, {minutes}:{seconds:02} left: percent", int(100 * share), 100)
 
 
-def _picture(task: Task, change: Change, mark: str, clock: _Clock, page: Any, console: Console, job: Job) -> None:
+def _one(task: Task, mark: str, clock: _Clock, page: BeforeAfter | None, console: Console, job: Job) -> None:
+    change = job.change.of(task) if isinstance(job.change, ByFile) else job.change
+    if not task.is_film:
+        return _picture(task, change, mark, clock, page, console, job)
+    if job.read is not None:
+        raise ValueError(f"{task.source.name} is a film, which has colours; this network takes label maps")
+    return _film(task, change, mark, clock)
+
+
+def _picture(
+    task: Task, change: Change, mark: str, clock: _Clock, page: BeforeAfter | None, console: Console, job: Job
+) -> None:  # fmt: skip
     from PIL.PngImagePlugin import PngInfo
 
     from organza.data.still import read_still, save_still
@@ -252,20 +272,27 @@ def _picture(task: Task, change: Change, mark: str, clock: _Clock, page: Any, co
         info.add_itxt("XML:com.adobe.xmp", mark)
     save_still(after, task.target, info)
     if page is not None:
-        page.take(task.source.name, job.show(before) if job.show else before, after)
+        try:
+            page.take(task.source.name, job.show(before) if job.show else before, after)
+        except (MemoryError, OSError, ValueError) as problem:
+            console.note(f"{task.source.name} is written, but not on the page: {problem}")
 
 
 def _film(task: Task, change: Change, mark: str, clock: _Clock) -> None:
+    from organza.data.pixels import recolour
     from organza.data.still import Still
     from organza.report.footage import FootageWriter, open_footage
     from organza.report.provenance import sentence
 
-    film = open_footage(task.source)
+    try:
+        film = open_footage(task.source)
+    except ConfigError as problem:  # without ffmpeg; the pictures of the batch need none
+        raise ValueError(f"{task.source.name}: {problem}") from None
     writer = FootageWriter(task.target, film, sentence(mark) if mark else "")
     try:
         for number_, frame in enumerate(film, 1):
-            made = change(Still(frame.transpose(2, 0, 1)), lambda done, total: None).pixels
-            writer.take((made if len(made) == 3 else made.repeat(3, 0)).transpose(1, 2, 0))
+            made = change(Still(frame.transpose(2, 0, 1)), lambda done, total: None)
+            writer.take(recolour(made.planes.transpose(1, 2, 0), 3))
             clock(number_, max(film.frames, number_))
         writer.close()
     finally:
@@ -287,6 +314,14 @@ def _free(target: Path, source: Path, taken: dict[Path, Path]) -> Path:
 
 def _is_inside(path: Path, folder: Path) -> bool:
     return folder.exists() and path.resolve().is_relative_to(folder.resolve())
+
+
+def _named(task: Task, problem: Exception) -> str:
+    """What went wrong, with the name of the file."""
+    words = str(problem).strip() or type(problem).__name__
+    if isinstance(problem, RuntimeError):
+        words = f"the network fails: {words.splitlines()[0]}"
+    return words if words.startswith(task.source.name) else f"{task.source.name}: {words}"
 
 
 def _is_full(problem: Exception) -> bool:

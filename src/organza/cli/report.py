@@ -16,7 +16,7 @@ from organza.cli.words import must_be_run, told
 
 @dataclass(frozen=True)
 class Options:
-    """Write RUN/report.html anew, with pictures of the model as it is now.
+    """Write RUN/report.html anew, with pictures of the model as it is now, and with what organza doctor says of it.
 
     Pictures take some seconds and go to RUN/pictures: nearest reals, best and worst samples, reals without a sample
     near, ways through the noise, precision and recall, spectrum, scores of the discriminator; for points the plane.
@@ -34,19 +34,24 @@ def main(argv: list[str]) -> None:
     folder = options.run.expanduser()
     must_be_run(folder, "report")  # before torch is imported
     with Console() as console:
-        about = None if options.no_pictures else _drawn(folder, console)
+        about = None if options.no_pictures else _looked_at(folder, console)
         from organza.report.page import write_report
 
         page = write_report(folder).resolve()
     console.lines([*_told(about), ("report", str(page)), ("", "open it in a browser; it needs no network")])
 
 
-def _drawn(folder: Path, console: Console) -> Mapping[str, Any] | None:
-    """What was drawn; None, and a note, where nothing can be."""
+def _looked_at(folder: Path, console: Console) -> Mapping[str, Any] | None:
+    """What was drawn, None, and a note, where nothing can be; the same of the diagnosis."""
     console.wait("loading torch")
+    from organza.health.diagnosis import keep_diagnosis
     from organza.report.pictures import make_pictures
 
     console.wait("looking at the run")
+    try:
+        keep_diagnosis(folder, console)
+    except ValueError as problem:
+        console.note(f"no new diagnosis: {problem}")
     try:
         return make_pictures(folder, console)
     except ValueError as problem:

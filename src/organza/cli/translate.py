@@ -69,11 +69,11 @@ def main(argv: list[str]) -> None:
             how["style"] = style_of_still(translator, style, options.reverse)
         maps = translator.layout_classes > 0
         read = partial(read_layout_still, translator) if maps else None
-        show = partial(layout_shown, translator) if maps else None
+        show, note = partial(layout_shown, translator) if maps else None, pictures.once(console.note)
 
         def change(still: Still, told: Told) -> Still:
             source = degraded_still(translator, still) if options.degrade else still
-            return translate_still(translator, source, told=told, note=console.note, **how)
+            return translate_still(translator, source, told=told, note=note, **how)
 
         return pictures.Job(change, "-a" if options.reverse else "-b", "Translated", read=read, show=show)
 

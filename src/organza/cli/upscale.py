@@ -57,8 +57,10 @@ def main(argv: list[str]) -> None:
         """A file enlarged, by as much as this network does."""
         from organza.hub.stills import translate_still
 
+        note = pictures.once(console.note)
+
         def change(still: Still, told: Told) -> Still:
-            return translate_still(translator, still, alpha, told=told, note=console.note, **how)
+            return translate_still(translator, still, alpha, told=told, note=note, **how)
 
         return pictures.Job(change, f"-x{translator.scale:g}", f"Enlarged {translator.scale:g} times")
 

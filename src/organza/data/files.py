@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def open_files(listing: Listing, options: Preparation, progress: Progress, found
     key = hashlib.sha256(f"{listing.key} {options}".encode()).hexdigest()[:32]
     decoded = cached(key, lambda allocate: _build(listing, options, allocate, progress, found))
     if decoded.skipped:
-        progress.note(_skipped(decoded.skipped, len(listing)))
+        progress.note(left_out(decoded.skipped, len(listing)))
     return decoded
 
 
@@ -58,7 +59,7 @@ def scan(listing: Listing, progress: Progress) -> Scan:
             with listing.open(i) as file:
                 headers[i] = read_header(file)
         except Exception as problem:  # Pillow's readers raise anything on broken files
-            reasons[i] = _reason(problem)
+            reasons[i] = reason(problem)
 
     with strict_pillow():
         in_pieces(one, len(listing), "reading headers", progress)
@@ -101,7 +102,7 @@ def _build(
                 pixels = widen(recolour(decode(file), channels), dtype)
             images[i] = np.moveaxis(fit(pixels, (height, width), options.crop), -1, 0)
         except Exception as problem:  # as in `scan`
-            reasons[i] = _reason(problem)
+            reasons[i] = reason(problem)
 
     with strict_pillow():
         in_pieces(one, len(listing), "decoding", progress)
@@ -113,7 +114,7 @@ def _build(
     if dtype == "float32":
         check_range(images, listing.where)
     return Decoded(
-        _closed_up(images, good),
+        closed_up(images, good),
         None if labels is None else labels[good],
         classes,
         tuple(captions[i] for i in good) if captions else (),
@@ -132,10 +133,11 @@ def check_range(images: np.ndarray, where: str) -> None:
         )
 
 
-def _closed_up(images: np.ndarray, good: list[int]) -> np.ndarray:
+def closed_up(images: np.ndarray, good: Sequence[int]) -> np.ndarray:
+    """The good rows, moved to the front: in place, as the array may be larger than memory."""
     if len(good) == len(images):
         return images
-    for to, origin in enumerate(good):  # in place: the array may be larger than memory
+    for to, origin in enumerate(good):
         if to != origin:
             images[to] = images[origin]
     return images[: len(good)]
@@ -158,13 +160,15 @@ def suggested_side(found: Scan) -> int:
     return 2 ** min(8, max(3, shortest.bit_length() - 1))
 
 
-def _skipped(skipped: tuple[tuple[str, str], ...], count: int) -> str:
+def left_out(skipped: Sequence[tuple[str, str]], count: int) -> str:
+    """The files that are of no use, some with the reason, in words."""
     shown = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
     more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"{len(skipped)} of {count} images could not be read and are left out ({shown}{more})"
+    return f"{len(skipped)} of {count} images are left out ({shown}{more})"
 
 
-def _reason(problem: Exception) -> str:
+def reason(problem: Exception) -> str:
+    """Why a file cannot be read, in a line."""
     text = str(problem).split("\n")[0]
     if "cannot identify image file" in text:
         return "not an image, or damaged"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from organza.config import ConfigError, closest
+from organza.config import ConfigError, Data, closest
 from organza.data.attributes import Match, matched
+from organza.data.cache import Decoded
 from organza.data.catalogue import Source, find, open_dataset, prepared
 from organza.data.files import Scan, open_files, scan
 from organza.data.listing import Listing, labels_of
-from organza.data.pairs import about_pairs
+from organza.data.pairs import about_pairs, must_pair, two_folders
 from organza.data.pixels import decode, strict_pillow
-from organza.data.prepare import Preparation, in_pieces, preparation
+from organza.data.prepare import in_pieces, preparation
 from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore, counts
+from organza.data.tiles import holding, open_tiles
 
 FLIP = "flip"  # what `Data.flip` does; the other words are those of organza.augment
 _COLOURS = {1: "grey", 3: "rgb", 4: "rgba"}
@@ -41,6 +43,7 @@ class DataReport:
     modes: dict[str, int] = field(default_factory=dict)  # Pillow's names: L, RGB, RGBA, P, CMYK, I;16, …
     turned: int = 0  # files that EXIF rotates; they are opened upright
     corrupt: dict[str, str] = field(default_factory=dict)  # file and reason; training leaves them out
+    small: tuple[str, ...] = ()  # files that do not hold the window; training leaves them out
     duplicates: tuple[tuple[str, ...], ...] = ()  # groups with equal pixels
     classes: dict[str, int] = field(default_factory=dict)  # samples of each
     attributes: dict[str, int] = field(default_factory=dict)  # samples that have each
@@ -67,19 +70,23 @@ def check(
     resolution: int | tuple[int, int] | None = None,
     crop: str = "none",
     channels: str = "keep",
+    window: tuple[int, int] | None = None,
+    layout_classes: int = 0,
     progress: Progress = SILENT,
 ) -> DataReport:
-    """Everything worth knowing of a source, as `open_dataset` would open it.
+    """Everything worth knowing of a source, as `open_dataset` would open it, and two kinds of image as translations do.
 
-    Mixed sizes and the like are a `problem` of the report, not an exception. Raises as `open_dataset` for a source
-    that is not there or holds no images.
+    `window` (height, width) and `layout_classes` are the fields of `Data`: files are cut into tiles, and those of a
+    folder are label maps. Mixed sizes and the like are a `problem` of the report, not an exception. Raises as
+    `open_dataset` for a source that is not there or holds no images.
     """
     options = preparation(resolution, crop, channels)
     opened = find(source, split, progress)
     if isinstance(opened, ImageStore):
         return _of_store(prepared(opened, options, progress), opened, progress)
+    data = replace(Data(source=str(source)), resolution=options.resolution, crop=crop, channels=channels)
     with opened:
-        return _of_files(opened, options, progress)
+        return _of_files(opened, replace(data, window=window, layout_classes=layout_classes), progress)
 
 
 def preview(
@@ -125,17 +132,20 @@ def _of_store(store: ImageStore, origin: ImageStore, progress: Progress) -> Data
     if origin.images.ndim == 2:
         return DataReport(**_samples(store, _numbered(store), progress))
     channels, height, width = origin.images.shape[1:]
+    pairs = "" if store.sources is None else f"{len(store):,} of both kinds"
     mode = f"{_COLOURS.get(channels, f'{channels} channels')} {_dtype(origin.images)}"
     return DataReport(
         sizes={f"{width}x{height}": len(origin)},
         modes={mode: len(origin)},
+        pairs=pairs,
         **_samples(store, _numbered(store), progress),
     )
 
 
-def _of_files(listing: Listing, options: Preparation, progress: Progress) -> DataReport:
+def _of_files(listing: Listing, data: Data, progress: Progress) -> DataReport:
     found = scan(listing, progress)
     facts: dict[str, Any] = {
+        "pairs": about_pairs(listing, found),
         "sizes": {f"{width}x{height}": count for (width, height), count in found.sizes.most_common()},
         "modes": dict(Counter(header.mode for header in found.readable).most_common()),
         "turned": sum(header.turned for header in found.readable),
@@ -145,12 +155,35 @@ def _of_files(listing: Listing, options: Preparation, progress: Progress) -> Dat
         facts |= _of_table(told)
         if told is not None:
             listing, found = told.listing, scan(told.listing, progress) if told.without_row else found
-        decoded = open_files(listing, options, progress, found)
+        decoded, small = _decoded(listing, found, data, progress)
     except ConfigError as problem:
-        return DataReport(**facts, **_refused(listing, found, progress), problem=str(problem))
+        why = _refusal(listing, data, progress) if data.layout_classes or two_folders(listing) else str(problem)
+        return DataReport(**facts, **_refused(listing, found, progress), problem=why)
     store = decoded.store(listing.name, listing.licence)
-    facts |= {"corrupt": dict(decoded.skipped), "pairs": about_pairs(listing)}
-    return DataReport(**facts | _samples(store, decoded.names, progress))
+    broken = {listing.entries[i].name: why for i, why in found.reasons.items()}
+    facts |= {"corrupt": broken | dict(decoded.skipped), "small": small}
+    return DataReport(**facts | _samples(store, decoded.names, progress), problem=_refusal(listing, data, progress))
+
+
+def _decoded(listing: Listing, found: Scan, data: Data, progress: Progress) -> tuple[Decoded, tuple[str, ...]]:
+    """All images, or their tiles, and the files that are too small for tiles."""
+    if data.window is None or data.resolution is not None or two_folders(listing):
+        return open_files(listing, preparation(data.resolution, data.crop, data.channels), progress, found), ()
+    large = holding(listing, data.window, progress)
+    left = {entry.name for i, entry in enumerate(listing.entries) if i not in found.reasons}
+    small = left - {entry.name for entry in large.entries}
+    return open_tiles(large, data.window, data.channels, progress), tuple(sorted(small))
+
+
+def _refusal(listing: Listing, data: Data, progress: Progress) -> str:
+    """Why a translation would refuse two folders or label maps, "" where it would not, and for other layouts."""
+    if not data.layout_classes and two_folders(listing) is None:
+        return ""
+    try:
+        must_pair(listing, data, progress)
+    except ConfigError as problem:
+        return str(problem)
+    return ""
 
 
 def _of_table(told: Match | None) -> dict[str, Any]:
@@ -201,7 +234,6 @@ def _refused(listing: Listing, found: Scan, progress: Progress) -> dict[str, Any
         "corrupt": {listing.entries[i].name: reasons[i] for i in sorted(reasons)},
         "duplicates": _groups([hashes[i] for i in good], [listing.entries[i].name for i in good]),
         **_by_label_of(listing, good),
-        "pairs": about_pairs(listing),
         "licence": listing.licence,
     }
 

@@ -17,7 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from organza.config import ConfigError
+from organza.data.files import left_out, reason
 from organza.data.listing import Listing
+from organza.data.pixels import strict_pillow
 from organza.data.prepare import Preparation, in_pieces
 from organza.data.progress import Progress
 
@@ -31,10 +33,11 @@ Palette = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Layouts:
-    """All maps of a listing, uint8 [N, 1, H, W], and their palette."""
+    """All readable maps of a listing, uint8 [N, 1, H, W], their palette and the names of their files."""
 
     maps: Tensor
     palette: Palette
+    names: tuple[str, ...]
 
 
 def planes(maps: Tensor, classes: int) -> Tensor:
@@ -115,31 +118,43 @@ def _by_colour(file: IO[bytes], classes: int, palette: Palette) -> np.ndarray | 
 
 
 def open_layouts(listing: Listing, classes: int, options: Preparation, progress: Progress) -> Layouts:
-    """All maps of a listing. Raises ConfigError with the file for numbers beyond the classes."""
+    """All maps of a listing; broken files are left out and told.
+
+    Raises ConfigError with the file for numbers beyond the classes, and where none can be read.
+    """
     if not 2 <= classes <= MOST:
         raise ConfigError(f"data.layout_classes is {classes}; it takes 2 to {MOST}, or 0 for images")
     if options.crop != "none":
         raise ConfigError("label maps are resized and not cropped; add --data.crop none")
-    found: list[np.ndarray | None] = [None] * len(listing)
-    palettes: list[list[int]] = [[]] * len(listing)
+    found: dict[int, np.ndarray] = {}
+    palettes: dict[int, list[int]] = {}
+    reasons: dict[int, str] = {}
 
     def one(i: int) -> None:
-        """Read map `i`."""
+        """Read map `i`, or keep the reason why it cannot be read."""
         name = listing.entries[i].name
         try:
             with listing.open(i) as file:
-                found[i] = read_layout(file, options.resolution)
+                numbers = read_layout(file, options.resolution)
                 file.seek(0)
-                palettes[i] = _palette_in(file)
+                found[i], palettes[i] = numbers, _palette_in(file)
         except ConfigError as problem:
             raise ConfigError(f"{listing.where}: {name} {problem}") from None
-        except OSError as problem:
-            raise ConfigError(f"{listing.where}: {name} cannot be read ({problem}); fetch it again") from None
+        except Exception as problem:  # Pillow's readers raise anything on broken files
+            reasons[i] = reason(problem)
 
-    in_pieces(one, len(listing), "reading label maps", progress)
-    maps = [one for one in found if one is not None]
-    _must_fit(listing, maps, classes)
-    return Layouts(torch.from_numpy(np.stack(maps)[:, None]), _common(palettes, maps, classes))
+    with strict_pillow():
+        in_pieces(one, len(listing), "reading label maps", progress)
+    told = left_out([(listing.entries[i].name, reasons[i]) for i in sorted(reasons)], len(listing))
+    if not found:
+        raise ConfigError(f"{listing.where}: {told}; fetch them again")
+    if reasons:
+        progress.note(told)
+    good = sorted(found)
+    maps, names = [found[i] for i in good], tuple(listing.entries[i].name for i in good)
+    _must_fit(listing.where, names, maps, classes)
+    palette = _common([palettes[i] for i in good], maps, classes)
+    return Layouts(torch.from_numpy(np.stack(maps)[:, None]), palette, names)
 
 
 def _palette_in(file: IO[bytes]) -> list[int]:
@@ -160,15 +175,15 @@ def _common(palettes: Sequence[list[int]], maps: Sequence[np.ndarray], classes: 
     return found if whole else ()
 
 
-def _must_fit(listing: Listing, maps: list[np.ndarray], classes: int) -> None:
-    for entry, one in zip(listing.entries, maps, strict=True):
+def _must_fit(where: str, names: Sequence[str], maps: Sequence[np.ndarray], classes: int) -> None:
+    for name, one in zip(names, maps, strict=True):
         if one.shape != maps[0].shape:
             raise ConfigError(
-                f"{listing.where}: {entry.name} is {one.shape[1]}x{one.shape[0]} and {listing.entries[0].name} "
+                f"{where}: {name} is {one.shape[1]}x{one.shape[0]} and {names[0]} "
                 f"{maps[0].shape[1]}x{maps[0].shape[0]}; add --data.resolution {min(maps[0].shape)}"
             )
         if (wrong := beyond(one, classes)) is not None:
             raise ConfigError(
-                f"{listing.where}: {entry.name} has class {wrong}, but data.layout_classes is {classes} "
+                f"{where}: {name} has class {wrong}, but data.layout_classes is {classes} "
                 f"(0 to {classes - 1}; 255 says nothing); type --data.layout_classes {wrong + 1}"
             )

@@ -7,6 +7,7 @@ Understood are, in a folder or a zip:
 - images of both side by side, A left, B right, in `train`, `test` or loose, as pix2pix's sets;
 - small copies and their large originals, in any of these ways but side by side: sides by a whole number larger;
 - any set of images with `data.degrade`, which makes the sources of the images themselves (or `train` and `test`);
+  with `data.window` and without a resolution, of any sizes (`organza.data.tiles`);
 
 and, with `data.layout_classes`, label maps (`organza.data.layouts`) as one of two folders;
 
@@ -28,15 +29,16 @@ from torch import Tensor
 from organza.config import ConfigError, Data
 from organza.data.cache import Decoded
 from organza.data.catalogue import find, open_data, prepared
-from organza.data.files import open_files, scan
+from organza.data.files import Scan, open_files, scan
 from organza.data.layouts import Palette, open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore, fingerprint
+from organza.data.tiles import holding, open_tiles
 
 HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
-TENTH = 10  # every tenth pair of a set without a test split is kept from training
+TENTH = 10  # every tenth pair or image of a set of 100 or more without a test split is kept from training
 SHOWN = 3  # names in a message
 
 
@@ -61,16 +63,7 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     that differ, and FileNotFoundError.
     """
     if data.degrade != "none":
-        train = open_data(data, labelled=False, progress=progress)
-        if not _has_test(data, progress):
-            return _halved(train)
-        test = open_data(data, split="test", labelled=False, progress=progress)
-        if test.shape != train.shape:
-            raise ConfigError(
-                f"{train.name} has images of {_size(train.images)} in train and of {_size(test.images)} in test; add "
-                f"--data.resolution {min(*train.shape[1:], *test.shape[1:])}"
-            )
-        return replace(train, test=test)
+        return _targets(data, progress)
     options = preparation(data.resolution, data.crop, data.channels)
     opened = find(data.source, "train", progress)
     if isinstance(opened, ImageStore):
@@ -85,7 +78,47 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
     if train is None:
         raise ConfigError(f"{opened.where} has neither two folders nor images side by side; "
                           f"{_ways(data.layout_classes > 0)}")  # fmt: skip
-    return replace(train, test=test) if test is not None else _halved(train) if train.paired else train
+    return replace(train, test=test) if test is not None else _halved(train)
+
+
+def _targets(data: Data, progress: Progress) -> ImageStore:
+    """Images of which the sources are made."""
+    if data.window is not None and data.resolution is None:
+        opened = find(data.source, "train", progress)
+        if isinstance(opened, Listing):
+            return _in_tiles(opened, data, data.window, progress)
+    train = open_data(data, labelled=False, progress=progress)
+    if not _has_test(data, progress):
+        return _halved(train)
+    test = open_data(data, split="test", labelled=False, progress=progress)
+    if test.shape != train.shape:
+        raise ConfigError(
+            f"{train.name} has images of {_size(train.images)} in train and of {_size(test.images)} in test; add "
+            f"--data.resolution {min(*train.shape[1:], *test.shape[1:])}"
+        )
+    return replace(train, test=test)
+
+
+def _in_tiles(opened: Listing, data: Data, window: tuple[int, int], progress: Progress) -> ImageStore:
+    """Tiles of pictures; pictures are kept from training and not tiles, which may show the same pixels."""
+    preparation(None, data.crop, data.channels)
+    with ExitStack() as stack:
+        whole = train = holding(stack.enter_context(opened), window, progress)
+        test = None
+        if _has_test(data, progress):
+            found = find(data.source, "test", progress)
+            assert isinstance(found, Listing)
+            test = holding(stack.enter_context(found), window, progress)
+        elif len(whole) >= TENTH**2:
+            kept = {whole.entries[i].name for i in tenth(len(whole)).nonzero().flatten().tolist()}
+            train, test = whole.keep(lambda name: name not in kept), whole.keep(kept.__contains__)
+        stores = [
+            open_tiles(part, window, data.channels, progress).store(opened.name, opened.licence)
+            for part in (train, test) if part is not None
+        ]  # fmt: skip
+    if stores[-1].shape[0] != stores[0].shape[0]:
+        raise ConfigError(f"{opened.name} has other colours in train than in test; add --data.channels rgb")
+    return replace(stores[0], test=stores[1] if test is not None else None)
 
 
 def _has_test(data: Data, progress: Progress) -> bool:
@@ -116,19 +149,38 @@ def _turned(store: ImageStore, data: Data) -> ImageStore:
     return replace(store, images=store.sources, sources=store.images, fingerprint=store.fingerprint[::-1])
 
 
-def about_pairs(listing: Listing) -> str:
+def about_pairs(listing: Listing, found: Scan) -> str:
     """What of a source pairs, in words; "" for one without two kinds of image."""
-    for halves in HALVES:
-        tops = [half.format("train") for half in halves]
-        a, b = (
-            {_stem(e.name.removeprefix(f"{top}/")) for e in listing.entries if e.name.startswith(f"{top}/")}
-            for top in tops
-        )
-        if a and b:
-            alone = [f"{len(some)} in {top} alone ({', '.join(sorted(some)[:SHOWN])})"
-                     for some, top in ((a - b, tops[0]), (b - a, tops[1])) if some]  # fmt: skip
-            return ", ".join([f"{len(a & b):,} of {tops[0]} and {tops[1]} by name", *alone])
+    if (tops := two_folders(listing)) is not None:
+        a, b = (_stems(listing, top) for top in tops)
+        alone = [f"{len(some)} in {top} alone ({', '.join(sorted(some)[:SHOWN])})"
+                 for some, top in ((a - b, tops[0]), (b - a, tops[1])) if some]  # fmt: skip
+        return ", ".join([f"{len(a & b):,} of {tops[0]} and {tops[1]} by name", *alone])
+    tops = {entry.name.split("/")[0] for entry in listing.entries if "/" in entry.name}
+    if found.sizes and tops <= {"train"} and all(width == 2 * height for width, height in found.sizes):
+        return f"{len(found.readable):,} images may be pairs side by side, A left and B right: twice as wide as tall"
     return ""
+
+
+def must_pair(listing: Listing, data: Data, progress: Progress = SILENT) -> None:
+    """Raise the ConfigError with which a translation would refuse two folders, or label maps."""
+    tops = two_folders(listing)
+    open_pairs(data, tops is None or bool(_stems(listing, tops[0]) & _stems(listing, tops[1])), progress)
+
+
+def two_folders(listing: Listing) -> tuple[str, str] | None:
+    """The folders of both kinds of image, one of which may be empty, None for another layout."""
+    for halves in HALVES:
+        one, two = (half.format("train") for half in halves)
+        there = [bool(_stems(listing, top)) for top in (one, two)]
+        if all(there) or (any(there) and halves != HALVES[-1]):
+            return one, two
+    return None
+
+
+def _stems(listing: Listing, top: str) -> set[str]:
+    names = (entry.name for entry in listing.entries if entry.name.startswith(f"{top}/"))
+    return {_stem(name.removeprefix(f"{top}/")) for name in names}
 
 
 def _split(
@@ -162,8 +214,7 @@ def _side(listing: Listing, top: str, options: Preparation, progress: Progress) 
 
 def _maps(listing: Listing, top: str, data: Data, options: Preparation, progress: Progress) -> Side:
     found = open_layouts(listing, data.layout_classes, options, progress)
-    names = tuple(_stem(entry.name.removeprefix(f"{top}/")) for entry in listing.entries)
-    return Side(found.maps, names, found.palette)
+    return Side(found.maps, tuple(_stem(name.removeprefix(f"{top}/")) for name in found.names), found.palette)
 
 
 def _matched(
@@ -220,19 +271,26 @@ def _store(
 
 
 def _halved(store: ImageStore) -> ImageStore:
-    """Nine tenths to train with, the rest to look at; small sets are looked at where they are learned."""
-    kept = torch.arange(len(store)) % TENTH == TENTH - 1
-    if int(kept.sum()) < TENTH:
+    """Nine tenths of each side to train with, the rest to look at; small sets are looked at where they are learned."""
+    sources = store.images if store.sources is None else store.sources
+    if min(len(store), len(sources)) < TENTH**2:
         return store
-    return replace(_rows(store, ~kept), test=_rows(store, kept))
+    return replace(_rows(store, kept=False), test=_rows(store, kept=True))
 
 
-def _rows(store: ImageStore, rows: Tensor) -> ImageStore:
+def _rows(store: ImageStore, kept: bool) -> ImageStore:
+    """Those that are kept from training, or the others."""
+    rows, sources = tenth(len(store)) == kept, store.sources
     captions = tuple(c for c, keep in zip(store.captions, rows.tolist(), strict=True) if keep) if store.captions else ()
     return replace(
         store, images=store.images[rows], labels=None if store.labels is None else store.labels[rows],
-        captions=captions, sources=None if store.sources is None else store.sources[rows],
+        captions=captions, sources=None if sources is None else sources[tenth(len(sources)) == kept],
     )  # fmt: skip
+
+
+def tenth(count: int) -> Tensor:
+    """Which of so many are kept from training, bool [count]."""
+    return torch.arange(count) % TENTH == TENTH - 1
 
 
 def _size(images: Tensor) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ class Still:
     def size(self) -> tuple[int, int]:
         """Height, width."""
         return self.pixels.shape[1], self.pixels.shape[2]
+
+    @property
+    def planes(self) -> np.ndarray:
+        """The pixels, and where there is transparency RGB with it behind, [4, H, W]."""
+        if self.alpha is None:
+            return self.pixels
+        colours = self.pixels.repeat(3, 0) if len(self.pixels) == 1 else self.pixels
+        return np.concatenate([colours, self.alpha])
 
 
 def read_still(path: Path) -> Still:
@@ -89,4 +98,7 @@ def _profile(profile: bytes | None) -> tuple[tuple[bytes, bytes], ...]:
 def _reason(problem: Exception) -> str:
     if isinstance(problem, Image.UnidentifiedImageError):
         return "no picture that can be read"
+    if isinstance(problem, Image.DecompressionBombError):
+        pixels, most = (f"{int(count):,}" for count in re.findall(r"(\d+) pixels", str(problem)))
+        return f"it has {pixels} pixels, and up to {most} are read; cut it into parts, or make it smaller, first"
     return str(problem).strip().rstrip(".") or type(problem).__name__

@@ -2,59 +2,72 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from organza.games.latent import Batch, LatentGame, Moment
+from organza.games.latent import Batch, LatentGame, Moment, Stats
 from organza.games.targets import called
 
 
-class Ahead(nn.Module):
-    """A discriminator with other weights, through which gradients flow."""
+@dataclass(frozen=True)
+class Ahead:
+    """A game whose discriminator has other weights, through which gradients flow."""
 
-    def __init__(self, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.called, self.tensors = _Called(network), {f"network.{name}": value for name, value in tensors.items()}
+    game: LatentGame
+    tensors: Mapping[str, Tensor]  # by their names in the discriminator
 
-    def features(self, x: Tensor, labels: Tensor | None = None) -> Any:
-        """As the network's."""
-        return functional_call(self.called, self.tensors, ("features", x, labels))
+    def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
+        """As the game's."""
+        return self.seen(self.game.generator_turn, batch, fake, moment)
 
-    def logits(self, features: Any, labels: Tensor | None = None) -> Tensor:
-        """As the network's."""
-        return functional_call(self.called, self.tensors, ("logits", features, labels))
+    def seen(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        """`compute(*arguments)`, while the discriminator has these weights."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.tensors.items()}
+        return functional_call(_Called(self.game.discriminator), tensors, (compute, *arguments))
 
 
-def looked_ahead(
-    game: LatentGame, batch: Batch, fake: Tensor, moment: Moment, optimizer: torch.optim.Optimizer, steps: int
-) -> LatentGame:
-    """The game whose D has taken `steps` more turns on this batch, by Adam's rule, as a function of the fakes."""
-    network = game.discriminator
+def looked_ahead(game: LatentGame, batch: Batch, fake: Tensor, moments: Sequence[Moment], critic: Any) -> Ahead:
+    """The game whose D has taken a turn more on this batch for each of the `moments`, as a function of the fakes.
+
+    `critic` is the player of D, whose optimiser (Adam or RMSprop), frozen layers and cuts it follows. A penalty that
+    asks for slopes between real and fake, or at moved fakes, takes the fakes as they are.
+    """
+    network, group = game.discriminator, critic.optimizer.param_groups[0]
+    step = rmsprop if isinstance(critic.optimizer, torch.optim.RMSprop) else adam
+    learning = {id(parameter) for parameter in critic.learning}
+    given = {name: parameter for name, parameter in network.named_parameters() if id(parameter) in learning}
+    weights = {name: parameter.detach().requires_grad_() for name, parameter in given.items()}
+    averages = {name: _averages(critic.optimizer, parameter) for name, parameter in given.items()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    names = [name for name, _ in network.named_parameters()]
-    given = list(network.parameters())
-    weights = [p.detach().requires_grad_() for p in given]
-    averages = [_adam_state(optimizer, p) for p in given]
-    real, targets = game.real(batch, moment).detach(), called(game.targets, batch, game.discriminator)
-    for _ in range(steps):
-        ahead = dataclasses.replace(
-            game, discriminator=Ahead(network, dict(zip(names, weights, strict=True)) | buffers)
-        )
-        real_logits, _ = ahead.judge(real, batch, moment, in_float32=True)
-        fake_logits, _ = ahead.judge(fake, batch, moment, in_float32=True)
-        loss = game.loss.discriminator(real_logits, fake_logits, targets)
+    for moment in moments:
+        loss = Ahead(game, weights | buffers).seen(_critic_loss, game, batch, fake, moment)
         # Not every weight takes part: heads and decoders are for penalties.
-        gradients = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
-        moved = [
-            adam(w, g, *a, optimizer.param_groups[0]) for w, g, a in zip(weights, gradients, averages, strict=True)
-        ]
-        weights, averages = [new for new, _ in moved], [state for _, state in moved]
-    return dataclasses.replace(game, discriminator=Ahead(network, dict(zip(names, weights, strict=True)) | buffers))
+        found = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
+        gradients = dict(zip(weights, _clipped(found, critic.config.clip), strict=True))
+        for name, weight in weights.items():
+            weights[name], averages[name] = step(weight, gradients[name], *averages[name], group)
+        if (limit := critic.config.weight_clip) is not None:
+            weights = {name: weight.clamp(-limit, limit) for name, weight in weights.items()}
+    return Ahead(game, weights | buffers)
+
+
+def _critic_loss(game: LatentGame, batch: Batch, fake: Tensor, moment: Moment) -> Tensor:
+    """What D minimises in its turn, through fakes that are not detached."""
+    real, fake = game.real(batch, moment).detach(), fake.clone()  # D's weights depend on the fakes too, no slope in x
+    real.requires_grad_(any(penalty.rule.real_gradient for penalty in moment.due))
+    real_logits, real_features = game.judge(real, batch, moment, in_float32=True)
+    fake_logits, fake_features = game.judge(fake, batch, moment, in_float32=True)
+    loss = game.loss.discriminator(real_logits, fake_logits, called(game.targets, batch, game.discriminator))
+    evidence = game._evidence(
+        batch, moment, "discriminator", real=real, fake=fake, real_logits=real_logits, fake_logits=fake_logits,
+        real_features=real_features, fake_features=fake_features,
+    )  # fmt: skip
+    return game._with_penalties(loss, {}, moment, evidence)[0]
 
 
 def adam(
@@ -65,25 +78,48 @@ def adam(
     step, gradient = step + 1, gradient + group["weight_decay"] * weight
     mean = beta1 * mean + (1 - beta1) * gradient
     square = beta2 * square + (1 - beta2) * gradient.square()
-    some = square > 0  # the square root has no derivative at zero, where a weight without gradient stands
-    deviation = (torch.where(some, square, 1.0) / (1 - beta2**step)).sqrt() * some
+    deviation = _root(square, 1 - beta2**step)
     return weight - group["lr"] * (mean / (1 - beta1**step)) / (deviation + group["eps"]), (mean, square, step)
 
 
+def rmsprop(
+    weight: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: Tensor, group: Mapping[str, Any]
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """One step of RMSprop that can be differentiated: Adam's without a mean and without corrections."""
+    gradient = gradient + group["weight_decay"] * weight
+    square = group["alpha"] * square + (1 - group["alpha"]) * gradient.square()
+    return weight - group["lr"] * gradient / (_root(square) + group["eps"]), (mean, square, step + 1)
+
+
+def _root(square: Tensor, share: Tensor | float = 1.0) -> Tensor:
+    """It has no derivative at zero, where a weight without gradient stands."""
+    some = square > 0
+    return (torch.where(some, square, 1.0) / share).sqrt() * some
+
+
+def _clipped(gradients: Sequence[Tensor], limit: float | None) -> Sequence[Tensor]:
+    """As torch's `clip_grad_norm_` does."""
+    if limit is None:
+        return gradients
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    return [gradient * (limit / (norm + 1e-6)).clamp(max=1.0) for gradient in gradients]
+
+
 class _Called(nn.Module):
-    """`functional_call` knows only forward."""
+    """`functional_call` knows only modules and their forward."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the network."""
-        return getattr(self.network, method)(*arguments)
+    def forward(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        """What `compute` finds."""
+        return compute(*arguments)
 
 
-def _adam_state(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> tuple[Tensor, Tensor, Tensor]:
+def _averages(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of the gradients, that of their squares, and the steps so far."""
     state = optimizer.state.get(parameter) or {}
     zero = torch.zeros_like(parameter)
     step = state["step"].detach().clone() if "step" in state else torch.zeros((), device=parameter.device)
-    return state.get("exp_avg", zero).clone(), state.get("exp_avg_sq", zero).clone(), step
+    return state.get("exp_avg", zero).clone(), state.get("exp_avg_sq", state.get("square_avg", zero)).clone(), step

@@ -1,24 +1,22 @@
-"""What to change after a finding: fields of the configuration, and the command that trains anew with them.
+"""What to change after a finding, as fields of the configuration.
 
 Each remedy names the mildest change that is not in use yet, so that a second look gives the next one. `organza doctor`
-prints them as a command, and the autopilot makes them while the run trains.
+prints them as a command (`command.py`), and the autopilot makes them while the run trains.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import shlex
-from collections.abc import Iterator
 from typing import Any
 
-from organza.config import Changes, Config, Penalty, Player, Schedule, to_dict
+from organza.config import Changes, Config, Penalty, Player, Schedule
 from organza.health.evidence import Case
 from organza.losses import LOSSES
+from organza.models import Role
 from organza.recipes import RECIPES
 
 FASTER = 10.0  # than the recipe's own learning rate: far off
-ROLES = ("generator", "discriminator")
+ROLES: tuple[Role, ...] = ("generator", "discriminator")
 NOISE = 0.1
 ADA_TARGET = 0.6  # arXiv:2006.06676, section 3.1
 TAMING = {"r1": 1.0, "r2": 1.0, "gradient-norm": 10.0, "dragan": 10.0}  # penalties that hold D back, usual weights
@@ -163,63 +161,3 @@ def against_collapse(case: Case) -> Changes:
     if not config.noise:
         return {"noise": first(usual.noise if usual is not None and usual.noise else NOISE)}
     return more_penalty(case, "r1") or slower(case, *ROLES, by=4)
-
-
-def train_again(case: Case, changes: Changes) -> str:
-    """The run's own command with changes, into a new folder; for none the data are what to look at."""
-    if not changes:
-        return f"organza data check {shlex.quote(case.config.data.source)}"
-    mine = [flag for flag in _flags(case) if flag.split()[0][2:] not in changes]
-    new = [flag for name, value in changes.items() for flag in _words(name, value)]
-    start, out = f"organza train {case.config.recipe} --data", shlex.quote(f"{place(case)}-next")
-    return " ".join([start, shlex.quote(case.config.data.source), *mine, *new, f"--out {out}"])
-
-
-def _words(name: str, value: Any) -> Iterator[str]:
-    """A field as options of the command line."""
-    if isinstance(value, tuple) and value and isinstance(value[0], Penalty):
-        yield f"--{name} {word(value)}"
-        for penalty in value:
-            for part, usual in (("weight", 1), ("every", 1)):
-                if (own := getattr(penalty, part)) != usual:
-                    yield f"--{name}.{penalty.name}.{part} {word(own)}"
-    else:
-        yield f"--{name} {word(value)}"
-
-
-def word(value: Any) -> str:
-    """The value of a field as one types it; of penalties the names."""
-    if isinstance(value, tuple):
-        return ",".join(item.name if isinstance(item, Penalty) else str(item) for item in value) or "none"
-    if isinstance(value, Schedule):
-        return shlex.quote(json.dumps(to_dict(value)))
-    return "none" if value is None else shlex.quote(f"{value:g}" if isinstance(value, float) else str(value))
-
-
-def _flags(case: Case) -> Iterator[str]:
-    """What the run changed of its recipe, as options; records that no option can say are left out."""
-    if (recipe := usual_config(case)) is None:
-        return
-    usual = dict(_flat(to_dict(recipe)))
-    for name, value in _flat(to_dict(case.config)):
-        plain = isinstance(value, (int, float, str)) or value is None
-        if plain and usual.get(name, value) != value and not name.startswith(("data.", "output.")):
-            yield f"--{name} {'none' if value is None else shlex.quote(str(value))}"
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def go_on(case: Case) -> str:
-    """The command that trains the run for as long again."""
-    return f"organza train --out {shlex.quote(place(case))} --resume --images {2 * max(case.run.images, 1)}"
-
-
-def place(case: Case) -> str:
-    """The run folder, as it was given."""
-    return case.run.path.as_posix()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from organza.health import advice
+from organza.health import advice, command
 from organza.health.evidence import Case, turns
 from organza.health.finding import Finding, Rule, advised
 from organza.losses import LOSSES
@@ -171,12 +171,12 @@ def of_scores(case: Case) -> Iterator[Finding]:
         if gain > IMPROVES:
             yield Finding(
                 "still improving", "note", f"{key[6:]} got better by {gain:.0%} in the last third, to {last:.4g}",
-                f"the curve {key}", "likely", "a budget that ends before the training does", advice.go_on(case),
+                f"the curve {key}", "likely", "a budget that ends before the training does", command.go_on(case),
             )  # fmt: skip
         elif gain < SETTLED:
             yield Finding(
                 "converged", "note", f"{key[6:]} has been about {last:.4g} for the last third", f"the curve {key}",
-                "likely", "this network and these settings give no more", f"organza evaluate {advice.place(case)}",
+                "likely", "this network and these settings give no more", f"organza evaluate {command.place(case)}",
             )  # fmt: skip
 
 

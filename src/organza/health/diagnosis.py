@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from organza.data.progress import SILENT, Progress
-from organza.health import advice
+from organza.health import advice, command
 from organza.health.curves import OF_THE_LOG, of_scores
 from organza.health.evidence import Case, config_in_force, gather
 from organza.health.finding import Finding, Rule, advised
@@ -25,12 +28,12 @@ NAME = "diagnosis.json"
 SETTLES = 12  # lines of the log before which curves and samples tell nothing
 
 
-def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
+def diagnose(path: str | Path, progress: Progress = SILENT, device: str | torch.device = "cpu") -> list[Finding]:
     """Every finding about the run in the folder `path`, problems first; nothing but notes for a healthy one.
 
     Raises ConfigError where there is no run.
     """
-    case = gather(path, progress)
+    case = gather(path, progress, device=device)
     found: list[Finding] = []
     rules = AT_ONCE if _is_young(case) else RULES
     for number, rule in enumerate(rules, 1):
@@ -42,24 +45,37 @@ def diagnose(path: str | Path, progress: Progress = SILENT) -> list[Finding]:
     return sorted(kept, key=lambda finding: ("problem", "warning", "note").index(finding.status))
 
 
-def early_alarms(path: Path) -> list[Finding]:
-    """Problems and warnings that the log of a run alone tells, while it trains; quick enough for every checkpoint."""
+def early_alarms(path: Path, drawn: Tensor | None = None) -> list[Finding]:
+    """Problems and warnings that its log, and samples that the score has drawn, tell of a run while it trains.
+
+    Quick enough for every checkpoint.
+    """
     run = read_folder(path)
-    case = Case(run, config_in_force(run, Run(path).config), None, None)
+    case = Case(run, config_in_force(run, Run(path).config), None, None, drawn=drawn)
     return [] if _is_young(case) else alarms(case)
 
 
 def alarms(case: Case) -> list[Finding]:
     """Problems and warnings, the gravest first, by the rules that the parts of a case allow."""
-    rules = OF_THE_LOG + (OF_SAMPLES if case.gan is not None else ())
+    rules = OF_THE_LOG + (OF_SAMPLES if case.gan is not None or case.drawn is not None else ())
     found = [finding for rule in rules for finding in rule(case) if finding.status != "note"]
     return sorted(found, key=lambda finding: ("problem", "warning").index(finding.status))
 
 
+def keep_diagnosis(
+    path: str | Path, progress: Progress = SILENT, device: str | torch.device = "cpu"
+) -> list[Finding]:  # fmt: skip
+    """`diagnose`, kept beside the run for its report; raises OSError, too, where nothing can be written."""
+    findings = diagnose(path, progress, device)
+    write_diagnosis(path, findings)
+    return findings
+
+
 def write_diagnosis(path: str | Path, findings: list[Finding]) -> Path:
     """Keep findings beside the run, for its report; the file that was written."""
-    file = Path(path).expanduser() / NAME
-    write_json(file, {"findings": [asdict(finding) for finding in findings]})
+    folder = Path(path).expanduser()
+    file, images = folder / NAME, read_folder(folder).images
+    write_json(file, {"images": images, "findings": [asdict(finding) for finding in findings]})
     return file
 
 
@@ -83,7 +99,7 @@ def _early(case: Case) -> Iterator[Finding]:
         yield Finding(
             "too early", "note", f"the log has {lines} lines, and curves and samples are judged from {SETTLES} on",
             "log.jsonl", "sure", f"a run of {case.run.images} images, with a line every {case.config.output.log}",
-            advice.go_on(case),
+            command.go_on(case),
         )  # fmt: skip
 
 

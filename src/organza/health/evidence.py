@@ -27,8 +27,9 @@ from organza.training.assemble import build_game
 from organza.training.batches import to_bytes, to_range
 from organza.training.checkpoint import DamagedError, restore_module
 from organza.training.run import Run
+from organza.training.scoring import EXAMINED
 
-SAMPLES, FIRST_SEED = 500, 1_000_000
+SAMPLES, FIRST_SEED = EXAMINED, 1_000_000
 HASHED = 20_000  # samples among which repetitions are looked for
 
 
@@ -43,6 +44,7 @@ class Case:
     missing: tuple[str, ...] = ()
     count: int = SAMPLES  # samples, and reals, that are looked at
     device: str | torch.device = "cpu"
+    drawn: Tensor | None = None  # samples that something else has drawn, where there is no model to draw any
 
     def end(self, key: str) -> float | None:
         """The median of the last quarter of a logged key; None where nothing was logged."""
@@ -90,6 +92,8 @@ class Case:
     @cached_property
     def fake(self) -> Tensor:
         """As many samples of the averaged generator; a conditional one goes through its classes in turn."""
+        if self.gan is None and self.drawn is not None:
+            return self.drawn
         assert self.gan is not None
         return self.gan.sample(self.count, seed=FIRST_SEED).cpu()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from organza.config import Changes
-from organza.health import advice
+from organza.health.command import train_again
 from organza.health.evidence import Case
 
 Status = Literal["problem", "warning", "note"]
@@ -41,4 +41,4 @@ def advised(
 ) -> Finding:  # fmt: skip
     """A finding whose advice is to train anew with changes; without any, to look at the data."""
     changes = changes or {}
-    return Finding(name, status, told, shown, confidence, causes, advice.train_again(case, changes), changes)
+    return Finding(name, status, told, shown, confidence, causes, train_again(case, changes), changes)

@@ -69,7 +69,7 @@ def _collapse(case: Case) -> Iterator[Finding]:
 
 
 def _unique(case: Case) -> Iterator[Finding]:
-    if case.gan is None or case.run.status == "failed":
+    if (case.gan is None and case.drawn is None) or case.run.status == "failed":
         return
     if (share := distinct_share(case.fake)) < REPEATED:
         yield advised(

@@ -1,7 +1,8 @@
 """A translator's weights under the names of its official code, for other tools: `*_net_G.pth`, spandrel, ComfyUI.
 
     .pth          what the official code writes: the state dict alone, under `params_ema` for Real-ESRGAN's networks and
-                  `params` for SRGAN's, in parts for MUNIT, UNIT ({a, b}) and StarGAN v2
+                  `params` for SRGAN's, in parts for MUNIT, UNIT ({a, b}) and StarGAN v2, under `state_dict` for LaMa,
+                  whose names begin with `generator.` as in best.ckpt
     .safetensors  the same tensors by name, without wrappers
 
 Spectral norm has the names of torch's old hooks, which official files were written with; where a folder holds weights
@@ -29,7 +30,8 @@ from organza.models import translator as built
 from organza.models.both_ways import BothWays, two_way
 
 SUFFIXES = (".pth", ".safetensors")
-WRAPPED = {"esrgan": "params_ema", "srvgg": "params_ema", "srgan": "params"}
+WRAPPED = {"esrgan": "params_ema", "srvgg": "params_ema", "srgan": "params", "lama": "state_dict"}
+WITHIN = {"lama": "generator."}  # what the names of the generator begin with in a file of the whole training
 PARTS = {"munit": ("a", "b"), "unit": ("a", "b"), "stargan-v2": ("generator", "mapping_network", "style_encoder")}
 
 
@@ -71,7 +73,8 @@ def original(found: Translator) -> dict[str, Tensor]:
             dim = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
             place = f"{name}.parametrizations.weight"
             state |= {f"{place}.{part}": tensor for part, tensor in unfolded(state.pop(own), dim).items()}
-    return old_names(state)
+    prefix = WITHIN.get(found.model.name, "")
+    return {prefix + name: tensor for name, tensor in old_names(state).items()}
 
 
 def _planned(found: Translator) -> nn.Module:

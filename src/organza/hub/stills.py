@@ -21,21 +21,30 @@ from organza.draws import Draws
 from organza.hub.translator import Translator
 from organza.training.batches import to_bytes, to_range
 
+FILLERS = ("lama", "deepfill")  # whose fourth channel is the hole, in published files too
+
 Alpha = Literal["bilinear", "network"]
 
 
 def translate_still(translator: Translator, still: Still, alpha: Alpha = "bilinear", **how: Any) -> Still:
     """The picture's translation, of the same depth; `how` goes to `Translator.translate`.
 
-    Grey pictures stay grey where the network gives as many channels as it takes and no style is asked for. Transparency
-    grows by a bilinear filter, or as a grey picture through the network. Raises ConfigError for a network of other
-    channels than 1 or 3, and as `translate`.
+    Grey pictures stay grey where the network gives as many channels as it takes and no style is asked for. Networks of
+    1 or 3 channels see the picture over white, as in training, and transparency grows by a bilinear filter, or as a
+    grey picture through the network: over white, the result is what the network made. Those of 4 see it with its
+    transparency. Raises ConfigError for a network of other channels, and as `translate`.
     """
-    made = _through(translator, still.pixels, how)
-    veil = still.alpha
-    if veil is not None and made.shape[1:] != still.size:
-        quiet = {key: value for key, value in how.items() if key != "told"}
-        veil = _through(translator, veil, quiet) if alpha == "network" else _resized(veil, made.shape[1:])
+    made, veil = _through(translator, still, how), still.alpha
+    if len(made) == 4:
+        made, veil = made[:3], made[3:]
+    elif _takes_transparency(translator, how):
+        veil = None
+    elif veil is not None:
+        if made.shape[1:] != still.size:
+            quiet = {key: value for key, value in how.items() if key != "told"}
+            grown = alpha == "network"
+            veil = _through(translator, Still(veil), quiet) if grown else _resized(veil, made.shape[1:])
+        made = _from_white(made, veil)
     profile = still.profile if len(made) == len(still.pixels) else None
     return replace(still, pixels=made, alpha=veil, profile=profile)
 
@@ -66,27 +75,41 @@ def style_of_still(translator: Translator, still: Still, reverse: bool = False) 
     return F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
-def _through(translator: Translator, pixels: np.ndarray, how: Mapping[str, Any]) -> np.ndarray:
-    """[C, H, W] -> [K, H', W']; grey for grey where that is what the network is for."""
-    takes = (translator.shape if how.get("reverse") else translator.source)[0]
+def _through(translator: Translator, still: Still, how: Mapping[str, Any]) -> np.ndarray:
+    """[K, H', W'] of the picture; grey for grey where that is what the network is for."""
+    takes, pixels = (translator.shape if how.get("reverse") else translator.source)[0], still.pixels
     if len(pixels) == 1 and translator.layout_classes:
         return translator.translate(torch.from_numpy(np.ascontiguousarray(pixels))[None], **how)[0].numpy()
     if len(pixels) == takes > 3:  # planes made of a picture, as bytes
         given = to_range(torch.from_numpy(np.ascontiguousarray(pixels))[None])
         return to_bytes(translator.translate(given, **how))[0].numpy()
-    if takes not in (1, 3):
-        raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1 or 3 (and transparency)")
-    given = recolour(pixels.transpose(1, 2, 0), takes).transpose(2, 0, 1)
-    made = translator.translate(torch.from_numpy(np.ascontiguousarray(given))[None], **how)[0].numpy()
+    if takes not in (1, 3) and not _takes_transparency(translator, how):
+        raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1, 3 or 4")
+    made = translator.translate(_over_white(still, takes), **how)[0].numpy()
     if len(pixels) == 1 and takes == len(made) == 3 and how.get("style") is None:
         return recolour(made.transpose(1, 2, 0), 1).transpose(2, 0, 1)
     return made
 
 
+def _takes_transparency(translator: Translator, how: Mapping[str, Any]) -> bool:
+    """Whether the network was trained on RGBA, and not on a picture and its hole."""
+    (takes, *_), (gives, *_) = translator.source, translator.shape
+    if how.get("reverse"):
+        takes, gives = gives, takes
+    return takes == 4 and (gives == 4 or (translator.degrade == "none" and translator.model.name not in FILLERS))
+
+
+def _from_white(made: np.ndarray, veil: np.ndarray) -> np.ndarray:
+    """The colours that are `made` when they lie over white with this transparency."""
+    most = np.iinfo(made.dtype).max
+    opacity = np.maximum(veil, 1).astype(np.float32) / most
+    laid = np.rint(most - (most - made.astype(np.float32)) / opacity).clip(0, most).astype(made.dtype)
+    return np.where(veil > 0, laid, made)
+
+
 def _over_white(still: Still, channels: int) -> Tensor:
-    """[1, C, H, W] of so many channels, transparent places white, as training reads them."""
-    pixels = still.pixels if still.alpha is None else np.concatenate([still.pixels, still.alpha])
-    wide = recolour(pixels.transpose(1, 2, 0), channels).transpose(2, 0, 1)
+    """[1, C, H, W] of 1, 3 or 4 channels, transparent places white unless there are 4, as training reads them."""
+    wide = recolour(still.planes.transpose(1, 2, 0), channels).transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(wide))[None]
 
 

@@ -20,15 +20,20 @@ from fractions import Fraction
 import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode, UnsupportedFakeTensorException
 
 from organza.config import ConfigError
+from organza.data.cache import available_memory
 from organza.training.allocator import keep_freed_memory
 from organza.training.batches import to_range
 from organza.training.memory import is_out_of_memory
+from organza.training.plan import _LivingStorages, in_bytes
 from organza.training.precision import computes_in_bfloat16
 
 OVERLAP = 24  # pixels
 SMALLEST = 32  # tile that is tried when memory runs out
+UNASKED = 1 << 20  # pixels at once, up to which memory is not looked at
+KERNELS = 3  # times what tensors take: at most so much was seen, as kernels copy (CycleGAN's on a CPU)
 LEAST = 8  # side of what a network sees; smaller pictures are filled by reflection
 Function = Callable[[Tensor], Tensor]
 Told = Callable[[int, int], None]
@@ -37,25 +42,27 @@ Note = Callable[[str], None]
 
 def tiled(
     function: Function, images: Tensor, *, scale: float = 1, channels: int | None = None, tile: int | None = None,
-    overlap: int | None = None, multiple: int = 1, told: Told | None = None, note: Note | None = None,
+    overlap: int | None = None, multiple: int = 1, least: tuple[int, int] = (LEAST, LEAST), told: Told | None = None,
+    note: Note | None = None,
 ) -> Tensor:  # fmt: skip
     """Images [N, C, H, W] uint8, uint16 or float in [-1, 1] -> [N, `channels`, scale H, scale W] of the same type.
 
     `function` maps float32 [N, C, h, w] in [-1, 1], h and w divided by `multiple`, to [N, `channels`, scale h, scale w]
-    (`channels` are C unless given). `tile` is the side of a core, None the whole picture; `overlap` (24) are the pixels
-    beside it. When memory runs out, the tile is halved and the work starts again: `note` hears of it, and
-    `told(done, total)` of every tile. Raises ConfigError for other types and for a tile or an overlap that is none, and
-    MemoryError where even the smallest tile does not fit.
+    (`channels` are C unless given), and `least` pixels or more. `tile` is the side of a core, None the whole picture;
+    `overlap` (24) are the pixels beside it. The tile is halved until a network on a CPU has the memory for it, and
+    again, from the beginning, whenever memory runs out: `note` hears of it, and `told(done, total)` of every tile.
+    Raises ConfigError for other types and for a tile or an overlap that is none, and MemoryError where even the
+    smallest tile does not fit.
     """
     if images.dtype not in (torch.uint8, torch.uint16) and not images.is_floating_point():
         raise ConfigError(f"images are {images.dtype}; they may be uint8, uint16 or floats in [-1, 1]")
-    for name, value, least in (("tile", tile, 1), ("overlap", overlap, 0)):
-        if value is not None and value < least:
-            raise ConfigError(f"{name} is {value}; it takes {least} or more")
+    for name, value, lowest in (("tile", tile, 1), ("overlap", overlap, 0)):
+        if value is not None and value < lowest:
+            raise ConfigError(f"{name} is {value}; it takes {lowest} or more")
     source, ratio = images.detach().cpu().numpy(), Fraction(scale).limit_denominator(64)
     multiple, longest = math.lcm(multiple, ratio.denominator), max(images.shape[2:])
-    job = _Job(function, ratio, channels or images.shape[1], multiple, OVERLAP if overlap is None else overlap)
-    side = min(tile or longest, longest)
+    job = _Job(function, ratio, channels or images.shape[1], multiple, OVERLAP if overlap is None else overlap, least)
+    side = _fitting(job, source, min(tile or longest, longest), note)
     while True:
         try:
             return torch.from_numpy(_rows(job, source, side, told or _silent))
@@ -82,17 +89,18 @@ class Runner:
     def __call__(self, images: Tensor) -> Tensor:
         """Float32 [N, C, h, w] -> float32 [N, K, h', w'], on the device."""
         images = images.to(self.device, memory_format=torch.channels_last)
-        made = self._made(images)
+        made = self.made(images)
         if self.half is not None and not bool(made.sum().isfinite()):
             if self.note:
                 self.note(f"{self.half} is not enough for this network on {self.device}: going on in float32")
             self.half = None
-            made = self._made(images)
+            made = self.made(images)
         if not bool(made.sum().isfinite()):  # in one pass over what may be large
             raise ValueError("the network gives numbers that are not finite; its weights may be damaged")
         return made
 
-    def _made(self, images: Tensor) -> Tensor:
+    def made(self, images: Tensor) -> Tensor:
+        """Float32, finite or not."""
         context: AbstractContextManager = nullcontext()
         if self.half is not None:
             context = torch.autocast(self.device.type, self.half)
@@ -109,24 +117,24 @@ class Span:
     seen: tuple[int, int]  # by the network
 
 
-def spans(length: int, tile: int, overlap: int, multiple: int) -> list[Span]:
+def spans(length: int, tile: int, overlap: int, multiple: int, least: int = LEAST) -> list[Span]:
     """Tiles along a side of `length` pixels, nearly equal, whose beginnings and ends `multiple` divides.
 
-    The last one may see more than there is.
+    Each sees `least` pixels or more, the last one perhaps more than there are.
     """
-    whole = math.ceil(max(length, LEAST) / multiple) * multiple
+    least = math.ceil(max(least, LEAST) / multiple) * multiple
+    whole = max(math.ceil(length / multiple) * multiple, least)
     step = math.ceil(math.ceil(length / math.ceil(length / tile)) / multiple) * multiple
     borders = [*range(0, length, step), length]
     cores = list(itertools.pairwise(borders))
     ramp, beside = min(overlap // 4, (cores[-1][1] - cores[-1][0]) // 2), math.ceil(overlap / multiple) * multiple
-    return [
-        Span(
-            (first, last),
-            (first - ramp if first else 0, last + ramp if last < length else length),
-            (max(first - beside, 0), min(last + beside, whole) if last < length else whole),
-        )
-        for first, last in cores
-    ]
+    found = []
+    for first, last in cores:
+        end = min(last + beside, whole) if last < length else whole
+        begin = max(min(first - beside, end - least), 0)
+        reach = first - ramp if first else 0, last + ramp if last < length else length
+        found.append(Span((first, last), reach, (begin, max(end, begin + least))))
+    return found
 
 
 def mirrored(first: int, last: int, length: int) -> np.ndarray:
@@ -144,6 +152,7 @@ class _Job:
     channels: int
     multiple: int
     overlap: int
+    least: tuple[int, int]
 
     def scaled(self, pixels: int) -> int:
         """A place of the source in the result."""
@@ -171,7 +180,8 @@ class _Job:
 
 def _rows(job: _Job, source: np.ndarray, tile: int, told: Told) -> np.ndarray:
     """Rows of tiles from the top; a row is finished as soon as nothing below reaches it."""
-    rows, columns = (spans(side, tile, job.overlap, job.multiple) for side in source.shape[2:])
+    sides = zip(source.shape[2:], job.least, strict=True)
+    rows, columns = (spans(side, tile, job.overlap, job.multiple, least) for side, least in sides)
     height, width = (job.scaled(side) for side in source.shape[2:])
     result = np.empty((len(source), job.channels, height, width), source.dtype)
     below = np.zeros((len(source), job.channels, 0, width), np.float32)  # the share of the row above in this one
@@ -216,6 +226,32 @@ def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     values *= most / 2
     values += most / 2 + np.float32(0.5)
     return values.clip(0, most, out=values).astype(dtype)
+
+
+def _fitting(job: _Job, source: np.ndarray, side: int, note: Note | None) -> int:
+    """The tile, halved until a CPU has the memory that the network needs: there a system kills where others refuse."""
+    run, first = job.function, side
+    seen = [min(side, length) for length in source.shape[2:]]
+    if not isinstance(run, Runner) or run.device.type != "cpu" or len(source) * math.prod(seen) < UNASKED:
+        return side
+    room = available_memory()
+    while side // 2 >= SMALLEST and _need(job, run, source, side) > room:
+        side //= 2
+    if note and side < first:
+        note(f"{in_bytes(room)} of memory are free: going through in tiles of {side} pixels")
+    return side
+
+
+def _need(job: _Job, run: Runner, source: np.ndarray, tile: int) -> float:
+    """Bytes that a tile of this side takes at the peak, found without computing; 0 where values decide it."""
+    seen = (min(tile + 2 * job.overlap, length) for length in source.shape[2:])
+    sides = [math.ceil(max(pair) / job.multiple) * job.multiple for pair in zip(seen, job.least, strict=True)]
+    try:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
+            made = run.made(torch.zeros(*source.shape[:2], *sides))
+        return KERNELS * living.peak + 2 * made.nbytes
+    except (RuntimeError, UnsupportedFakeTensorException):
+        return 0.0
 
 
 def _smaller(side: int, problem: BaseException, note: Note | None) -> int:

@@ -16,13 +16,19 @@ from organza.data.degrade import use_of
 from organza.data.layouts import Palette, beyond, planes
 from organza.hub.folder import described, filled, shape_in, write_folder
 from organza.hub.published import Published
-from organza.hub.tiling import Note, Runner, Told, tiled
+from organza.hub.tiling import Function, Note, Runner, Told, tiled
 from organza.latent.sampling import latents
+from organza.layers.fourier import FourierUnit
 from organza.models import translator
 from organza.models.both_ways import two_way
 from organza.training.batches import to_bytes, to_range
 
 KIND = "translator"
+OF_ALL = (nn.InstanceNorm2d, nn.GroupNorm, FourierUnit)  # layers that take statistics of all pixels, or their spectrum
+OF_TILES = (
+    "this network looks at the whole picture, and tiles differ from it in tone: where memory allows, take larger tiles "
+    "or type --tile 0, the whole picture at once"
+)
 
 Label = int | str | Sequence[int | str] | None
 """The class of results by number or name, or their attributes: names with commas between them, or a list."""
@@ -92,11 +98,12 @@ class Translator(Published):
         tile = tile or getattr(self.generator, "tile", None)
         parts = images.split(batch if tile is None or 4 * batch * images[0, 0].numel() <= tile**2 else 1)
         made = self._function(seed, chosen, reverse) if style is None else self._in_style(style, chosen, reverse)
-        run = Runner(made, device, half, note)
-        channels = (self.source if reverse else self.shape)[0]
+        run = Runner(self._telling(made, images.shape[2:], note), device, half, note)
+        (_, *seen), (channels, *_) = (self.shape, self.source) if reverse else (self.source, self.shape)
+        least = min(2 * self.multiple, seen[0]), min(2 * self.multiple, seen[1])
         done = [
             tiled(run, part, scale=self.scale, channels=channels, tile=tile, overlap=overlap, multiple=self.multiple,
-                  told=_share(told, i, len(parts)), note=note)
+                  least=least, told=_share(told, i, len(parts)), note=note)
             for i, part in enumerate(parts)
         ]  # fmt: skip
         return torch.cat(done) if len(done) > 1 else done[0]
@@ -122,6 +129,20 @@ class Translator(Published):
             for side, had in zip(only, images.shape[2:], strict=True)
         )
         return images[:, :, rows][:, :, :, columns]
+
+    def _telling(self, made: Function, sides: Sequence[int], note: Note | None) -> Function:
+        """`made`, which tells once of tiles where the network looks at the whole picture."""
+        of_all = self.model.name == "deepfill" or any(isinstance(layer, OF_ALL) for layer in self.generator.modules())
+        heard = note is None or not of_all
+
+        def told(x: Tensor) -> Tensor:
+            nonlocal heard
+            if not heard and (x.shape[2] < sides[0] or x.shape[3] < sides[1]):
+                note(OF_TILES)  # type: ignore[misc]
+                heard = True
+            return made(x)
+
+        return told
 
     def _function(self, seed: int, label: Tensor | None, reverse: bool) -> Callable[[Tensor], Tensor]:
         """The generator with its noise and label: images on its device -> results there."""

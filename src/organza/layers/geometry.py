@@ -9,8 +9,8 @@ def image(shape: Shape) -> tuple[int, int, int]:
     """The (channels, height, width) of a sample. Raises ConfigError for points, which have only (dimensions,)."""
     if len(shape) != 3:
         raise ConfigError(
-            f"this network makes images, but a sample of this data has shape {shape}; type the recipe 'gan', or "
-            "--generator.model mlp --discriminator.model mlp"
+            f"this network makes images, but a sample of this data has shape {shape}; type the recipe 'gan' without "
+            "another network: it takes other losses, such as --loss hinge --discriminator.spectral_norm true"
         )
     channels, height, width = shape
     return channels, height, width

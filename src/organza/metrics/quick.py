@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import torch
@@ -14,6 +14,7 @@ from organza.latent.perceptual import Distance, open_distance
 from organza.metrics.digits import digit_features
 from organza.metrics.frechet import frechet_distance
 from organza.metrics.modes import mode_coverage, mode_shares, stacked_modes
+from organza.metrics.networks import open_network
 from organza.metrics.networks.extractor import full_precision
 from organza.metrics.networks.general import GeneralNetwork, compute, general_network
 from organza.training.batches import to_bytes, to_range
@@ -37,11 +38,13 @@ class DigitScore:
     """Fréchet distance of 2 000 digits to 10 000 training digits, in the features of the embedded classifier."""
 
     samples = 2_000
-    protocol = "2,000 samples of the EMA against 10,000 training digits, features of Organza's digit classifier"
     headline: tuple[str, int] = ("fd-digits-2k", 1)
 
     def __init__(self, store: ImageStore) -> None:
         self.store = store
+        self.protocol = (
+            f"2,000 samples of the EMA against 10,000 training digits, features of {named_network('digits')}"
+        )
 
     @cached_property
     def real(self) -> Tensor:
@@ -64,7 +67,7 @@ class GeneralScore:
 
     def __init__(self, store: ImageStore) -> None:
         self.store, count = store, min(len(store), 2_000)
-        self.protocol = f"1,000 samples of the EMA against {count:,} reals, features of Organza's general network"
+        self.protocol = f"1,000 samples of the EMA against {count:,} reals, features of {named_network('general')}"
 
     @cached_property
     def real(self) -> Tensor:
@@ -108,8 +111,11 @@ class StackedScore:
     """Modes and reverse KL of 5 000 stacked digits: real ones show 993 of the 1000 modes and a KL of about 0.10."""
 
     samples = 5_000
-    protocol = "5,000 samples of the EMA, read by Organza's digit classifier; KL(samples || uniform) over 1000 modes"
     headline: tuple[str, int] = ("reverse-kl-5k", 1)
+
+    def __init__(self) -> None:
+        reader = named_network("digits")
+        self.protocol = f"5,000 samples of the EMA, read by {reader}; KL(samples || uniform) over 1000 modes"
 
     def of(self, samples: Tensor) -> dict[str, float]:
         """Both, under names with the number of samples: no figure of 26 000 samples compares with them."""
@@ -122,12 +128,14 @@ class TranslationScore:
 
     most = 400  # results, at most
 
-    def __init__(self, targets: Tensor, known: bool, paired: bool) -> None:
+    def __init__(self, targets: Tensor, known: bool, paired: bool, kept: bool) -> None:
         self.targets, self.known, self.samples = targets, known, len(targets)
         self.headline: tuple[str, int] = ("perceptual", 1) if paired else ("fd-general", 1)
+        seen = "images that training does not see" if kept else "images of the training, which keeps none back"
         self.protocol = (
-            f"{len(targets):,} results of the EMA for images that training does not see, features of Organza's general "
-            "network; psnr in dB and perceptual (a sum of squares in these features) against their counterparts"
+            f"{len(targets):,} results of the EMA for {seen}, features of "
+            f"{named_network('general')}; psnr in dB and perceptual (a sum of squares in these features) against their "
+            "counterparts"
         )
 
     def of(self, samples: Tensor) -> dict[str, float]:
@@ -151,6 +159,13 @@ class TranslationScore:
     def _features(self, images: Tensor) -> Tensor:
         with full_precision():
             return torch.cat([compute(general_network(), part) for part in images.split(64)])
+
+
+@cache
+def named_network(name: str) -> str:
+    """An embedded network in words, with the beginning of the sha256 of its weights."""
+    kind = {"digits": "digit classifier", "general": "general network"}[name]
+    return f"Organza's {kind} ({open_network(name).sha256[:12]})"
 
 
 def named(shares: Tensor) -> dict[str, float]:

@@ -6,7 +6,7 @@ Every generator is built as `Generator(shape, classes, **options)`, has `z_dim`,
 feature_size], which penalties and other heads may read, and `logits` of them. A network of another form has a
 `feature_size` of 0, a tuple of features, or K logits [B, K] for one sample; of several judges in one, `parts` counts
 each one's logits. Growing networks have `advance(images)`, and their generators `match(real)`. What a class names in
-`plain` is left out of spectral normalisation.
+`plain` is left out of spectral normalisation. A class whose weights are stored as standard normal ones is `equalized`.
 
 A generator of `TRANSLATORS` is built as `Generator(source, shape, classes, **options)`, and maps images of the shape
 `source` [B, C, H, W] in [-1, 1] (with noise [B, z_dim], of length 0 where a translator takes none, and labels) to
@@ -97,6 +97,11 @@ def reads_by_itself(name: str) -> bool:
 def reads_attributes(name: str, role: Role) -> bool:
     """Whether a network of this name reads several attributes of an image, not only its class. Raises ConfigError."""
     return bool(getattr(_network(name, role), "several", False))
+
+
+def is_equalized(name: str, role: Role) -> bool:
+    """Whether a network of this name stores standard normal weights and scales them as it runs. Raises ConfigError."""
+    return bool(getattr(_network(name, role), "equalized", False))
 
 
 def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = NO_CODES) -> nn.Module:

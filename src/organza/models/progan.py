@@ -86,6 +86,8 @@ class Generator(nn.Module):
     has 16 for 1024x1024, and 512. Raises ConfigError for sizes that cannot be halved.
     """
 
+    equalized = True
+
     def __init__(
         self, shape: Shape, classes: int = 0, *, z_dim: int = 512, width: int = 16, max_width: int = 512,
         fade: int = 800_000, stable: int = 800_000,
@@ -139,6 +141,8 @@ class Discriminator(nn.Module):
 
     Its last level sees how much the samples of groups of `group` differ, so that logits depend on the batch.
     """
+
+    equalized = True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, width: int = 16, max_width: int = 512, group: int = 4,

@@ -34,7 +34,7 @@ class Generator(nn.Module):
     `mixing` of the samples has the styles of two w. Raises ConfigError for sizes that cannot be halved.
     """
 
-    has_noise = True
+    equalized = has_noise = True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8,

@@ -41,7 +41,7 @@ class Generator(nn.Module):
     Raises ConfigError for sizes that cannot be halved and for a `mixing` outside 0 to 1.
     """
 
-    has_noise = True
+    equalized = has_noise = True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8,
@@ -158,6 +158,8 @@ class Discriminator(nn.Module):
     differ, so that logits depend on the batch. Labels are mapped to a direction of the features (their inner product,
     Miyato & Koyama, arXiv:1802.05637). Raises ConfigError for sizes that cannot be halved.
     """
+
+    equalized = True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, width: int = 32, max_width: int = 512, arch: Arch = "resnet",

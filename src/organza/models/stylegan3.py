@@ -58,7 +58,7 @@ class Generator(nn.Module):
     """
 
     has_noise = False
-    has_transform = True
+    equalized = has_transform = True
 
     def __init__(
         self, shape: Shape, classes: int = 0, *, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 2,

@@ -14,8 +14,9 @@ for fidelity (section 3.1) instead of falling between the filters:
 Both recipes need labels; `--conditional false` drops them, and the noise alone drives the batch norms.
 
 `paper` has the widths of the appendix's tables for 64x64 to 512x512, and 256 channels throughout below: batch 2048 in
-eight micro-batches, two turns of D, Adam 5e-5 for G and 2e-4 for D, 150,000 turns of G and the average of its weights
-(decay 0.9999). Training at this size collapses in the end (section 4.2): the best checkpoint counts.
+eight micro-batches, two turns of D, Adam 5e-5 for G and 2e-4 for D (deep: 2.5e-5 for both from 256x256 on), 150,000
+turns of G and the average of its weights (decay 0.9999; appendix C). Training at this size collapses in the end
+(section 4.2): the best checkpoint counts.
 
 `laptop` has up to 64 channels (deep: 128), attention at 16x16, batches of 32 and rates that fall to zero. G's is the
 higher one: spectral norm forbids its weights to grow, so that gains and biases alone carry the output from grey to
@@ -36,6 +37,7 @@ RISING = {  # channels from the image to the base, in units of 96 (deep: 128), b
 }
 FALLING = {n: rising[::-1] for n, rising in RISING.items()} | {4: (16, 16, 8, 4, 2)}
 TURNS = 2  # of D for each of G
+RATES = 5e-5, 2e-4  # of G and of D
 
 
 def biggan(shape: Shape, size: Size = "laptop") -> Config:
@@ -46,7 +48,8 @@ def biggan(shape: Shape, size: Size = "laptop") -> Config:
         "attention": _attention(shape, size),
     }  # fmt: skip
     discriminator = {"widths": rising, "downs": downs, "attention": _attention(shape, size), "minibatch": "none"}
-    return _config("biggan", generator, discriminator, size)
+    make = _paper if size == "paper" else _laptop
+    return make("biggan", generator, discriminator)
 
 
 def biggan_deep(shape: Shape, size: Size = "laptop") -> Config:
@@ -57,20 +60,19 @@ def biggan_deep(shape: Shape, size: Size = "laptop") -> Config:
         "depth": 2, "attention": _attention(shape, size),
     }  # fmt: skip
     discriminator = {"widths": rising, "depth": 2, "attention": _attention(shape, size), "minibatch": "none"}
-    return _config("biggan-deep", generator, discriminator, size)
+    if size == "laptop":
+        return _laptop("biggan-deep", generator, discriminator)
+    rates = (2.5e-5, 2.5e-5) if min(shape[1:]) >= 256 else RATES
+    return _paper("biggan-deep", generator, discriminator, rates)
 
 
-def _config(name: str, generator: dict, discriminator: dict, size: Size) -> Config:
-    return _paper(name, generator, discriminator) if size == "paper" else _laptop(name, generator, discriminator)
-
-
-def _paper(name: str, generator: dict, discriminator: dict) -> Config:
+def _paper(name: str, generator: dict, discriminator: dict, rates: tuple[float, float] = RATES) -> Config:
     batch = 2048
     images = 150_000 * TURNS * batch
     return Config(
         recipe=name,
-        generator=_generator(name, generator, rate=5e-5),
-        discriminator=_discriminator(name, discriminator, rate=2e-4),
+        generator=_generator(name, generator, rates[0]),
+        discriminator=_discriminator(name, discriminator, rates[1]),
         loss="hinge",
         conditional=True,
         share_fakes=False,

@@ -14,17 +14,19 @@ Least squares are halved here, and so are the weights. For scenes the paper adds
 
     organza train munit --generator.penalties image,style,content,cycle --generator.penalties.cycle.weight 5
 
-Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the
-distance by VGG16 for large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, and as
-many scales as there are pixels for.
+Images are resized to a shorter side of 256 pixels; of the longer one the centre is taken here, and a part at random
+there. Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the distance by VGG16 for
+large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, and as many scales as there are
+pixels for.
 """
 
 from __future__ import annotations
 
-from organza.config import Config, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.translation import emoji_pairs, translation
+from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.translation import translation
 
 STEPS = 1_000_000  # published
+SQUARES = Data(source="emoji-pairs", resolution=(256, 256), crop="center", flip=True)
 
 
 def munit(shape: Shape, size: Size = "laptop") -> Config:
@@ -55,7 +57,7 @@ def both_domains(
         ),
         discriminator=Player(model=Model(name=name, options=judge), optimizer=adam),
         loss="least-squares",
-        data=emoji_pairs(small),
+        data=Data(source="emoji-pairs", flip=True) if small else SQUARES,
         batch=4 if small else 1,
         images=images,
         small=small,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 import organza
+from organza.data.pixels import recolour
 from organza.data.still import Still
 
 WIDE, TALL = 1200, 900  # pixels of the part that is shown
@@ -79,13 +79,5 @@ class BeforeAfter:
 
 def _image(still: Still) -> Image.Image:
     """As a browser shows it, over white."""
-    bytes_ = [one if one.dtype == np.uint8 else (one >> 8).astype(np.uint8) for one in _parts(still)]
-    colours = np.repeat(bytes_[0], 3, 0) if len(bytes_[0]) == 1 else bytes_[0]
-    image = Image.fromarray(np.ascontiguousarray(colours.transpose(1, 2, 0)))
-    if len(bytes_) == 1:
-        return image
-    return Image.composite(image, Image.new("RGB", image.size, "white"), Image.fromarray(bytes_[1][0]))
-
-
-def _parts(still: Still) -> Sequence[np.ndarray]:
-    return [still.pixels] if still.alpha is None else [still.pixels, still.alpha]
+    planes = still.planes if still.planes.dtype == np.uint8 else (still.planes >> 8).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(recolour(planes.transpose(1, 2, 0), 3)))

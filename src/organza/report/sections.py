@@ -108,7 +108,9 @@ def diagnosis(run: Folder) -> str:
         return ""
     rows = "".join(_found(mapping(finding)) for finding in findings)
     body = f'<table class="text"><tbody>{rows}</tbody></table>' if rows else "<p>Nothing wrong was found.</p>"
-    return f'<section><h2>Diagnosis</h2><div class="card scroll">{body}</div></section>'
+    then = run.diagnosis.get("images")
+    of = f"<span> of the run at {then:,} images</span>" if isinstance(then, int) and then < run.images else ""
+    return f'<section><h2>Diagnosis{of}</h2><div class="card scroll">{body}</div></section>'
 
 
 def _found(finding: Mapping[str, Any]) -> str:

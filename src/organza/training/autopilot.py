@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from organza.config import Changes, Config, ConfigError, Penalty, Schedule, override, to_dict
 from organza.data.store import ImageStore
-from organza.health import advice
+from organza.health import advice, command
 from organza.health.curves import SCORES, SETTLED, gains
 from organza.health.diagnosis import SETTLES, alarms
 from organza.health.evidence import Case
@@ -25,6 +25,7 @@ from organza.hub.gan import GAN
 from organza.report.folder import read_folder
 from organza.training.assemble import resolve
 from organza.training.distributed import shared_choice
+from organza.training.guard import ROLLBACKS
 from organza.training.run import Run
 from organza.training.state import adopt, take_networks
 
@@ -90,9 +91,15 @@ class Autopilot:
         return self._plateau(case, trainer) or self._without_noise(trainer, images)
 
     def gentler(self, trainer: Trainer) -> Action:
-        """After a rollback: slower players, by more each time."""
+        """After a rollback: slower players, by more each time; from the second on healthy networks, if there are any.
+
+        The checkpoint that the run went back to may have been on its way to the end already. The untrained networks of
+        the beginning are the last resort.
+        """
         changes = advice.slower(self._case(trainer), *advice.ROLES, by=10.0**trainer.rollbacks)
-        return Action("after a rollback", ("divergence",), {**trainer.changes, **changes})
+        suspect = trainer.rollbacks > 1 and (self.healthy_at > 0 or trainer.rollbacks == ROLLBACKS)
+        back = self.healthy_at if suspect else None
+        return Action("after a rollback", ("divergence",), {**trainer.changes, **changes}, back)
 
     def take(self, trainer: Trainer, action: Action | None) -> tuple[str, bool]:
         """Do what process 0 has chosen: (the note, empty for none; whether to stop). Every process must ask."""
@@ -162,4 +169,4 @@ def _told(value: Any) -> str:
         return f"{value.start:g} to {value.end:g} at {value.images} images"
     if isinstance(value, tuple) and value and isinstance(value[0], Penalty):
         return ", ".join(f"{_told(penalty.weight)} {penalty.name}" for penalty in value)
-    return advice.word(value)
+    return command.word(value)

@@ -10,7 +10,7 @@ from organza.augment import augmentation
 from organza.config import Augment, Codes, Config, Player, Replay, Schedule, Targets
 from organza.games import GAMES
 from organza.losses import LOSSES
-from organza.models import complete
+from organza.models import Role, complete, is_equalized
 from organza.penalties import PENALTIES
 
 
@@ -112,6 +112,11 @@ def _players(config: Config) -> Iterator[str]:
             continue
         if player.weight_clip <= 0:
             yield f"{role}.weight_clip is {player.weight_clip}; it takes a number above 0, such as 0.01"
+        if is_equalized(player.model.name, role):
+            yield (
+                f"{role}.weight_clip cuts the weights of '{player.model.name}', which are large by design and scaled "
+                f"as it runs: little is left of them; add --{role}.weight_clip none"
+            )
         if player.spectral_norm:
             yield (
                 f"{role}.weight_clip cuts weights that spectral_norm divides by their norm anyway; add "
@@ -207,11 +212,11 @@ def _bounded(config: Config) -> Iterator[str]:
     bounds = {"gradient-norm", "dragan", "r1", "r2"} & {penalty.name for penalty in critic.penalties}
     own = "spectral" in critic.model.options and complete(critic.model, "discriminator").options["spectral"]
     if LOSSES[config.loss].border is None and not (bounds or critic.weight_clip or critic.spectral_norm or own):
-        yield (
-            f"the loss {config.loss} needs a critic with a bounded slope; add --discriminator.penalties gradient-norm "
-            "--discriminator.penalties.gradient-norm.weight 10, --discriminator.spectral_norm true or "
-            "--discriminator.weight_clip 0.01"
-        )
+        names = ",".join([*(penalty.name for penalty in critic.penalties), "gradient-norm"])
+        ways = f"--discriminator.penalties {names} --discriminator.penalties.gradient-norm.weight 10"
+        if not is_equalized(critic.model.name, "discriminator"):  # neither is for weights that are scaled as they run
+            ways += ", --discriminator.spectral_norm true or --discriminator.weight_clip 0.01"
+        yield f"the loss {config.loss} needs a critic with a bounded slope; add {ways}"
 
 
 def _shown(config: Config) -> Iterator[str]:
@@ -249,16 +254,8 @@ def _ahead(config: Config) -> Iterator[str]:
         yield f"unroll is {config.unroll}; it takes 0 or more steps"
     if config.unroll <= 0:
         return
-    if critic.optimizer.name != "adam":
-        yield "unroll looks ahead by Adam's rule; add --discriminator.optimizer.name adam"
-    if critic.penalties:
-        names = ",".join(p.name for p in critic.penalties)
-        yield (
-            f"unroll looks ahead of the loss alone and knows no penalties ({names}); add --discriminator.penalties none"
-        )
-    for field in ("clip", "weight_clip"):
-        if getattr(critic, field) is not None:
-            yield f"unroll looks ahead by Adam's rule alone and knows no {field}; add --discriminator.{field} none"
+    if critic.optimizer.name == "sgd":
+        yield "unroll looks ahead by the rules of Adam and RMSprop; add --discriminator.optimizer.name adam"
     if config.accumulate > 1:
         yield "unroll looks ahead of whole batches, not of micro-batches; add --accumulate 1"
     if config.compile:
@@ -271,14 +268,13 @@ def _replay(config: Config) -> Iterator[str]:
         if size != Replay().size:
             yield "replay.size has no effect without a share; add --replay.share 0.5"
         return
-    if config.conditional:
-        yield "replay keeps no labels of its fakes, but this configuration is conditional; add --replay.share 0"
-    for penalty in config.discriminator.penalties:
-        if penalty.name in ("mutual-information", "zcr"):
-            yield (
-                f"replay keeps no noise of its fakes, which the penalty {penalty.name} looks at; add --replay.share 0, "
-                "or leave the penalty out"
-            )
+    if "zcr" in {penalty.name for penalty in config.discriminator.penalties}:
+        yield (
+            "the penalty zcr compares fakes with what G makes of noise nearby, but those of replay are by an earlier "
+            "G; add --replay.share 0, or leave the penalty out"
+        )
+    if GAMES.get(config.game, GAMES["latent"]).beside or config.targets.known:
+        yield "replay keeps no sources of its fakes, by which D judges them here; add --replay.share 0"
     if size < config.batch:
         yield f"replay.size is {size}, less than one batch; type --replay.size {config.batch * 8}"
 
@@ -358,7 +354,7 @@ def looks(config: Config) -> bool:
     return any(PENALTIES[name].looks for name in named(config))
 
 
-def _roles(config: Config) -> tuple[tuple[str, Player], tuple[str, Player]]:
+def _roles(config: Config) -> tuple[tuple[Role, Player], tuple[Role, Player]]:
     return ("generator", config.generator), ("discriminator", config.discriminator)
 
 

@@ -104,11 +104,12 @@ class Outputs:
         self.close("running", trainer)
 
     def alarms(self) -> list[str]:
-        """What the log says is wrong, each finding once in a run, in process 0; kept for the report."""
+        """What log and scored samples say is wrong, each finding once in a run, in process 0; kept for the report."""
         if not self.writes:
             return []
         told: list[str] = self.summary.setdefault("alarms", [])
-        new = [finding for finding in early_alarms(self.run.path) if finding.name not in told]
+        drawn, self.scoring.drawn = self.scoring.drawn, None
+        new = [finding for finding in early_alarms(self.run.path, drawn) if finding.name not in told]
         told += [finding.name for finding in new]
         notes = [f"{finding.name}: {finding.told}; look closer with: organza doctor {self.run.path}" for finding in new]
         for note in notes:

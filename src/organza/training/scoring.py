@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FOLDER = "best"
 FIRST_SEED = 1_000_000  # that of evaluations: none that a user looks at by default
+EXAMINED = 500  # samples that the doctor looks at
 PROBED = 128  # samples whose time tells that of all
 FULL, LONG = 10_000, 100_000  # samples of the full evaluation; images of a run that it takes a small part of
 KEPT = ("scores", "scored_at", "best", "best_at", "best_model", "autopilot")  # of the summary, in every checkpoint
@@ -49,9 +50,9 @@ def open_score(config: Config, store: ImageStore) -> QuickScore | None:
         return None
     told = store.test or store
     rows = spread_rows(told, min(len(told), TranslationScore.most))
-    reals = middle(to_range(told.images[rows]), config.data.window, told.scale)
+    reals = to_range(middle(told.images[rows], config.data.window, told.scale))
     known = told.paired or config.data.degrade != "none"
-    return TranslationScore(to_bytes(reals), known, GAMES[config.game].paired)
+    return TranslationScore(to_bytes(reals), known, GAMES[config.game].paired, store.test is not None)
 
 
 def check_score(config: Config, store: ImageStore) -> None:
@@ -79,13 +80,15 @@ class Scoring:
     def __init__(self, score: QuickScore | None, summary: dict[str, Any]) -> None:
         self.score, self.summary = score, summary
         self.best: dict[str, Tensor] | None = None  # weights
+        self.drawn: Tensor | None = None  # of the last score's samples as many as the doctor looks at, until it has
 
     def take(self, trainer: Trainer) -> dict[str, float]:
         """Scores of this moment, once; `self.best` and the summary follow when it is the best."""
         if self.score is None or self.summary.get("scored_at") == trainer.images:
             return {}
         with untouched(trainer.average, device=trainer.device):
-            values = self.score.of(samples(trainer, self.score.samples))
+            values = self.score.of(made := samples(trainer, self.score.samples))
+        self.drawn = None if GAMES[trainer.config.game].translates else made[:EXAMINED].to("cpu", copy=True)
         histogram = {key: values.pop(key) for key in list(values) if key.startswith(HISTOGRAM)}
         name, direction = self.score.headline
         value, before = values[name] * direction, self.summary.get("best")

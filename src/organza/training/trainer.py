@@ -7,7 +7,7 @@ written to the run folder in `outputs.py`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -141,7 +141,7 @@ class Trainer:
         moment = self._moment(name)
         if name == "discriminator":
             assert fake is not None
-            fake = self.replay.exchange(fake, batch.draws)
+            batch, fake = self.replay.exchange(batch, fake)
             if self.recent.resting():
                 _, stats = self.game.answers(batch, fake, moment)
                 self.players[name].optimizer.zero_grad(set_to_none=True)  # it learned nothing: no signal of it
@@ -189,8 +189,10 @@ class Trainer:
     def _generator_loss(self, batch: Batch, fake: Tensor | None, moment: Moment) -> tuple[Tensor, Stats]:
         fake, game = self.game.generate(batch) if fake is None else fake, self.game
         if self.config.unroll:
-            optimizer = self.players["discriminator"].optimizer
-            game = looked_ahead(game, batch, fake, moment, optimizer, self.config.unroll)
+            critic = self.players["discriminator"]
+            turns = range(critic.turns_taken, critic.turns_taken + self.config.unroll)
+            moments = [replace(moment, due=due_penalties(critic.config, turn, self.images)) for turn in turns]
+            game = looked_ahead(game, batch, fake, moments, critic)
         return game.generator_turn(batch, fake, moment)
 
     def _shared_pass(self) -> tuple[Batch, Tensor]:

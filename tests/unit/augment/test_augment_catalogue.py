@@ -74,6 +74,13 @@ def test_the_order_of_words_does_not_matter():
     assert torch.equal(augmentation(words)(x, draws(6), 0.9), augmentation(words[::-1])(x, draws(6), 0.9))
 
 
+def test_the_sets_of_ada_grow_by_one_part_each():
+    parts = [set(GROUPS[name]) for name in ("blit", "geom", "color-ada")] + [{"filter"}, {"noise"}, {"cutout"}]
+    for number, name in enumerate(("bg", "bgc", "bgcf", "bgcfn", "bgcfnc"), start=2):
+        assert set(GROUPS[name]) == set().union(*parts[:number])
+        augmentation((name,))
+
+
 def test_groups_are_their_operations():
     x = images(6, 3, 16, 16)
     for name, words in GROUPS.items():
@@ -133,7 +140,7 @@ def test_autocast_does_not_blur_the_geometry():
     ("policy", "message"),
     [
         (("brightnes",), "'brightnes'; did you mean 'brightness'"),
-        (("bgd",), "'bgd'; did you mean 'bgc'"),
+        (("bgd",), "'bgd'; did you mean 'bg'"),
         (("hue", "hue"), "'hue' twice"),
         (("bgc", "scale:0.5"), "'scale' twice: in 'scale:0.5'"),
         (("hue:2",), "'hue:2'; after the colon"),

@@ -48,7 +48,7 @@ def test_the_command_takes_words_with_spaces_or_commas(array, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("augment", "probability", "message"),
     [
-        (["bgd"], 1.0, "augment is 'bgd'; did you mean 'bgc'"),
+        (["bgd"], 1.0, "augment is 'bgd'; did you mean 'bg'"),
         (["flip:0.5"], 1.0, "augment is 'flip:0.5'"),
         (["hue", "hue"], 1.0, "'hue' twice"),
         (["bgc"], 1.5, "probability is 1.5; it takes 0 to 1"),

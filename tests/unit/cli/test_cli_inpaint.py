@@ -121,7 +121,7 @@ def test_a_folder_is_filled_each_by_its_mask(tmp_path, filler, capsys):
     words = [tmp_path / "in", "--mask", tmp_path / "in", "--model", model, "--out", tmp_path / "out", "--grow", 0]
     code, out = run(inpaint, *words, "--feather", 0, "--no-page", capsys=capsys)
     assert code == 1
-    assert "the mask has 34x10 pixels and the picture 34x21" in out
+    assert out.count("b.png: the mask has 34x10 pixels and the picture 34x21") == 2
     assert "c.png: no mask in" in out
     assert [p.name for p in sorted((tmp_path / "out").iterdir())] == ["a-filled.png"]
     expected = fill_still(filler, Still(pixels()), hole()).pixels.astype(int)

@@ -144,7 +144,7 @@ def test_memory_of_one_picture_is_its_own_failure(tmp_path, capsys):
             work, pictures.Job(change, "", ""), tmp_path / "out", "", "t", console, with_page=False
         )
     assert [p.name for p in outcome.written] == ["b-x1.png"]
-    assert outcome.failed == ["out of memory with tiles of 32 pixels"]
+    assert outcome.failed == ["a.png: out of memory with tiles of 32 pixels"]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -175,3 +175,65 @@ def test_a_broken_film_leaves_nothing(tmp_path):
     writer.take(np.zeros((16, 16, 3), np.uint8))
     writer.abandon()
     assert not list(tmp_path.glob("*out*"))
+
+
+def changed(folder, change, with_page=False, **names):
+    """What becomes of these files, each a height and a width."""
+    for name, sides in names.items():
+        picture(folder / f"{name}.png", *sides)
+    work = pictures.tasks([str(folder)], folder.parent / "out", "-x1")
+    with Console() as console:
+        return pictures.change_all(
+            work, pictures.Job(change, "", ""), folder.parent / "out", "", "t", console, with_page=with_page
+        )
+
+
+def test_a_failure_of_the_network_is_that_of_one_picture(tmp_path):
+    def change(still, told):
+        if still.size == (1, 1):
+            raise RuntimeError("Padding size should be less than the input\nException raised from here")
+        return still
+
+    outcome = changed(tmp_path / "in", change, a=(4, 4), b=(1, 1), c=(5, 5), with_page=True)
+    assert [p.name for p in outcome.written] == ["a-x1.png", "c-x1.png"]
+    assert outcome.failed == ["b.png: the network fails: Padding size should be less than the input"]
+    assert outcome.page.read_text().count("<figure>") == 2
+
+
+def test_what_is_interrupted_has_its_page(tmp_path):
+    def change(still, told):
+        if still.size == (5, 5):
+            raise KeyboardInterrupt
+        return still
+
+    with pytest.raises(KeyboardInterrupt):
+        changed(tmp_path / "in", change, a=(4, 4), b=(5, 5), with_page=True)
+    assert (tmp_path / "out" / "before-after.html").read_text().count("<figure>") == 1
+
+
+def test_what_the_page_cannot_show_is_written_all_the_same(tmp_path):
+    outcome = changed(
+        tmp_path / "in", lambda still, told: Still(still.pixels[:2].copy()), a=(4, 4), b=(5, 5), with_page=True
+    )
+    assert ([p.name for p in outcome.written], outcome.failed) == (["a-x1.png", "b-x1.png"], [])
+    assert outcome.page is None
+
+
+def test_without_ffmpeg_films_alone_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("organza.report.footage.shutil.which", lambda name: None)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "m.mp4").write_bytes(b"a film")
+    outcome = changed(tmp_path / "in", lambda still, told: still, a=(4, 4), z=(5, 5), with_page=True)
+    assert [p.name for p in outcome.written] == ["a-x1.png", "z-x1.png"]
+    assert outcome.failed == ["m.mp4: films need ffprobe, which is not there; install ffmpeg, or give pictures"]
+    assert outcome.page.read_text().count("<figure>") == 2
+
+
+def test_what_all_files_have_in_common_is_told_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("organza.hub.translator.OF_ALL", (torch.nn.Conv2d,))
+    model = files.compact(scale=2, spread=0.05).write(tmp_path / "net.bin")
+    for name in "abc":
+        picture(tmp_path / "in" / f"{name}.png", 40, 40)
+    code, out = run(tmp_path / "in", "--model", model, "--tile", 20, "--overlap", 2, "--out", tmp_path / "out",
+                    capsys=capsys)  # fmt: skip
+    assert (code, out.count("tiles differ from it in tone")) == (0, 1)

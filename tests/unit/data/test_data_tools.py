@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -64,6 +65,54 @@ def test_check_reports_what_training_would_refuse(folder):
     good = check(folder, resolution=8)
     assert not good.problem
     assert good.count == 6
+
+
+def two_folders(path, maps=3, classes=4):
+    for i in range(maps):
+        put(path / f"trainA/{i}.png", encoded(pixels(i, channels=1) % classes))
+        put(path / f"trainB/{i}.png", encoded(pixels(i)))
+    return path
+
+
+def test_check_refuses_half_of_two_folders_as_translations_do(tmp_path):
+    shutil.rmtree(two_folders(tmp_path / "set") / "trainB")
+    report = check(tmp_path / "set")
+    assert report.pairs == "0 of trainA and trainB by name, 3 in trainA alone (0, 1, 2)"
+    assert "has trainA but no images in trainB" in report.problem
+    put(tmp_path / "set/trainB/0.png", encoded(pixels(0)))
+    report = check(tmp_path / "set")
+    assert (report.pairs, report.problem) == ("1 of trainA and trainB by name, 2 in trainA alone (1, 2)", "")
+
+
+def test_check_reads_label_maps_as_training_does(tmp_path, capsys):
+    folder = two_folders(tmp_path / "set", classes=78)
+    put(folder / "trainA/0.png", encoded(np.full((8, 8), 77, np.uint8)))
+    assert "trainA/0.png has class 77" in check(folder, layout_classes=77).problem
+    assert not check(folder, layout_classes=78).problem
+    with pytest.raises(ConfigError, match="class 77"):
+        main(["check", str(folder), "--data.layout_classes", "20"])
+    assert "3 of trainA and trainB by name" in capsys.readouterr().out
+
+
+def test_check_knows_small_copies_and_images_side_by_side(tmp_path):
+    for i in range(3):
+        put(tmp_path / f"copies/A/{i}.png", encoded(pixels(i)))
+        put(tmp_path / f"copies/B/{i}.png", encoded(pixels(i, 32, 32)))
+        put(tmp_path / f"wide/train/{i}.png", encoded(pixels(i, 8, 16)))
+    assert not check(tmp_path / "copies").problem
+    put(tmp_path / "copies/B/1.png", encoded(pixels(1, 30, 30)))
+    assert "images of 2 sizes" in check(tmp_path / "copies").problem
+    assert check(tmp_path / "wide").pairs.startswith("3 images may be pairs side by side")
+    assert check("emoji-pairs", resolution=8).pairs == "3,786 of both kinds"
+
+
+def test_check_cuts_tiles_for_a_window(tmp_path):
+    for i, size in enumerate(((20, 30), (40, 25), (9, 40))):
+        put(tmp_path / f"set/{i}.png", encoded(pixels(i, *size)))
+    report = check(tmp_path / "set", window=(10, 10))
+    assert (report.count, report.shape, report.small, report.problem) == (6, (3, 20, 20), ("2.png",), "")
+    assert "as large as data.window, 50x50" in check(tmp_path / "set", window=(50, 50)).problem
+    assert "sides take 1 or more" in check(tmp_path / "set", window=(0, 0)).problem
 
 
 def test_check_counts_rotations_and_modes(tmp_path):
@@ -172,7 +221,7 @@ def test_the_command_checks_in_plain_lines(folder, capsys):
     assert "samples: 5" in out
     assert "classes: 2: cat (3), dog (2)" in out
     assert "exact duplicates: 1: cat/0.png = dog/copy.png" in out
-    assert "1 of 6 images could not be read" in err
+    assert "1 of 6 images are left out" in err
     assert "\x1b" not in out + err
 
 

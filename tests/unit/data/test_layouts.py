@@ -108,13 +108,28 @@ def test_what_is_no_label_map(streets, tmp_path):
     save(np.zeros((8, 8), np.uint8), streets / "trainA" / "05.png")
     with pytest.raises(ConfigError, match=r"05\.png is 8x8"):
         open_pairs(data(streets), True)
-    (streets / "trainA" / "05.png").write_bytes(b"no image")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        open_pairs(data(streets), True)
     with pytest.raises(ConfigError, match="takes 2 to 254"):
         open_pairs(Data(source=str(streets), layout_classes=300), True)
     with pytest.raises(ConfigError, match="a folder of their own"):
         open_pairs(Data(source="emoji", layout_classes=3), True)
+
+
+def test_broken_maps_are_left_out_with_their_pictures_and_told(streets, listener):
+    whole = (streets / "trainA" / "05.png").read_bytes()
+    (streets / "trainA" / "05.png").write_bytes(whole[: len(whole) // 2])
+    (streets / "trainA" / "07.png").write_bytes(b"no image")
+    store = open_pairs(data(streets), True, listener)
+    assert (len(store), len(store.sources)) == (10, 10)
+    maps, pictures = listener.notes
+    assert maps.startswith("2 of 12 images are left out (trainA/05.png: ")
+    assert "2 images of" in pictures
+    assert "(05, 07)" in pictures
+    sixth = np.array(Image.open(streets / "trainB" / "06.png"))
+    assert np.array_equal(store.images[5].permute(1, 2, 0), sixth), "the others stay together"
+    for file in (streets / "trainA").iterdir():
+        file.write_bytes(b"no image")
+    with pytest.raises(ConfigError, match=r"12 of 12 images are left out.*fetch them again"):
+        open_pairs(data(streets), True)
 
 
 def test_a_grey_file_is_read_as_it_is():

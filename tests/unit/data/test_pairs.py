@@ -155,6 +155,18 @@ def test_a_degraded_set_keeps_the_test_images_that_it_has(tmp_path):
         opened(tmp_path, degrade="outline")
 
 
+def test_every_tenth_of_each_side_is_kept_where_nothing_pairs(tmp_path):
+    write(tmp_path / "trainA", [f"a{i:03}" for i in range(100)], 0)
+    write(tmp_path / "trainB", [f"b{i:03}" for i in range(120)], 100)
+    store = opened(tmp_path, paired=False)
+    assert shades(store.test.sources) == list(range(9, 100, 10))
+    assert shades(store.test.images) == list(range(109, 220, 10))
+    assert set(shades(store.sources)) == set(range(100)) - set(range(9, 100, 10))
+    assert (len(store.sources), len(store), store.test.paired) == (90, 108, False)
+    (tmp_path / "trainA" / "a000.png").unlink()
+    assert opened(tmp_path, paired=False).test is None
+
+
 def test_every_tenth_image_of_a_set_that_is_degraded_is_kept():
     store = open_pairs(Data(source="emoji", resolution=(8, 8), degrade="grey"), True)
     assert (len(store), len(store.test)) == (3408, 378)

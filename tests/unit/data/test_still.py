@@ -180,3 +180,14 @@ def test_sixteen_bits_in_colour_are_read_and_written(tmp_path):
     assert np.array_equal(found.alpha[0], pixels[..., 3])
     save_still(found, tmp_path / "b.png")
     assert np.array_equal(read_still(tmp_path / "b.png").pixels, found.pixels)
+
+
+def test_a_picture_of_too_many_pixels_is_told_what_to_do(tmp_path):
+    head = b"IHDR" + (20_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    content = b"\x89PNG\r\n\x1a\n"
+    for part in (head, b"IDAT"):
+        content += (len(part) - 4).to_bytes(4, "big") + part + zlib.crc32(part).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    words = "a.png: it has 400,000,000 pixels, and up to 178,956,970 are read; cut it into parts, or make it smaller"
+    with pytest.raises(ValueError, match=words):
+        read_still(tmp_path / "a.png")

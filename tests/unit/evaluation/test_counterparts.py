@@ -72,6 +72,16 @@ def test_near_results_are_better_by_every_measure():
     assert 30 < close["psnr"].value < 40
 
 
+def test_a_run_that_keeps_nothing_back_says_that_training_saw_what_it_is_judged_on(tmp_path):
+    (tmp_path / "set").mkdir()
+    for i, image in enumerate(images(12)):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(tmp_path / "set" / f"{i}.png")
+    run = organza.train("pix2pix", data=str(tmp_path / "set"), out=tmp_path / "run", images=8, changes=SMALL)
+    receipt = organza.evaluate(run.path, metrics="psnr")
+    assert receipt["psnr"].n_fake == 12
+    assert receipt["psnr"].real == "set, which training sees"
+
+
 def test_a_run_is_judged_on_what_its_training_did_not_see(tmp_path):
     run = organza.train("pix2pix", data="emoji", out=tmp_path / "run", images=8, changes=SMALL)
     receipt = organza.evaluate(run.path, out=run.path / "evaluation.json")

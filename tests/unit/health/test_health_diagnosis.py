@@ -11,6 +11,7 @@ from engine_helpers import shrunk
 from safetensors.torch import load_file, save_file
 
 import organza
+from organza.cli.report import main as write_the_report
 from organza.cli.train import main
 from organza.config import ConfigError
 from organza.health.advice import rate_of
@@ -263,15 +264,101 @@ def test_findings_are_kept_for_the_report(log):
     assert "Diagnosis" not in write_report(path).read_text()
 
 
+class Told(Silent):
+    def __init__(self):
+        self.notes, self.steps = [], []
+
+    def note(self, message):
+        self.notes.append(message)
+
+    def step(self, what, done, total):
+        self.steps.append(what)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """A training with all that happens at its end, of a D that does not learn: (folder, what was told)."""
+    changes = shrunk("gan", (2,)) | {"discriminator.optimizer.lr": 1e-9, "output.log": 8, "output.pictures": True}
+    out, told = tmp_path_factory.mktemp("runs") / "end", Told()
+    organza.train("gan", data="ring", out=out, images=128, changes=changes, device="cpu", reporter=told)
+    return out, told
+
+
+def test_a_finished_training_is_diagnosed(judged):
+    out, told = judged
+    kept = json.loads((out / "diagnosis.json").read_text())
+    assert [finding["name"] for finding in kept["findings"]] == [finding.name for finding in diagnose(out)]
+    assert kept["images"] == 128
+    page = (out / "report.html").read_text()
+    assert "<h2>Diagnosis</h2>" in page
+    assert "weak discriminator" in page
+    assert "rules" in told.steps
+    live, after = "look closer with: organza doctor", "what to try stands in"
+    assert [note.split(":")[0] for note in told.notes if live in note] == ["weak discriminator"]
+    new = {finding.name for finding in diagnose(out) if finding.status in ALARMS} - {"weak discriminator"}
+    assert {note.split(":")[0] for note in told.notes if after in note} == new
+
+
+def test_without_pictures_there_is_no_diagnosis(trained):
+    assert not (trained / "diagnosis.json").exists()
+
+
+def test_a_diagnosis_that_fails_costs_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr("organza.health.diagnosis.RULES", (lambda case: 1 / 0,))
+    monkeypatch.setattr("organza.health.diagnosis.AT_ONCE", (lambda case: 1 / 0,))
+    told = Told()
+    changes = shrunk("gan", (2,)) | {"output.pictures": True}
+    run = organza.train(
+        "gan", data="ring", out=tmp_path / "run", images=32, changes=changes, device="cpu", reporter=told
+    )
+    assert run.summary["status"] == "finished"
+    assert (run.path / "pictures/pictures.json").is_file()
+    (note,) = [note for note in told.notes if "no diagnosis" in note]
+    assert f"organza doctor {run.path}" in note
+
+
+def test_a_report_that_is_asked_for_has_a_diagnosis(judged, capsys):
+    out, _ = judged
+    (out / "diagnosis.json").unlink()
+    write_the_report([str(out), "--no-pictures"])
+    assert "Diagnosis" not in (out / "report.html").read_text()
+    write_the_report([str(out)])
+    assert "weak discriminator" in (out / "diagnosis.json").read_text()
+    assert "<h2>Diagnosis</h2>" in (out / "report.html").read_text()
+
+
+def test_a_diagnosis_of_an_earlier_moment_says_so(log):
+    path = log()
+    write_diagnosis(path, diagnose(path))
+    assert "of the run at" not in write_report(path).read_text()
+    images = json.loads((path / "diagnosis.json").read_text())["images"]
+    with (path / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"images": 10 * images, **USUAL}) + "\n")
+    assert f"of the run at {images:,} images" in write_report(path).read_text()
+    (path / "diagnosis.json").unlink()
+
+
+def test_samples_of_the_score_are_looked_at_while_it_trains(log):
+    """Those that are there anyway: without them nothing is drawn."""
+    path, digits = log(), organza.open_dataset("mnist").images
+    assert early_alarms(path) == early_alarms(path, digits[:500]) == []
+    (finding,) = early_alarms(path, digits[:1].expand(500, -1, -1, -1))
+    assert (finding.name, finding.status) == ("few unique samples", "problem")
+    assert "of 500 samples only 1 are different" in finding.told
+
+
+def test_a_training_hands_the_samples_of_its_score_on(tmp_path):
+    """A G whose weights stay what they are, here 0, makes one image again and again."""
+    changes = shrunk("gan", (2,)) | {
+        "generator.weight_clip": 1e-30, "output.log": 8, "output.checkpoint": 128, "output.score": True,
+    }  # fmt: skip
+    told = Told()
+    organza.train("gan", data="ring", out=tmp_path / "run", images=256, changes=changes, device="cpu", reporter=told)
+    assert [note for note in told.notes if note.startswith("few unique samples: of 500 samples only")]
+
+
 def test_a_training_tells_what_it_sees_once(tmp_path):
     """D's accuracy and steps of a game whose D does not learn: told at a checkpoint, not again after a resume."""
-
-    class Told(Silent):
-        def __init__(self):
-            self.notes = []
-
-        def note(self, message):
-            self.notes.append(message)
 
     changes = shrunk("gan", (1, 28, 28)) | {
         "discriminator.optimizer.lr": 1e-9, "output.log": 8, "output.checkpoint": 64, "images": 256,

@@ -115,3 +115,18 @@ def test_refusals(tmp_path):
     with pytest.raises(ConfigError, match="'dcgan' starts from noise"):
         save_original(gan, tmp_path / "net.pth")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_lama_has_the_names_of_its_checkpoint(tmp_path, suffix):
+    """By the second other tools know it."""
+    torch.manual_seed(0)
+    model, source, shape = Model(name="lama", options={"width": 4, "blocks": 1}), (4, 16, 16), (3, 16, 16)
+    found = Translator(translator(model, source, shape).eval(), model, source, shape, recipe="lama")
+    (path,) = save_original(found, tmp_path / f"lama{suffix}")
+    state = torch.load(path, weights_only=True)["state_dict"] if suffix == ".pth" else load_file(path)
+    assert {"generator.model.1.ffc.convl2l.weight", "generator.model.1.bn_l.running_mean"} <= state.keys()
+    assert all(name.startswith("generator.model.") for name in state)
+    if suffix == ".pth":
+        x = torch.rand(1, 4, 16, 16).round()
+        assert torch.equal(organza.load(path).generator(x), found.generator(x))

@@ -42,7 +42,7 @@ def test_the_named_sizes_work():
 
 def test_points_are_refused():
     assert image((3, 4, 5)) == (3, 4, 5)
-    with pytest.raises(ConfigError, match="mlp"):
+    with pytest.raises(ConfigError, match="type the recipe 'gan' without another network"):
         image((2,))
 
 

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from organza.config import ConfigError
 from organza.models.munit import AdaIN, Discriminator, Generator, LayerNorm
+from organza.recipes import RECIPES
 
 TINY = {"width": 4, "blocks": 2, "style_dim": 3, "mlp_width": 5, "style_downs": 3}
 
@@ -24,6 +25,12 @@ def test_published_sizes():
     assert count(coder) == 15_026_187
     assert [count(cnn) for cnn in judge.cnns] == [2_757_057] * 3
     assert judge.parts == (16**2, 8**2, 4**2)
+
+
+@pytest.mark.parametrize("name", ["munit", "unit"])
+def test_pictures_are_cut_to_squares_and_not_stretched(name):
+    data = RECIPES[name]((3, 256, 256), "paper").data
+    assert (data.resolution, data.crop, data.window) == ((256, 256), "center", None)
 
 
 def test_names_of_published_files():

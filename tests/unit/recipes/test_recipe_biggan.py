@@ -44,6 +44,14 @@ def test_published_training(recipe):
     assert config.ema.ramp * 20_000 * per_turn_of_g == pytest.approx(config.ema.half_life, rel=0.02)
 
 
+@pytest.mark.parametrize(("side", "deep"), [(64, (5e-5, 2e-4)), (256, (2.5e-5, 2.5e-5)), (512, (2.5e-5, 2.5e-5))])
+def test_published_rates_of_the_deep_one_fall_from_256x256_on(side, deep):
+    """arXiv:1809.11096, appendix C."""
+    for recipe, rates in ((biggan, (5e-5, 2e-4)), (biggan_deep, deep)):
+        config = recipe((3, side, side), "paper")
+        assert (config.generator.optimizer.lr, config.discriminator.optimizer.lr) == rates
+
+
 @pytest.mark.parametrize(
     ("side", "generator", "discriminator", "z_dim"),
     [

@@ -1,14 +1,16 @@
 """The recipes of restoring, filling in and colouring: two steps of each, what their stages teach, and a whole run."""
 
+import numpy as np
 import pytest
 import torch
 from engine_helpers import CPU, small_store, write_data
+from PIL import Image
 from torch.nn.functional import softplus
 
 import organza
 from organza.config import ConfigError, override
 from organza.recipes import RECIPES
-from organza.training.assemble import resolve
+from organza.training.assemble import open_for, resolve
 from organza.training.schedule import value_at
 from organza.training.trainer import Trainer
 
@@ -144,6 +146,20 @@ def test_a_run_leaves_a_translator(tmp_path, whole_plan):
     assert made.shape == (2, 3, round(16 * found.scale), round(24 * found.scale))
     assert made.dtype == torch.uint8
     assert (run.path / "samples" / "000000-ema.png").is_file()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "colorize-nogan"])
+def test_the_paper_size_takes_pictures_as_they_are_found(tmp_path, name):
+    random = np.random.RandomState(0)
+    for i, size in enumerate(((70, 90), (64, 150), (33, 80))):
+        Image.fromarray(random.randint(0, 256, (*size, 3)).astype(np.uint8)).save(tmp_path / f"{i}.png")
+    asked = {"data.source": str(tmp_path), "data.window": (32, 32)}
+    store = open_for(override(RECIPES[name](SHAPE, "paper"), asked))
+    assert store.shape == (3, 33, 64)
+    trainer = Trainer(small(name, "paper", **asked), store, CPU)
+    trainer.step()
+    with pytest.raises(ConfigError, match=r"none of 3 images is as large as data\.window"):
+        open_for(override(RECIPES[name](SHAPE, "paper"), {"data.source": str(tmp_path)}))
 
 
 def test_lama_calls_patches_without_a_hole_real():

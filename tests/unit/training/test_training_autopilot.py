@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -22,11 +23,13 @@ from engine_helpers import (
 import organza
 from organza.cli.train import main
 from organza.config import ConfigError, Schedule, override, to_dict
-from organza.health.advice import first, more_penalty, train_again
+from organza.health.advice import first, more_penalty
+from organza.health.command import train_again
 from organza.health.diagnosis import diagnose
 from organza.recipes import RECIPES
 from organza.reporter import Silent
 from organza.training.autopilot import LAST, PLATEAU, Autopilot
+from organza.training.checkpoint import load, save
 from organza.training.run import Run
 from organza.training.schedule import value_at
 from organza.training.state import adopt, take_networks
@@ -179,6 +182,32 @@ def test_a_rollback_is_answered_with_slower_players(tmp_path):
     assert sum("is not finite" in note for note in notes) == 1
     (divergence,) = [finding for finding in diagnose(run.path) if finding.name == "divergence"]
     assert divergence.status == "note"
+
+
+@pytest.mark.parametrize("healthy_at", [48, 0])
+def test_a_second_rollback_goes_back_to_healthy_networks(tmp_path, healthy_at):
+    """The newest checkpoint is finite and has exploded: nothing that starts from it lasts a line of the log."""
+    calm = {"autopilot": True, "output.log": 16}
+    run, _ = trained(tmp_path, calm, images=96)
+    earlier, latest = run.checkpoints()
+    if healthy_at:
+        shutil.copyfile(earlier, run.path / "checkpoints" / "healthy.safetensors")
+    state = load(latest)
+    summary = json.loads(state["summary"])
+    summary["autopilot"] = {"healthy_at": healthy_at}
+    for networks in (*state["networks"].values(), state["average"]):
+        for tensor in networks.values():
+            tensor.fill_(1e30) if tensor.is_floating_point() else None
+    save(latest, state | {"summary": json.dumps(summary)})
+    told = Notes()
+    organza.train(out=run.path, resume=True, images=200, device="cpu", reporter=told)
+    assert run.summary["status"] == "finished"
+    back = [note for note in told.notes if f"networks back to those at {healthy_at} images" in note]
+    assert len(back) == 1
+    actions = run.summary["autopilot"]["actions"]
+    assert [a["back_to"] for a in actions if a["findings"] == ["divergence"]][-1] == healthy_at
+    assert newest(run.path)["counters"]["rollbacks"] == (2 if healthy_at else 3)
+    assert all(float(t.abs().max()) < 1e3 for t in newest(run.path)["networks"]["generator"].values())
 
 
 def pilot_of(folder, scores, best_at, **more):

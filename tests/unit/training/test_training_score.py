@@ -13,9 +13,11 @@ import organza
 from organza.config import ConfigError, from_dict, to_dict
 from organza.data import open_dataset
 from organza.evaluation import Receipt
+from organza.metrics.networks import open_network
 from organza.metrics.quick import GeneralScore, ModeScore, quick_score
 from organza.reporter import Silent
 from organza.training.checkpoint import load as load_checkpoint
+from organza.training.checkpoint import save as save_checkpoint
 from organza.training.run import Run
 from organza.training.scoring import FULL, LONG, full_evaluation
 
@@ -52,6 +54,26 @@ def assert_same(one, two):
     assert one.keys() == two.keys()
     for key, value in one.items():
         assert torch.equal(value, two[key]) if isinstance(value, torch.Tensor) else value == two[key], key
+
+
+def test_the_protocol_tells_the_weights_of_its_network(tmp_path):
+    about = trained(tmp_path, images=48).summary["scores"]["fd-general-1k"]
+    assert f"Organza's general network ({open_network('general').sha256[:12]})" in about["protocol"]
+    digits = quick_score(open_dataset("mnist", split="test"))
+    assert digits is not None
+    assert f"Organza's digit classifier ({open_network('digits').sha256[:12]})" in digits.protocol
+
+
+def test_a_run_that_was_scored_without_that_goes_on(tmp_path):
+    run = trained(tmp_path, images=48)
+    state = load_checkpoint(run.checkpoints()[-1])
+    summary = json.loads(state["summary"])
+    for entry in (*summary["scores"].values(), summary["best_model"]):
+        entry["protocol"] = "1,000 samples of the EMA against 37 reals, features of Organza's general network"
+    save_checkpoint(run.checkpoints()[-1], state | {"summary": json.dumps(summary)})
+    organza.train(out=run.path, resume=True, images=96, device="cpu")
+    assert run.summary["status"] == "finished"
+    assert max(logged(run)) == 96
 
 
 def test_a_run_is_the_same_with_and_without(tmp_path):

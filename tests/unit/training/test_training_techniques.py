@@ -7,7 +7,7 @@ import pytest
 import torch
 from engine_helpers import CPU, TECHNIQUES, assert_equal_trees, small_config, small_trainer
 
-from organza.draws import Draws
+from organza.games.batch import Batch
 from organza.training.recent import DECAY, Recent
 from organza.training.replay import Replay
 
@@ -18,9 +18,9 @@ BATCH = 8
 # Replay (arXiv:1612.07828, section 2.3)
 
 
-def pool(share: float, size: int) -> Replay:
+def pool(share: float, size: int, recipe: str = "gan") -> Replay:
     changes = {"replay.share": share, "replay.size": size} if share else {}
-    return Replay(small_config("gan", changes, POINTS), (1,), CPU)
+    return Replay(small_config(recipe, changes, POINTS), (1,), CPU)
 
 
 def numbered(batch: int) -> torch.Tensor:
@@ -28,8 +28,14 @@ def numbered(batch: int) -> torch.Tensor:
     return torch.arange(batch * BATCH, (batch + 1) * BATCH, dtype=torch.float32)[:, None]
 
 
-def keyed(batch: int) -> Draws:
-    return Draws(torch.arange(batch * BATCH, (batch + 1) * BATCH))
+def keyed(batch: int, labels: torch.Tensor | None = None) -> Batch:
+    """A batch whose noise is the number too."""
+    rows = torch.arange(batch * BATCH, (batch + 1) * BATCH)
+    return Batch(torch.zeros(BATCH, 1), labels, rows[:, None].float(), torch.zeros(BATCH), rows)
+
+
+def shown(replay: Replay, batch: int) -> torch.Tensor:
+    return replay.exchange(keyed(batch), numbered(batch))[1]
 
 
 @pytest.mark.parametrize("size", [16, 20])  # a multiple of the batch, and none
@@ -38,46 +44,118 @@ def test_a_pool_fills_first_and_then_exchanges_a_share(size):
     filling = math.ceil(size / BATCH)
     for batch in range(400):
         fake, before = numbered(batch), replay.pool.clone()
-        shown = replay.exchange(fake, keyed(batch))
-        old = shown != fake
+        seen = shown(replay, batch)
+        old = seen != fake
         if batch < filling:
             assert not old.any()
             continue
         taken += int(old.sum())
-        oldest = max(oldest, int((fake - shown).max()))
+        oldest = max(oldest, int((fake - seen).max()))
         # Nothing is lost and nothing is there twice: who is shown or kept now is new or was kept.
-        assert Counter(torch.cat([shown, replay.pool]).flatten().tolist()) == Counter(
+        assert Counter(torch.cat([seen, replay.pool]).flatten().tolist()) == Counter(
             torch.cat([fake, before]).flatten().tolist()
         )
-        assert torch.isin(shown[old], before).all()
+        assert torch.isin(seen[old], before).all()
     turns = 400 - filling
     assert abs(taken / (turns * BATCH) - 0.25) < 4 * math.sqrt(0.25 * 0.75 / (turns * BATCH))
     assert oldest > 10 * size  # some wait for long: a place is left with the probability of a quarter
 
 
+def test_who_leaves_the_pool_is_drawn():
+    """As published: of B batches in it, the oldest fake stays with the probability 1 - 1/B each time."""
+    replay, ages = pool(1.0, 4 * BATCH), []
+    for batch in range(300):
+        seen = shown(replay, batch)
+        if batch >= 4:
+            ages += (batch - seen // BATCH).flatten().tolist()
+    assert {1, 2, 3, 4, 5, 12} <= set(ages)
+    assert abs(ages.count(1) / len(ages) - 0.25) < 0.03
+
+
 def test_a_share_of_one_shows_only_old_fakes_and_of_zero_only_new_ones():
     replay, none = pool(1.0, 16), pool(0.0, 16)
     for batch in range(6):
-        shown = replay.exchange(numbered(batch), keyed(batch))
-        assert torch.equal(shown, numbered(batch if batch < 2 else batch - 2))
-        assert torch.equal(none.exchange(numbered(batch), keyed(batch)), numbered(batch))
+        seen = shown(replay, batch)
+        assert torch.equal(seen, numbered(batch)) if batch < 2 else (seen < batch * BATCH).all()
+        assert torch.equal(shown(none, batch), numbered(batch))
     assert none.pool.numel() == 0
     assert none.state() == {}
 
 
-def test_a_pool_goes_on_where_its_state_was_taken():
-    replay = pool(0.5, 16)
+CLASSES = [torch.arange(8) % 3, torch.tensor([0, 0, 0, 0, 0, 1, 5, 5]), torch.tensor([7, 0, 1, 0, 0, 2, 2, 2])]
+
+
+@pytest.mark.parametrize("attributes", [1, 2])
+@pytest.mark.parametrize("size", [8, 20])
+def test_only_fakes_of_one_class_change_places(size, attributes):
+    """A class that the pool lacks gets in, and what it displaces is never shown under a wrong label."""
+    replay, label_of, taken = pool(0.5, size), {}, 0
+    for batch in range(300):
+        labels = CLASSES[batch // 100 if batch % 2 else 0]
+        if attributes > 1:
+            labels = torch.stack([labels, labels % 2], 1)
+        label_of |= dict(zip(numbered(batch).flatten().tolist(), labels.tolist(), strict=True))
+        made, seen = replay.exchange(keyed(batch, labels), numbered(batch))
+        assert [label_of[number] for number in seen.flatten().tolist()] == labels.tolist()
+        assert made.labels is labels
+        kept = replay.pool.flatten().tolist()
+        assert batch * BATCH + BATCH < size or len(set(kept)) == size
+        if batch * BATCH + BATCH >= size:
+            assert [label_of[number] for number in kept] == replay.beside["labels"].tolist()
+            assert not set(kept) & set(seen[seen != numbered(batch)].tolist())
+        taken += int((seen != numbered(batch)).sum())
+    assert taken / (300 * BATCH) > 0.3
+
+
+def test_codes_are_read_with_the_noise_of_their_fakes():
+    replay, old = pool(0.5, 16, "infogan"), 0
+    for batch in range(20):
+        made, seen = replay.exchange(keyed(batch), numbered(batch))
+        assert torch.equal(made.z, seen)
+        old += int((seen != numbered(batch)).sum())
+    assert old > 40
+    assert torch.equal(replay.beside["z"], replay.pool)
+
+
+@pytest.mark.parametrize(("recipe", "labels"), [("gan", None), ("infogan", None), ("gan", CLASSES[0])])
+def test_a_pool_goes_on_where_its_state_was_taken(recipe, labels):
+    replay = pool(0.5, 16, recipe)
     for batch in range(5):
-        replay.exchange(numbered(batch), keyed(batch))
+        replay.exchange(keyed(batch, labels), numbered(batch))
     state = {
         name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in replay.state().items()
     }
-    resumed = pool(0.5, 16)
+    resumed = pool(0.5, 16, recipe)
     resumed.restore(state)
     for batch in range(5, 9):
-        assert torch.equal(*(r.exchange(numbered(batch), keyed(batch)) for r in (replay, resumed)))
-    fresh = pool(0.5, 16)
+        one, two = (r.exchange(keyed(batch, labels), numbered(batch)) for r in (replay, resumed))
+        assert torch.equal(one[1], two[1])
+        assert torch.equal(one[0].z, two[0].z)
+    fresh = pool(0.5, 16, recipe)
     assert not torch.equal(fresh.pool, resumed.pool)
+
+
+def test_a_pool_of_a_run_that_kept_no_labels_goes_on_or_fills_anew():
+    plain, labelled = pool(1.0, 16), pool(1.0, 16)
+    state = {"pools": torch.full((1, 16, 1), -1.0), "cursor": 16}
+    plain.restore(state)
+    labelled.restore(state)
+    assert shown(plain, 3).eq(-1).all()
+    assert torch.equal(labelled.exchange(keyed(3, CLASSES[0]), numbered(3))[1], numbered(3))
+    assert labelled.cursor == BATCH
+
+
+@pytest.mark.parametrize("recipe", ["cgan", "acgan", "infogan"])
+def test_families_with_labels_or_codes_resume_their_pools_exactly(recipe):
+    one, two = (small_trainer(recipe, {"replay.share": 0.5, "replay.size": 12}) for _ in range(2))
+    for _ in range(4):
+        one.step()
+    two.restore(one.state())
+    for _ in range(3):
+        one.step()
+        two.step()
+    assert_equal_trees(one.state(), two.state())
+    assert one.guard.verdict() is None
 
 
 def test_old_fakes_are_shown_to_the_discriminator_alone():
@@ -90,7 +168,7 @@ def test_old_fakes_are_shown_to_the_discriminator_alone():
         trainer.step()
         _, of_d, of_g = shown  # real and fake in D's turn, fake in G's
         made.append(of_g)
-        assert torch.equal(of_d, made[max(0, len(made) - 2)])
+        assert torch.equal(of_d.sort(0).values, made[max(0, len(made) - 2)].sort(0).values)
     assert not torch.equal(made[1], made[2])
 
 

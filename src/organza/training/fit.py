@@ -1,0 +1,64 @@
+"""From a recipe and changes to a complete configuration: its networks fit the samples, and mistakes are found early."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from organza.config import Changes, Config, ConfigError, Data, Model, Shape, Size, override
+from organza.models import Role
+from organza.recipes import RECIPES
+from organza.training.assemble import GROWTH, resolve
+
+POINTS = ("ring", "grid", "spiral")
+UNKNOWN: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (3, 256, 256), (2,))
+
+
+def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
+    """The recipe for samples of `shape`, changed. Raises ConfigError for what cannot work.
+
+    A network that is named alone (`--generator.model sngan`) has the options that it has in its own recipe.
+    """
+    config = RECIPES[recipe](shape, size)
+    config = _named_alone(config, "generator", "discriminator", shape, size, changes)
+    config = _named_alone(config, "discriminator", "generator", shape, size, changes)
+    return resolve(override(config, changes))
+
+
+def refuse_early(recipe: str, size: Size, data: Data, changes: Changes) -> None:
+    """Raise the ConfigError of what could not work with any samples that `data` may have, before it is opened."""
+    problems = []
+    for shape in _possible(data):
+        try:
+            fitted(recipe, shape, size, changes)
+            return
+        except ConfigError as problem:
+            problems.append(problem)
+    raise problems[0]
+
+
+def _possible(data: Data) -> tuple[Shape, ...]:
+    if data.resolution is not None:
+        return ((3, *data.resolution),)
+    return ((2,),) if data.source in POINTS else UNKNOWN
+
+
+def _named_alone(config: Config, role: Role, other: Role, shape: Shape, size: Size, changes: Changes) -> Config:
+    """With the network that changes name in the place of another; it grows as the other player where that has a say."""
+    player, opponent, name = getattr(config, role), getattr(config, other), changes.get(f"{role}.model")
+    if name == player.model.name or (found := next(_networks(name, role, shape, size), None)) is None:
+        return config
+    decided = {key for key in GROWTH if key in opponent.model.options or f"{other}.model.{key}" in changes}
+    model = Model(name=found.name, options={k: v for k, v in found.options.items() if k not in decided})
+    return dataclasses.replace(config, **{role: dataclasses.replace(player, model=model)})
+
+
+def _networks(name: object, role: Role, shape: Shape, size: Size) -> Iterator[Model]:
+    """The network of this name in each recipe that has it."""
+    for recipe in RECIPES.values():
+        try:
+            model = getattr(recipe(shape, size), role).model
+        except ConfigError:  # not for this shape
+            continue
+        if model.name == name:
+            yield model

@@ -1,0 +1,133 @@
+"""Recipes and networks fit themselves to samples; what no samples could mend is refused before any are read."""
+
+import re
+
+import pytest
+import torch
+from engine_helpers import LATENT, shrunk, write_data
+
+import organza
+from organza import api
+from organza.api import prepare
+from organza.config import ConfigError, Data, override
+from organza.layers.equalized import EqualizedConv2d, EqualizedLinear
+from organza.models import MODELS, build, is_equalized
+from organza.recipes import RECIPES
+from organza.training.fit import fitted, refuse_early
+
+CLIPPED = {"discriminator.weight_clip": 0.01, "discriminator.spectral_norm": True}
+EARLY = [
+    ("dcgan", "mnist", {"data.resolution": 29, **CLIPPED}, "spectral_norm divides"),
+    ("dcgan", "mnist", CLIPPED, "spectral_norm divides"),
+    ("dcgan", "a/folder", CLIPPED, "spectral_norm divides"),
+    ("gan", "ring", CLIPPED, "spectral_norm divides"),
+    ("progan", "mnist", {"data.resolution": 37}, "37x37 cannot be halved"),
+    ("dcgan", "mnist", {"data.resolution": 37, "generator.model": "nogan"}, "unknown model 'nogan'"),
+    ("dcgan", "a/folder", {"generator.model.widht": 8}, "did you mean 'width'"),
+    ("dcgan", "a/folder", {"nose": 0.1}, "did you mean 'noise'"),
+    ("sngan", "ring", {}, "this network makes images"),
+    ("pix2pix", "a/folder", {"generator.penalties": "r1"}, "belongs to the discriminator"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "data", "changes", "words"), EARLY)
+def test_what_no_samples_could_mend_is_refused_before_any_are_read(recipe, data, changes, words, monkeypatch):
+    monkeypatch.setattr(api, "open_for", lambda *_: pytest.fail("the data was opened"))
+    with pytest.raises(ConfigError, match=words):
+        prepare(recipe, data, "laptop", changes)
+
+
+@pytest.mark.parametrize("size", ["laptop", "paper"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_recipe_is_refused_early(recipe, size):
+    usual = RECIPES[recipe]((1, 28, 28), size).data
+    for data in (usual, Data(source="a/folder"), Data(resolution=(64, 64)), Data(resolution=(256, 256))):
+        refuse_early(recipe, size, data, {"data.source": data.source})
+
+
+def test_what_some_samples_allow_is_not_refused_early():
+    refuse_early("stylegan2", "paper", Data(source="a/folder"), {"generator.penalties.path-length.weight": 1})
+    with pytest.raises(ConfigError, match="path-length"):
+        fitted("stylegan2", (3, 32, 32), "paper", {"generator.penalties.path-length.weight": 1})
+    refuse_early("progan", "laptop", Data(source="a/folder"), {})
+    refuse_early("wgan-gp", "laptop", Data(source="points.csv"), {})
+
+
+def test_a_network_that_is_named_alone_is_that_of_its_recipe():
+    own = RECIPES["sngan"]((1, 28, 28), "laptop").generator.model.options
+    config = fitted("dcgan", (1, 28, 28), "laptop", {"generator.model": "sngan", "generator.model.z_dim": "9"})
+    assert config.generator.model.options == own | {"z_dim": 9}
+    assert config.discriminator == fitted("dcgan", (1, 28, 28), "laptop", {}).discriminator
+
+
+def test_a_network_with_options_beside_its_name_is_as_typed():
+    config = fitted("dcgan", (1, 28, 28), "laptop", {"generator.model": '{"name": "progan", "width": 5}'})
+    assert config.generator.model.options["width"] == 5
+    assert config.generator.model.options["max_width"] == 512
+
+
+def test_the_name_of_the_own_network_changes_nothing():
+    config = RECIPES["wgan-gp"]((1, 28, 28), "laptop")
+    assert override(config, {"generator.model": "dcgan", "discriminator.model": "dcgan"}) == config
+    assert fitted("wgan-gp", (1, 28, 28), "laptop", {"discriminator.model": "dcgan"}) == fitted(
+        "wgan-gp", (1, 28, 28), "laptop", {}
+    )
+
+
+GROWTH = [
+    ("dcgan", {"generator.model": "stylegan", "discriminator.model": "stylegan"}, 5_000),
+    ("dcgan", {"generator.model": "stylegan", "discriminator.model": "progan"}, 5_000),
+    ("dcgan", {"generator.model": "progan"}, 10_000),
+    ("progan", {"generator.model": "stylegan"}, 10_000),
+    ("progan", {"discriminator.model": "stylegan"}, 10_000),
+    ("dcgan", {"generator.model": "progan", "discriminator.model": "progan", "generator.model.fade": 77}, 77),
+    ("dcgan", {"generator.model": "progan", "discriminator.model": "progan", "discriminator.model.fade": 77}, 77),
+]
+
+
+@pytest.mark.parametrize(("recipe", "changes", "fade"), GROWTH)
+def test_networks_that_are_named_alone_grow_together(recipe, changes, fade):
+    config = fitted(recipe, (3, 32, 32), "laptop", changes)
+    told = [player.model.options.get("fade", fade) for player in (config.generator, config.discriminator)]
+    assert told == [fade, fade]
+
+
+def test_a_run_with_a_named_network_is_resumed_by_the_same_words(tmp_path):
+    rest = {key: value for key, value in shrunk("dcgan").items() if not key.startswith("generator.model.")}
+    typed = rest | {"generator.model": "progan", "generator.model.width": 4, "output.checkpoint": 16, "images": 16}
+    data = write_data(tmp_path)
+    organza.train("dcgan", data=data, out=tmp_path / "run", changes=typed, device="cpu")
+    more = organza.train(out=tmp_path / "run", resume=True, changes=typed | {"images": 32}, device="cpu")
+    assert more.summary["images"] == 32
+
+
+def refused_points(recipe, changes) -> str:
+    """What is said about points in a ring; "" where they are taken."""
+    try:
+        config = fitted(recipe, (2,), "laptop", changes)
+        build(config.generator.model, "generator", (2,), 0)
+        build(config.discriminator.model, "discriminator", (2,), 0)
+    except ConfigError as problem:
+        return str(problem)
+    return ""
+
+
+@pytest.mark.parametrize("changes", [{}, {"generator.model": "sngan"}, {"discriminator.model": "sngan"}], ids=str)
+@pytest.mark.parametrize("recipe", LATENT)
+def test_what_points_are_told_to_type_helps(recipe, changes):
+    message = refused_points(recipe, changes)
+    assert message or not changes
+    if message:
+        told = re.search(r"type the recipe '(\w+)' without another network.*such as (--.*)$", message)
+        for typed in ({}, dict(re.findall(r"--([\w.]+) (\S+)", told[2]))):
+            assert refused_points(told[1], typed) == ""
+
+
+@pytest.mark.parametrize("role", ["generator", "discriminator"])
+@pytest.mark.parametrize("name", MODELS)
+def test_equalized_networks_say_so(name, role):
+    model = getattr(fitted("dcgan", (3, 32, 32), "laptop", {f"{role}.model": name}), role).model
+    with torch.device("meta"):
+        network = build(model, role, (3, 32, 32), 0)
+    scaled = any(isinstance(module, (EqualizedConv2d, EqualizedLinear)) for module in network.modules())
+    assert is_equalized(name, role) == scaled
