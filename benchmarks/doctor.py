@@ -67,7 +67,7 @@ FIXTURES: dict[str, Fixture] = {
         ("large learning rate", "saturation", "strong discriminator"),
     ),
     "orbit": Fixture(
-        "wgan", "ring", 400_000, {f"{D}.weight_clip": None, f"{G}.optimizer.lr": 2e-3, f"{D}.optimizer.lr": 2e-3},
+        "wgan", "ring", 400_000, {f"{D}.weight_clip": 100.0, f"{G}.optimizer.lr": 2e-3, f"{D}.optimizer.lr": 2e-3},
         ("oscillation", "divergence"),
     ),
     "wild players": Fixture(

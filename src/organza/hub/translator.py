@@ -68,6 +68,11 @@ class Translator(Published):
         """What both sides of an input divide by; others are padded by their mirror image and cut again."""
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
+    @property
+    def least(self) -> int:
+        """The side below which the network fails: at its narrowest place norms and mirrors need a neighbour."""
+        return int(getattr(self.generator, "least", self.multiple))
+
     def translate(
         self, images: Tensor, *, seed: int = 0, label: Label = None, reverse: bool = False, batch: int = 16,
         style: Tensor | None = None, tile: int | None = None, overlap: int | None = None, half: bool = False,
@@ -100,7 +105,7 @@ class Translator(Published):
         made = self._function(seed, chosen, reverse) if style is None else self._in_style(style, chosen, reverse)
         run = Runner(self._telling(made, images.shape[2:], note), device, half, note)
         (_, *seen), (channels, *_) = (self.shape, self.source) if reverse else (self.source, self.shape)
-        least = min(2 * self.multiple, seen[0]), min(2 * self.multiple, seen[1])
+        least = min(self.least, seen[0]), min(self.least, seen[1])
         done = [
             tiled(run, part, scale=self.scale, channels=channels, tile=tile, overlap=overlap, multiple=self.multiple,
                   least=least, told=_share(told, i, len(parts)), note=note)

@@ -23,6 +23,7 @@ class BothWays(nn.Module):
         super().__init__()
         self.forth, self.back, self.channels = forth, back, channels  # of A and of B
         self.z_dim, self.multiple = int(forth.z_dim), int(forth.multiple)  # type: ignore[arg-type]
+        self.least = int(getattr(forth, "least", self.multiple))
 
     def forward(self, source: Tensor, z: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """(a, b) [B, Ca + Cb, H, W] -> (b, a) [B, Cb + Ca, H, W]."""

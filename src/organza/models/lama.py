@@ -42,6 +42,7 @@ class Generator(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.classes, self.multiple = without_labels(classes, "lama"), 2**DOWNS
+        self.least = 2 * self.multiple
         must_have_mask(source, shape, "lama")
         before, after, *sides = ends(source, shape, self.multiple)
         must_mirror(sides[0], sides[1], DOWNS)

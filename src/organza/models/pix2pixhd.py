@@ -55,6 +55,7 @@ class Generator(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.classes, self.local, self.multiple = classes, local, 2 ** (downs + local)
+        self.least = 2 * self.multiple
         before, after, height, width_px = ends(source, shape, self.multiple)
         must_mirror(height, width_px, downs + local)
         must_hear(classes, norm)

@@ -52,6 +52,7 @@ class Generator(nn.Module):
         width = width or published_width(height, side, max_width)
         downs = downs or max(_log2(height, side) - 4, 1) + (w_hpf > 0)
         self.classes, self.z_dim, self.multiple = classes, z_dim, 2**downs
+        self.least = 2 * self.multiple
         self.generator = Translator(channels, image(shape)[0], style_dim, width, max_width, downs, w_hpf)
         self.mapping_network = Mapping(z_dim, style_dim, classes, mapping_width)
         self.style_encoder = StyleEncoder(image(shape), style_dim, classes, width, max_width)

@@ -61,7 +61,7 @@ def test_labels_change_what_both_players_see() -> None:
 
 
 def test_points_and_tiny_images_are_refused() -> None:
-    with pytest.raises(ConfigError, match="mlp"):
+    with pytest.raises(ConfigError, match="type the recipe 'gan'"):
         Generator((2,))
     with pytest.raises(ConfigError, match="resolution 16"):
         Discriminator((1, 6, 6))
