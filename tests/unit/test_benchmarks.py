@@ -8,6 +8,7 @@ import torch
 from engine_helpers import LATENT, SHAPE, small_config, small_store
 from torch.nn import functional as F
 
+from organza.training.fit import fitted
 from organza.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -54,3 +55,17 @@ def test_the_loop_takes_steps_with_what_recipes_may_ask(changes, plain_loop):
     assert after.isfinite().all()
     assert 0 < F.l1_loss(after, before) < 0.1
     assert loop.taken == {"generator": 1, "discriminator": 1}
+
+
+def test_every_run_of_the_doctor_and_of_the_autopilot_can_be_built(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    for name in ("doctor", "autopilot"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import autopilot
+    import doctor
+
+    assert {*autopilot.BROKEN, *autopilot.SOUND} <= doctor.FIXTURES.keys()
+    for fixture in doctor.FIXTURES.values():
+        shape = (2,) if fixture.data in ("ring", "grid") else (3, 32, 32) if fixture.data == "emoji" else (1, 28, 28)
+        config = fitted(fixture.recipe, shape, "laptop", {**fixture.changes, "images": fixture.images})
+        assert config.images == fixture.images
