@@ -16,6 +16,7 @@ from organza.data import SILENT, ImageStore, Progress
 from organza.data.degrade import use_of
 from organza.games import GAMES
 from organza.health.diagnosis import keep_diagnosis
+from organza.health.finding import Finding
 from organza.interruption import interruptible
 from organza.recipes import RECIPES
 from organza.report.page import write_report
@@ -115,16 +116,19 @@ def _judge(run: Run, config: Config, store: ImageStore, device: torch.device, re
 
 def _draw(run: Run, device: torch.device, reporter: Reporter) -> None:
     """Pictures and diagnosis for the report of a run that is whole already: what goes wrong now costs nothing else."""
+    findings: list[Finding] = []
     try:
         make_pictures(run.path, reporter, device)
     except (OSError, ValueError) as problem:
         reporter.note(f"no pictures for the report: {problem}")
     try:
         findings = keep_diagnosis(run.path, reporter, device)
-        write_report(run.path)
     except Exception as problem:  # of any rule: none is worth a finished training
-        reporter.note(f"no diagnosis for the report: {problem}; try: organza doctor {run.path}")
-        return
+        reporter.note(f"no diagnosis for the report: {problem}")
+    try:
+        write_report(run.path)
+    except (OSError, ValueError) as problem:
+        reporter.note(f"the report is that of the training alone: {problem}")
     told = run.summary.get("alarms", [])  # while it trained
     for finding in findings:
         if finding.status != "note" and finding.name not in told:
@@ -165,7 +169,10 @@ def _resumed(
     store = open_for(config, progress)
     before = run.summary.get("data", {}).get("fingerprint")
     if before and before != store.fingerprint:
-        raise ConfigError(f"the data '{config.data.source}' has changed since {run.path} was started; train anew")
+        raise ConfigError(
+            f"the data '{config.data.source}' has changed since {run.path} was started, or was divided otherwise by an "
+            "older Organza; train anew"
+        )
     return config, store
 
 

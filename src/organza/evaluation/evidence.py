@@ -176,7 +176,7 @@ class Evidence:
         sides = []
         for part in (rows[count:], rows[:count]):
             labels = None if self.real.labels is None else self.real.labels[part]
-            side = replace(self.real, samples=seen[part], labels=labels)
+            side = replace(self.real, samples=seen[part], labels=labels, names=())
             made.known[made.key(self.network, side)] = side.samples, None if logits is None else logits[part]
             sides.append(side)
         found = Evidence(made, self.network, sides[0], sides[1], self.most)

@@ -163,6 +163,7 @@ def test_every_tenth_of_each_side_is_kept_where_nothing_pairs(tmp_path):
     assert shades(store.test.images) == list(range(109, 220, 10))
     assert set(shades(store.sources)) == set(range(100)) - set(range(9, 100, 10))
     assert (len(store.sources), len(store), store.test.paired) == (90, 108, False)
+    assert store.test.fingerprint != store.fingerprint  # runs from before, on all of them, do not go on
     (tmp_path / "trainA" / "a000.png").unlink()
     assert opened(tmp_path, paired=False).test is None
 

@@ -112,6 +112,15 @@ def test_two_folders_pair_by_their_names(tmp_path):
     assert organza.evaluate(made, real, metrics="psnr")["psnr"].value == 100
 
 
+def test_an_even_number_of_pictures_pairs_and_has_a_floor(tmp_path):
+    """Of which half of the reals stand in for results, under no names."""
+    real = folder(tmp_path / "real", **{f"a{i}": i for i in range(8)})
+    made = folder(tmp_path / "made", **{f"a{i}": i + 1 for i in range(8)})
+    found = organza.evaluate(made, real, metrics=("psnr", "ssim"))["psnr"]
+    assert 0 < found.value < 30
+    assert found.floor is not None
+
+
 @pytest.mark.parametrize("names", [{"cat": 1, "cow": 2}, {"cat_b": 1, "cat": 2}])
 def test_folders_whose_names_do_not_pair_are_refused(tmp_path, names):
     real, made = folder(tmp_path / "real", cat=1, dog=2), folder(tmp_path / "made", **names)

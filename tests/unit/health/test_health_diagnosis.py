@@ -313,8 +313,11 @@ def test_a_diagnosis_that_fails_costs_nothing_else(tmp_path, monkeypatch):
     )
     assert run.summary["status"] == "finished"
     assert (run.path / "pictures/pictures.json").is_file()
-    (note,) = [note for note in told.notes if "no diagnosis" in note]
-    assert f"organza doctor {run.path}" in note
+    assert [note for note in told.notes if "no diagnosis" in note] == ["no diagnosis for the report: division by zero"]
+    shown = json.loads((run.path / "pictures/pictures.json").read_text())["pictures"]
+    page = (run.path / "report.html").read_text()
+    assert shown
+    assert all(picture["title"] in page for picture in shown)
 
 
 def test_a_report_that_is_asked_for_has_a_diagnosis(judged, capsys):
