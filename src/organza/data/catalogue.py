@@ -30,12 +30,13 @@ Opened = ImageStore | Listing
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named set: one line about it, its splits, how one is opened, and whether it comes with the package."""
+    """A named set: a line about it, its splits, how one is opened, whether the package has it and it is of points."""
 
     about: str
     splits: tuple[str, ...]
     open: Callable[[str, Progress], Opened]
     embedded: bool = True
+    points: bool = False
 
 
 def _emoji_pairs(progress: Progress) -> ImageStore:
@@ -53,9 +54,9 @@ DATASETS: dict[str, Dataset] = {
     "emoji": Dataset("3 786 Noto emoji, 64x64 RGB, captions", ("train",), lambda s, _: list_emoji("noto")),
     "emoji-twemoji": Dataset("the same emoji by Twemoji", ("train",), lambda s, _: list_emoji("twemoji")),
     "emoji-pairs": Dataset("both drawings of each emoji, for translations", ("train",), lambda _, p: _emoji_pairs(p)),
-    "ring": Dataset("8 Gaussians on a circle, 2-D points", ("train", "test"), lambda s, _: open_ring(s)),
-    "grid": Dataset("25 Gaussians on a lattice, 2-D points", ("train", "test"), lambda s, _: open_grid(s)),
-    "spiral": Dataset("a spiral, 2-D points", ("train", "test"), lambda s, _: open_spiral(s)),
+    "ring": Dataset("8 Gaussians on a circle, 2-D points", ("train", "test"), lambda s, _: open_ring(s), points=True),
+    "grid": Dataset("25 Gaussians on a lattice, 2-D points", ("train", "test"), lambda s, _: open_grid(s), points=True),
+    "spiral": Dataset("a spiral, 2-D points", ("train", "test"), lambda s, _: open_spiral(s), points=True),
     "stacked-mnist": Dataset("three digits as RGB, 1000 modes", ("train", "test"), lambda s, _: open_stacked_mnist(s)),
     "fashion-mnist": Dataset("clothes, 28x28 grey, 10 classes; fetched", ("train", "test"), open_fashion_mnist, False),
     "cifar10": Dataset(

@@ -74,7 +74,7 @@ def common_shape(listing: Listing, found: Scan, options: Preparation) -> tuple[t
             f"{listing.where}: none of {len(listing)} images can be read ({name}: {found.reasons[0]}); fetch them again"
         )
     if options.resolution is None and len(found.sizes) > 1:
-        raise ConfigError(_mixed(listing, found))
+        raise _mixed(listing, found)
     width, height = next(iter(found.sizes))
     types = {header.dtype for header in found.readable}
     if "float32" in types and len(types) > 1:
@@ -95,6 +95,7 @@ def _build(
     reasons = dict(found.reasons)
 
     def one(i: int) -> None:
+        """Decode image `i`, or keep the reason why it cannot be decoded."""
         if i in reasons:
             return
         try:
@@ -143,15 +144,23 @@ def closed_up(images: np.ndarray, good: Sequence[int]) -> np.ndarray:
     return images[: len(good)]
 
 
-def _mixed(listing: Listing, found: Scan) -> str:
+class MixedSizesError(ConfigError):
+    """Images of several sizes where training takes one: `told` names them, and `side` is one that would do."""
+
+    def __init__(self, told: str, side: int) -> None:
+        super().__init__(
+            f"{told}; training takes one size; type --data.resolution {side} --data.crop center (Python: "
+            f"resolution={side}, crop='center')"
+        )
+        self.told, self.side = told, side
+
+
+def _mixed(listing: Listing, found: Scan) -> MixedSizesError:
     sizes = found.sizes.most_common()
     seen = ", ".join(f"{width}x{height} ({count})" for (width, height), count in sizes[:6])
     more = f" and {len(sizes) - 6} more" if len(sizes) > 6 else ""
-    side = suggested_side(found)
-    return (
-        f"{listing.where} has images of {len(sizes)} sizes (width x height): {seen}{more}; training takes one size; "
-        f"type --data.resolution {side} --data.crop center (Python: resolution={side}, crop='center')"
-    )
+    told = f"{listing.where} has images of {len(sizes)} sizes (width x height): {seen}{more}"
+    return MixedSizesError(told, suggested_side(found))
 
 
 def suggested_side(found: Scan) -> int:

@@ -392,7 +392,6 @@ ALIASES: dict[str, tuple[str, str]] = {
     "improved-precision-recall": ("precision-recall", "vgg16"),
     "fd-dinov2": ("fd", "dinov2-vitl14"),
 }
-
 USUAL = {"mifid": "inception-legacy"}  # where the border of copies was set for one network
 DEFAULT = ("fd", "kd", "precision-recall", "density-coverage")
 OF_COUNTERPARTS = ("psnr", "ssim", "perceptual")

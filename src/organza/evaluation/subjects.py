@@ -15,6 +15,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
+from organza.data.files import MixedSizesError
 from organza.data.store import fingerprint
 from organza.evaluation.finite import broken_rows, must_be_finite
 from organza.evaluation.lossy import lossy
@@ -162,13 +163,10 @@ def _dataset(source: Any, split: str, wanted: Shape | None, progress: Progress) 
     """As `open_dataset`; files of several sizes are told how to become one, `wanted` where it is known."""
     try:
         return open_dataset(source, split=split, progress=progress)
-    except ConfigError as problem:
-        told, _, advice = str(problem).partition("; training takes one size; type --data.resolution ")
-        if not advice:
-            raise
-        side = ",".join(map(str, wanted[1:])) if wanted else advice.split()[0]
+    except MixedSizesError as problem:
+        side = ",".join(map(str, wanted[1:])) if wanted else problem.side
         raise ConfigError(
-            f"{told}; a comparison takes one size; type: organza data convert {shlex.quote(str(source))} "
+            f"{problem.told}; a comparison takes one size; type: organza data convert {shlex.quote(str(source))} "
             f"--resolution {side} --crop center --out same-size.zip, and give same-size.zip"
         ) from None
 

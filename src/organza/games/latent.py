@@ -93,11 +93,18 @@ class LatentGame:
         kept = batch.draws.other("dropout").uniform("features", features.shape[1]) >= self.dropout
         return features * kept / (1 - self.dropout)
 
-    def discriminator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
-        """What D minimises: the loss between real and (detached) fake logits, and the penalties that are due."""
-        real, fake = self.real(batch, moment).detach(), fake.detach()
+    def discriminator_turn(
+        self, batch: Batch, fake: Tensor, moment: Moment, through: bool = False
+    ) -> tuple[Tensor, Stats]:  # fmt: skip
+        """What D minimises: the loss between real and fake logits, and the penalties that are due.
+
+        The fakes are detached, unless gradients are to go `through` them to what made them, as unrolled games need it.
+        """
+        real = self.real(batch, moment).detach()
+        fake = fake.clone() if through else fake.detach()  # a clone: D's weights may depend on the fakes themselves
         real.requires_grad_(any(penalty.rule.real_gradient for penalty in moment.due))
-        fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in moment.due))
+        if not through:
+            fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in moment.due))
         in_float32 = real.requires_grad or fake.requires_grad  # autocast and second derivatives do not mix
         real_logits, real_features = self.judge(real, batch, moment, in_float32)
         fake_logits, fake_features = self.judge(fake, batch, moment, in_float32)

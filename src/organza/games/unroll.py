@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from organza.games.latent import Batch, LatentGame, Moment, Stats
-from organza.games.targets import called
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def looked_ahead(game: LatentGame, batch: Batch, fake: Tensor, moments: Sequence
     averages = {name: _averages(critic.optimizer, parameter) for name, parameter in given.items()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     for moment in moments:
-        loss = Ahead(game, weights | buffers).seen(_critic_loss, game, batch, fake, moment)
+        loss, _ = Ahead(game, weights | buffers).seen(game.discriminator_turn, batch, fake, moment, True)
         # Not every weight takes part: heads and decoders are for penalties.
         found = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         gradients = dict(zip(weights, _clipped(found, critic.config.clip), strict=True))
@@ -54,20 +53,6 @@ def looked_ahead(game: LatentGame, batch: Batch, fake: Tensor, moments: Sequence
         if (limit := critic.config.weight_clip) is not None:
             weights = {name: weight.clamp(-limit, limit) for name, weight in weights.items()}
     return Ahead(game, weights | buffers)
-
-
-def _critic_loss(game: LatentGame, batch: Batch, fake: Tensor, moment: Moment) -> Tensor:
-    """What D minimises in its turn, through fakes that are not detached."""
-    real, fake = game.real(batch, moment).detach(), fake.clone()  # D's weights depend on the fakes too, no slope in x
-    real.requires_grad_(any(penalty.rule.real_gradient for penalty in moment.due))
-    real_logits, real_features = game.judge(real, batch, moment, in_float32=True)
-    fake_logits, fake_features = game.judge(fake, batch, moment, in_float32=True)
-    loss = game.loss.discriminator(real_logits, fake_logits, called(game.targets, batch, game.discriminator))
-    evidence = game._evidence(
-        batch, moment, "discriminator", real=real, fake=fake, real_logits=real_logits, fake_logits=fake_logits,
-        real_features=real_features, fake_features=fake_features,
-    )  # fmt: skip
-    return game._with_penalties(loss, {}, moment, evidence)[0]
 
 
 def adam(

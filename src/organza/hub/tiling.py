@@ -27,7 +27,7 @@ from organza.data.cache import available_memory
 from organza.training.allocator import keep_freed_memory
 from organza.training.batches import to_range
 from organza.training.memory import is_out_of_memory
-from organza.training.plan import _LivingStorages, in_bytes
+from organza.training.plan import LivingStorages, in_bytes
 from organza.training.precision import computes_in_bfloat16
 
 OVERLAP = 24  # pixels
@@ -247,7 +247,7 @@ def _need(job: _Job, run: Runner, source: np.ndarray, tile: int) -> float:
     seen = (min(tile + 2 * job.overlap, length) for length in source.shape[2:])
     sides = [math.ceil(max(pair) / job.multiple) * job.multiple for pair in zip(seen, job.least, strict=True)]
     try:
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
+        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), LivingStorages() as living:
             made = run.made(torch.zeros(*source.shape[:2], *sides))
         return KERNELS * living.peak + 2 * made.nbytes
     except (RuntimeError, UnsupportedFakeTensorException):

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from organza.config import Changes, Config, ConfigError, Data, Model, Shape, Size, override
+from organza.data.catalogue import DATASETS
 from organza.models import Role
 from organza.recipes import RECIPES
 from organza.training.assemble import GROWTH, resolve
 
-POINTS = ("ring", "grid", "spiral")
 UNKNOWN: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (3, 256, 256), (2,))
 
 
@@ -40,7 +40,8 @@ def refuse_early(recipe: str, size: Size, data: Data, changes: Changes) -> None:
 def _possible(data: Data) -> tuple[Shape, ...]:
     if data.resolution is not None:
         return ((3, *data.resolution),)
-    return ((2,),) if data.source in POINTS else UNKNOWN
+    named = DATASETS.get(data.source)
+    return ((2,),) if named is not None and named.points else UNKNOWN
 
 
 def _named_alone(config: Config, role: Role, other: Role, shape: Shape, size: Size, changes: Changes) -> Config:

@@ -149,7 +149,7 @@ def peak_memory(config: Config, store: ImageStore) -> int:
         open_eyes(config.perceptual, "cpu")  # its weights are real ones, which it keeps
     kept = torch.get_rng_state()
     try:
-        with alone(), FakeTensorMode(allow_non_fake_inputs=True), _LivingStorages() as living:
+        with alone(), FakeTensorMode(allow_non_fake_inputs=True), LivingStorages() as living:
             trainer = Trainer(config, sample, torch.device("cpu"))
             trainer.images = config.images  # a network that grows has all its layers at the end
             for _ in range(2):
@@ -159,7 +159,7 @@ def peak_memory(config: Config, store: ImageStore) -> int:
         torch.set_rng_state(kept)
 
 
-class _LivingStorages(TorchDispatchMode):
+class LivingStorages(TorchDispatchMode):
     """Adds up the bytes of the storages that are alive."""
 
     def __init__(self) -> None:

@@ -111,6 +111,7 @@ def test_a_program_of_torch_does_too(form, tmp_path):
     found = tiny(form)
     done = export(found, tmp_path / "net.pt2", "torch")
     made = torch.export.load(done.path).module()
+    assert done.format == "torch"
 
     def run(feeds):
         (_, first), *others = [(name, torch.from_numpy(value)) for name, value in feeds.items()]

@@ -89,6 +89,7 @@ def test_stylegan2_discriminator(tmp_path, case):
     clamp = kwargs.get("conv_clamp")
     wanted = formulas.discriminator2(formulas.doubles(d), x.double(), told, made.get("arch", "resnet"), group, clamp)
     near(judge(path)(x, labels).detach(), wanted)
+    assert read(path).notes == ()
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -150,6 +151,7 @@ def test_stylegan3_without_arguments_is_told_by_its_layers(tmp_path):
     t, z = formulas.doubles(g), latents([1, 2], 8)
     ws = formulas.codes(t, z.double(), None, 16)
     near(gan.generator(z).detach(), formulas.synthesis3(t, ws, bands, True, 0.5, 3.0))
+    assert gan.recipe == "stylegan3-r"
 
 
 def test_another_design_is_refused(tmp_path):
@@ -241,6 +243,7 @@ def test_stylegan_xl_without_labels(tmp_path):
     gan = organza.load(files.snapshot(tmp_path / "xl.pkl", ("Generator", g, {})))
     t, z = formulas.doubles(g), latents(range(2), 8)
     near(gan.generator(z).detach(), formulas.synthesis3(t, formulas.codes(t, z.double(), None, 16), bands))
+    assert gan.classes == ()
 
 
 def test_what_is_told_of_the_file(tmp_path):

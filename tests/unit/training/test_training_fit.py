@@ -39,10 +39,20 @@ def test_what_no_samples_could_mend_is_refused_before_any_are_read(recipe, data,
 
 @pytest.mark.parametrize("size", ["laptop", "paper"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_no_recipe_is_refused_early(recipe, size):
-    usual = RECIPES[recipe]((1, 28, 28), size).data
-    for data in (usual, Data(source="a/folder"), Data(resolution=(64, 64)), Data(resolution=(256, 256))):
-        refuse_early(recipe, size, data, {"data.source": data.source})
+def test_no_recipe_is_refused_early(recipe, size, monkeypatch):
+    """All come as far as to the data."""
+    opened = []
+
+    def open_for(config, progress):
+        opened.append(config.data)
+        raise LookupError
+
+    monkeypatch.setattr(api, "open_for", open_for)
+    for source, more in ((None, {}), ("a/folder", {}), *(("a/folder", {"data.resolution": n}) for n in (64, 256))):
+        with pytest.raises(LookupError):
+            prepare(recipe, source, size, more)
+    assert [data.resolution for data in opened[2:]] == [(64, 64), (256, 256)]
+    assert opened[1].source == "a/folder"
 
 
 def test_what_some_samples_allow_is_not_refused_early():

@@ -19,7 +19,7 @@ from organza.penalties.eyes import open_eyes
 from organza.recipes import RECIPES
 from organza.training import plan
 from organza.training.assemble import resolve
-from organza.training.plan import _LivingStorages, duration, make_plan, peak_memory
+from organza.training.plan import LivingStorages, duration, make_plan, peak_memory
 from organza.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("whole_plan")
@@ -38,7 +38,7 @@ def real_peak(config, store) -> int:
     sample = ImageStore(store.name, store.images[:1].repeat_interleave(config.batch, 0), None, ())
     if store.labels is not None:
         sample = ImageStore(store.name, sample.images, torch.zeros(config.batch, dtype=torch.long), store.classes)
-    with _LivingStorages() as living:
+    with LivingStorages() as living:
         trainer = Trainer(config, sample, CPU)
         for _ in range(2):
             trainer.step()
