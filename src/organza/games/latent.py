@@ -24,6 +24,7 @@ from organza.penalties import Evidence, Rule
 from organza.penalties.eyes import Eyes
 
 Stats = dict[str, Tensor]
+Found = tuple[Tensor, Stats]  # what a player minimises
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,11 @@ class LatentGame:
         kept = batch.draws.other("dropout").uniform("features", features.shape[1]) >= self.dropout
         return features * kept / (1 - self.dropout)
 
-    def discriminator_turn(
-        self, batch: Batch, fake: Tensor, moment: Moment, through: bool = False
-    ) -> tuple[Tensor, Stats]:  # fmt: skip
-        """What D minimises: the loss between real and fake logits, and the penalties that are due.
-
-        The fakes are detached, unless gradients are to go `through` them to what made them, as unrolled games need it.
-        """
-        real = self.real(batch, moment).detach()
-        fake = fake.clone() if through else fake.detach()  # a clone: D's weights may depend on the fakes themselves
+    def discriminator_turn(self, batch: Batch, fake: Tensor, moment: Moment, ahead: bool = False) -> Found:
+        """What D minimises: the loss between real and (but for a look `ahead` detached) fake logits, and penalties."""
+        real, fake = self.real(batch, moment).detach(), fake.clone() if ahead else fake.detach()
         real.requires_grad_(any(penalty.rule.real_gradient for penalty in moment.due))
-        if not through:
-            fake.requires_grad_(any(penalty.rule.fake_gradient for penalty in moment.due))
+        fake.requires_grad_(ahead or any(penalty.rule.fake_gradient for penalty in moment.due))
         in_float32 = real.requires_grad or fake.requires_grad  # autocast and second derivatives do not mix
         real_logits, real_features = self.judge(real, batch, moment, in_float32)
         fake_logits, fake_features = self.judge(fake, batch, moment, in_float32)
@@ -116,7 +110,7 @@ class LatentGame:
         )  # fmt: skip
         return self._with_penalties(loss, stats, moment, evidence)
 
-    def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
+    def generator_turn(self, batch: Batch, fake: Tensor, moment: Moment) -> Found:
         """What G minimises: the loss of its fakes in the eyes of a frozen D, and the penalties that are due."""
         if not moment.judged:
             nothing = fake.new_zeros(len(fake))
@@ -129,15 +123,14 @@ class LatentGame:
             with torch.no_grad():
                 real_logits, real_features = self.judge(real, batch, moment)
         loss = self.loss.generator(*most_real(moment.top_k, fake_logits, real_logits))
-        stats = {"loss/generator": loss.detach()}
         evidence = self._evidence(
             batch, moment, "generator", real=real, fake=fake, fake_logits=fake_logits,
             real_logits=fake_logits if real_logits is None else real_logits,
             real_features=real_features, fake_features=fake_features,
         )  # fmt: skip
-        return self._with_penalties(loss, stats, moment, evidence)
+        return self._with_penalties(loss, {"loss/generator": loss.detach()}, moment, evidence)
 
-    def answers(self, batch: Batch, fake: Tensor, moment: Moment) -> tuple[Tensor, Stats]:
+    def answers(self, batch: Batch, fake: Tensor, moment: Moment) -> Found:
         """The stats of D's turn without its learning, for a D that rests."""
         with torch.no_grad():
             real_logits, _ = self.judge(self.real(batch, moment), batch, moment)
@@ -161,7 +154,7 @@ class LatentGame:
         """Around what is differentiated twice."""
         return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
 
-    def _with_penalties(self, loss: Tensor, stats: Stats, moment: Moment, evidence: Evidence) -> tuple[Tensor, Stats]:
+    def _with_penalties(self, loss: Tensor, stats: Stats, moment: Moment, evidence: Evidence) -> Found:
         for penalty in moment.due:
             with self.eagerly():
                 value = penalty.rule.per_sample(evidence).mean()

@@ -44,6 +44,7 @@ def looked_ahead(game: LatentGame, batch: Batch, fake: Tensor, moments: Sequence
     averages = {name: _averages(critic.optimizer, parameter) for name, parameter in given.items()}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     for moment in moments:
+        # A clone of the fakes inside: D's weights depend on these too, which is no slope in x.
         loss, _ = Ahead(game, weights | buffers).seen(game.discriminator_turn, batch, fake, moment, True)
         # Not every weight takes part: heads and decoders are for penalties.
         found = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
