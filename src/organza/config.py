@@ -52,6 +52,7 @@ class Data:
     direction: Literal["AtoB", "BtoA"] = "AtoB"  # of a translation: which half of the pairs is translated
     layout_classes: int = 0  # of label maps, which a translation starts from: a plane for each class; 0: images
     attributes: tuple[str, ...] = ()  # of a table beside the images, such as Male,Young; empty: all of it
+    heldout: float = 0.0  # share kept from training, which tells whether D learns its images by heart
     degrade: str = "none"  # of organza.data.degrade: what a translation starts from is made of the images themselves
 
 

@@ -20,7 +20,7 @@ from organza.data.listing import Listing, list_folder, list_zip
 from organza.data.prepare import Preparation, preparation, prepare
 from organza.data.progress import SILENT, Progress
 from organza.data.public import CELEBA_NUMBERS, list_celeba, open_cifar, open_fashion_mnist, open_svhn
-from organza.data.store import ImageStore, chosen, fingerprint
+from organza.data.store import ImageStore, chosen, fingerprint, held_back
 from organza.data.synthetic import open_grid, open_ring, open_spiral, open_stacked_mnist
 
 Source = str | Path | Tensor | np.ndarray | ImageStore
@@ -109,16 +109,23 @@ def open_dataset(
 def open_data(
     data: Data, *, split: str = "train", labelled: bool = True, progress: Progress = SILENT
 ) -> ImageStore:  # fmt: skip
-    """`open_dataset` with the fields of a configuration; a table of attributes is read where labels are wanted."""
-    return open_dataset(
+    """`open_dataset` with the fields of a configuration; a table of attributes is read where labels are wanted.
+
+    Of a configuration that holds samples back from training, `split` test are these. Raises as `open_dataset`.
+    """
+    store = open_dataset(
         data.source,
-        split=split,
+        split="train" if data.heldout else split,
         resolution=data.resolution,
         crop=data.crop,
         channels=data.channels,
         attributes=data.attributes if labelled or data.attributes else None,
         progress=progress,
     )
+    if not data.heldout:
+        return store
+    store = held_back(store, data.heldout)
+    return store.test if split == "test" and store.test is not None else store
 
 
 def find(source: Source, split: str, progress: Progress) -> Opened:

@@ -35,7 +35,7 @@ from organza.data.layouts import Palette, open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
-from organza.data.store import ImageStore, fingerprint
+from organza.data.store import ImageStore, fingerprint, rows_of
 from organza.data.tiles import holding, open_tiles
 
 HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
@@ -284,12 +284,11 @@ def _halved(store: ImageStore) -> ImageStore:
 
 def _rows(store: ImageStore, kept: bool) -> ImageStore:
     """Those that are kept from training, or the others."""
-    rows, sources = tenth(len(store)) == kept, store.sources
-    captions = tuple(c for c, keep in zip(store.captions, rows.tolist(), strict=True) if keep) if store.captions else ()
+    sources = store.sources
     return replace(
-        store, images=store.images[rows], labels=None if store.labels is None else store.labels[rows],
-        captions=captions, sources=None if sources is None else sources[tenth(len(sources)) == kept],
-    )  # fmt: skip
+        rows_of(store, tenth(len(store)) == kept),
+        sources=None if sources is None else sources[tenth(len(sources)) == kept],
+    )
 
 
 def tenth(count: int) -> Tensor:

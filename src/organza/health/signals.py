@@ -19,7 +19,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,10 +27,10 @@ from torch.utils._pytree import tree_leaves
 
 from organza.config import Data
 from organza.data import DATASETS, open_dataset
-from organza.data.store import ImageStore
+from organza.data.store import ImageStore, rows_of
 from organza.games import GAMES
 from organza.games.latent import Batch, Moment
-from organza.training.examples import example_batch
+from organza.training.examples import example_batch, spread_rows
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -101,17 +100,20 @@ class Signals:
 def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore | None:
     """`count` samples of the test split, spread over it and prepared alike; None for data without one.
 
-    Only of sets that come with the package: a signal is no reason to fetch or to decode anything.
+    Those that the data hold back, else only of sets that come with the package: a signal is no reason to fetch or to
+    decode anything.
     """
     known = DATASETS.get(store.catalogue)
     if store.test is not None:
-        return store.test
+        return store.test if store.sources is not None else _few(store.test, count)
     if known is None or not known.embedded or "test" not in known.splits:
         return None
-    other = open_dataset(store.catalogue, split="test")
-    rows = torch.linspace(0, len(other) - 1, min(len(other), count)).long()
-    few = replace(other, images=other.images[rows], labels=None if other.labels is None else other.labels[rows])
+    few = _few(open_dataset(store.catalogue, split="test"), count)
     return open_dataset(few, resolution=data.resolution, crop=data.crop, channels=data.channels)
+
+
+def _few(store: ImageStore, count: int) -> ImageStore:
+    return rows_of(store, spread_rows(store, min(len(store), count)))
 
 
 def of_player(player: Player) -> dict[str, Tensor]:

@@ -302,6 +302,10 @@ def _translation(config: Config) -> Iterator[str]:
             "data.degrade, data.direction and data.window are of translations; leave them out, or take a recipe such "
             "as pix2pix"
         )
+    if not 0 <= data.heldout <= 0.5:
+        yield f"data.heldout is {data.heldout}; it takes a share from 0 to 0.5, such as 0.05"
+    elif data.heldout and kind.translates and not kind.domains:
+        yield "data.heldout has no effect here: translations keep their test images, or each tenth; leave it out"
     if config.data.attributes and not (config.conditional and kind.domains):
         yield "data.attributes are what 'stargan' alone reads of an image; leave them out, or type the recipe stargan"
     if config.data.layout_classes and (not kind.translates or kind.both_ways or kind.domains):

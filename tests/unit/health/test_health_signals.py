@@ -1,13 +1,16 @@
 """Signals: each against its formula, and none of them touches the run."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from engine_helpers import CPU, LATENT, shrunk, small_config, small_trainer
 
 import organza
-from organza.config import Data, Optimizer
+from organza.config import ConfigError, Data, Optimizer
+from organza.evaluation.subjects import trained_on
 from organza.health import signals
 from organza.health.signals import Signals, at_the_ends, last_step, spread, untouched
 from organza.training.trainer import Trainer
@@ -115,6 +118,32 @@ def test_a_discriminator_that_knows_its_reals_shows_a_gap():
     assert abs(before) < 0.5
     assert 0.8 < after < 3
     assert "heldout_gap" not in Signals(stepped()).scalars()  # data without a test split
+
+
+def test_a_folder_holds_back_a_share(tmp_path):
+    """So that D's memory is seen of any data: training sees the others alone, and evaluation can ask for either."""
+    digits = organza.open_dataset("mnist")
+    np.savez(tmp_path / "mine.npz", images=digits.images[:700].numpy(), labels=digits.labels[:700].numpy())
+    source = str(tmp_path / "mine.npz")
+    run = organza.train(
+        "dcgan", data=source, images=64, out=tmp_path / "run", device="cpu",
+        changes=shrunk("dcgan", (1, 28, 28)) | {"data.heldout": 0.1, "batch": 16, "output.pictures": True},
+    )  # fmt: skip
+    ticks = [json.loads(line) for line in (run.path / "log.jsonl").read_text().splitlines()]
+    gaps = [line["heldout_gap"] for line in ticks if "heldout_gap" in line]
+    assert gaps
+    assert all(-1 < gap < 1 for gap in gaps)
+    assert "64 held-out reals" in (run.path / "report.html").read_text()  # of 70, whole batches
+    whole, data = organza.open_dataset(source), run.config.data
+    train, test = (trained_on(run.path, split, organza.data.SILENT) for split in ("train", "test"))
+    assert (len(train), len(test)) == (630, 70)
+    assert torch.equal(test.images, whole.images[9::10])
+    assert torch.equal(test.labels, whole.labels[9::10])
+    assert torch.equal(train.images[9], whole.images[10])
+    assert train.fingerprint != whole.fingerprint
+    assert signals.heldout(train, data, 20).images.shape == (20, 1, 28, 28)
+    with pytest.raises(ConfigError, match=r"keeps 7 of the 700 .* type --data.heldout 0.046 or more"):
+        organza.data.open_data(replace(data, heldout=0.01))
 
 
 def test_buffers_come_back_even_after_an_error():
