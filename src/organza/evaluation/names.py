@@ -8,17 +8,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from organza.config import ConfigError
+from organza.data.attributes import joined
+from organza.data.files import open_files
 from organza.data.listing import list_folder, list_zip
+from organza.data.prepare import Preparation
+from organza.data.progress import SILENT
 
 
 def names_of(source: Any, split: str, count: int) -> tuple[str, ...]:
-    """Of the `count` images of a folder or a zip, in their order; none of other sources, or where some are broken."""
+    """Of the `count` images of a folder or a zip that could be read, in their order; none of other sources."""
     path = Path(source).expanduser() if isinstance(source, (str, Path)) else None
     if path is None or not (path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")):
         return ()
     try:
         with list_folder(path, split) if path.is_dir() else list_zip(path, split) as listing:
             names = tuple(entry.name for entry in listing.entries)
+            if len(names) != count:  # some were left out, as told: those that were not, by the cache of `open_dataset`
+                names = open_files(joined(listing, SILENT, asked=False), Preparation(), SILENT).names
     except ConfigError:  # a folder of arrays, or of MNIST's files
         return ()
     return names if len(names) == count else ()

@@ -135,3 +135,27 @@ def test_folders_whose_names_do_not_pair_are_refused(tmp_path, names):
 ])  # fmt: skip
 def test_names_in_line(results, reals, order):
     assert in_line(results, reals, "psnr") == order
+
+
+def cut(file, kept):
+    """The beginning of a file alone: of a few bytes no header can be read, of half a file the header."""
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content))])
+
+
+@pytest.mark.parametrize("kept", [0.01, 0.5])
+def test_a_broken_file_moves_no_pairs(tmp_path, kept):
+    """Where both sides lack the same picture the others pair by name still; else they are refused."""
+    real = folder(tmp_path / "real", cat=1, cat_x=2, dog=3, fox=4)
+    cut(real / "fox.png", kept)
+    whole = folder(tmp_path / "whole", cat_b=1, cat_x_b=2, dog_b=3)  # in another order than the reals
+    assert organza.evaluate(whole, real, metrics="psnr")["psnr"].value == 100
+    other = folder(tmp_path / "other", cat_x=2, dog=3, fox=4)
+    with pytest.raises(
+        ConfigError, match=r"one to one: 1 of 3 results, such as fox\.png, and 1 of 3 reals, such as cat"
+    ):
+        organza.evaluate(other, real, metrics="psnr")
+    with pytest.raises(
+        ConfigError, match=r"one to one: 1 of 3 results, such as cat\.png, and 1 of 3 reals, such as fox"
+    ):
+        organza.evaluate(real, other, metrics="psnr")
