@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 FIXED = 64  # latents that are drawn again and again
 TRANSLATED = 10  # sources that are translated again and again
 TOGGLED = 10  # attributes that are shown, at most
+BLIND = "no look at the health of the run"  # in the notes
 POINTS = 2_500  # the same for two-dimensional data, as in VEEGAN's protocol
 
 
@@ -109,7 +110,10 @@ class Outputs:
             return []
         told: list[str] = self.summary.setdefault("alarms", [])
         drawn, self.scoring.drawn = self.scoring.drawn, None
-        new = [finding for finding in early_alarms(self.run.path, drawn) if finding.name not in told]
+        try:
+            new = [finding for finding in early_alarms(self.run.path, drawn) if finding.name not in told]
+        except Exception as problem:  # of any rule: none is worth a training
+            return self._blind(problem)
         told += [finding.name for finding in new]
         notes = [f"{finding.name}: {finding.told}; look closer with: organza doctor {self.run.path}" for finding in new]
         for note in notes:
@@ -122,15 +126,30 @@ class Outputs:
             return "", False
         thorough = thorough and not GAMES[trainer.config.game].translates  # whose samples no rule knows
         gan = (lambda: self._gan(trainer, trainer.average, {})) if thorough else None
+        action, failed = None, []
         with untouched(trainer.average, device=trainer.device):
-            action = self.pilot.choose(trainer, images, gan) if self.writes else None
-        return self._steered(self.pilot, trainer, action)
+            try:
+                action = self.pilot.choose(trainer, images, gan) if self.writes else None
+            except Exception as problem:  # as in `alarms`; the other processes wait for this one
+                failed = self._blind(problem)
+        note, stop = self._steered(self.pilot, trainer, action)
+        return note or "".join(failed), stop
 
     def recover(self, trainer: Trainer) -> str:
         """After a rollback: what the autopilot changes, so that it does not happen again; all must ask."""
         if self.pilot is None:
             return ""
         return self._steered(self.pilot, trainer, self.pilot.gentler(trainer) if self.writes else None)[0]
+
+    def _blind(self, problem: Exception) -> list[str]:
+        """That a look at the health of the run has failed, once in a run; the training goes on without."""
+        told: list[str] = self.summary.setdefault("alarms", [])
+        if BLIND in told:
+            return []
+        told.append(BLIND)
+        note = f"{BLIND}: {type(problem).__name__}: {problem}; the training goes on without it"
+        self.note(note)
+        return [note]
 
     def _steered(self, pilot: Autopilot, trainer: Trainer, action: Action | None) -> tuple[str, bool]:
         told = pilot.take(trainer, action)

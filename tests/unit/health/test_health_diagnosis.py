@@ -375,3 +375,20 @@ def test_a_training_tells_what_it_sees_once(tmp_path):
     assert f"organza doctor {out}" in next(note for note in told.notes if note.startswith("weak"))
     assert "weak discriminator" in (out / "report.html").read_text()
     assert early_alarms(out)
+
+
+@pytest.mark.parametrize("autopilot", [False, True])
+def test_a_look_that_fails_ends_no_training(tmp_path, monkeypatch, autopilot):
+    """It is told once, and the networks are those of a run that nobody looks at."""
+    changes, runs, notes = shrunk("gan", (2,)) | {"output.log": 8, "output.checkpoint": 64}, [], []
+    for rules in ((), (lambda case: 1 / 0,)):
+        monkeypatch.setattr("organza.health.diagnosis.OF_THE_LOG", rules)
+        told, fields = Told(), changes | {"autopilot": autopilot and bool(rules), "images": 256}
+        runs.append(organza.train("gan", data="ring", out=tmp_path / f"{len(rules)}", changes=fields, reporter=told))
+        notes.append([note for note in told.notes if note.startswith("no look at the health")])
+    said = "no look at the health of the run: ZeroDivisionError: division by zero; the training goes on without it"
+    assert notes == [[], [said]]
+    assert runs[1].summary["notes"].count(said) == 1
+    assert [(run.summary["status"], run.summary["images"]) for run in runs] == [("finished", 256)] * 2
+    one, two = (organza.load(run.path).sample(8, seed=0) for run in runs)
+    assert torch.equal(one, two)
