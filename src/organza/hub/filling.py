@@ -16,6 +16,7 @@ from organza.data.degrade import degradation
 from organza.data.pixels import recolour
 from organza.data.still import Still, read_still
 from organza.draws import Draws
+from organza.hub.stills import from_white, over_white
 from organza.hub.translator import Translator
 from organza.layers.holes import with_hole
 from organza.training.batches import to_range
@@ -70,6 +71,7 @@ def fill_still(
 ) -> Still:
     """The picture with its hole filled; outside it every pixel stays, of its depth, and so does transparency.
 
+    The network sees it over white; over white, the hole is what the network made.
     The hole `mask`, bool [1, 1, H, W], grows by `grow` pixels first, which takes away what is left of an object at its
     edge; over `feather` pixels within its edge the result is mixed with the picture. `how` goes to
     `Translator.translate`. Raises ConfigError for another network, a `feather` beyond `grow`, and ValueError for a mask
@@ -84,27 +86,27 @@ def fill_still(
             "make both of one size"
         )
     hole = grown(mask, grow)
-    given = recolour(still.pixels.transpose(1, 2, 0), translator.shape[0]).transpose(2, 0, 1)
-    images = to_range(torch.from_numpy(np.ascontiguousarray(given))[None])
+    images = to_range(over_white(still, translator.shape[0]))
     made = translator.translate(with_hole(images, hole), **how)
     weight = feathered(hole, feather)
     mixed = _as((weight * made + (1 - weight) * images)[0], still.pixels.dtype)
     mixed = recolour(mixed.transpose(1, 2, 0), len(still.pixels)).transpose(2, 0, 1)
-    return replace(still, pixels=np.where(hole[0].numpy(), mixed, still.pixels))
+    return replace(still, pixels=np.where(hole[0].numpy(), _veiled(mixed, still), still.pixels))
 
 
 def colour_still(translator: Translator, still: Still, **how: Any) -> Still:
-    """The picture in colours, of its depth; of a coloured one only how light it is, is looked at.
+    """The picture in colours, of its depth and transparency; of a coloured one only how light it is, is looked at.
 
+    The network sees it over white; over white, the result is what the network made.
     Raises ConfigError for a network that does not make RGB of grey, and as `Translator.translate`.
     """
     must_colour(translator)
-    images = to_range(torch.from_numpy(np.ascontiguousarray(still.pixels))[None])
+    images = to_range(over_white(still, len(still.pixels)))
     if len(still.pixels) == 3:
         name = translator.degrade if translator.degrade in ("grey", "lightness") else "lightness"
         images = degradation(name).make(images, Draws(torch.zeros(1, dtype=torch.long)))
     made = translator.translate(images, **how)
-    return replace(still, pixels=_as(made[0], still.pixels.dtype), profile=None)
+    return replace(still, pixels=_veiled(_as(made[0], still.pixels.dtype), still), profile=None)
 
 
 def grown(mask: Tensor, pixels: int) -> Tensor:
@@ -117,6 +119,11 @@ def feathered(hole: Tensor, pixels: int) -> Tensor:
     outside = 1 - hole.float()
     rings = [1 - (F.max_pool2d(outside, 2 * r + 1, 1, r) if r else outside) for r in range(pixels + 1)]
     return torch.stack(rings).mean(0)
+
+
+def _veiled(made: np.ndarray, still: Still) -> np.ndarray:
+    """What was made over white, as it lies behind the transparency of the picture."""
+    return made if still.alpha is None else from_white(made, still.alpha)
 
 
 def _as(values: Tensor, dtype: np.dtype) -> np.ndarray:

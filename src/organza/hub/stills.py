@@ -43,8 +43,8 @@ def translate_still(translator: Translator, still: Still, alpha: Alpha = "biline
         if made.shape[1:] != still.size:
             quiet = {key: value for key, value in how.items() if key != "told"}
             grown = alpha == "network"
-            veil = _through(translator, Still(veil), quiet) if grown else _resized(veil, made.shape[1:])
-        made = _from_white(made, veil)
+            veil = _grey(_through(translator, Still(veil), quiet)) if grown else _resized(veil, made.shape[1:])
+        made = from_white(made, veil)
     profile = still.profile if len(made) == len(still.pixels) else None
     return replace(still, pixels=made, alpha=veil, profile=profile)
 
@@ -63,7 +63,7 @@ def degraded_still(translator: Translator, still: Still) -> Still:
     """The picture made into what the network was trained to translate. Raises ConfigError where that was not made."""
     if translator.degrade == "none":
         raise ConfigError(f"'{translator.recipe}' was trained on pairs and not on degraded images; leave out --degrade")
-    images = to_range(_over_white(still, translator.shape[0]))
+    images = to_range(over_white(still, translator.shape[0]))
     made = degradation(translator.degrade).make(images, Draws(torch.zeros(1, dtype=torch.long)))[0]
     return replace(still, pixels=to_bytes(made).numpy(), alpha=None, profile=None)
 
@@ -71,7 +71,7 @@ def degraded_still(translator: Translator, still: Still) -> Still:
 def style_of_still(translator: Translator, still: Still, reverse: bool = False) -> Tensor:
     """The picture over white as the `style` of `Translator.translate`, float32 [K, H, W] of the size of results."""
     channels, *sides = translator.source if reverse else translator.shape
-    images = to_range(_over_white(still, channels))
+    images = to_range(over_white(still, channels))
     return F.interpolate(images, sides, mode="bilinear", antialias=True, align_corners=False)[0]
 
 
@@ -85,9 +85,9 @@ def _through(translator: Translator, still: Still, how: Mapping[str, Any]) -> np
         return to_bytes(translator.translate(given, **how))[0].numpy()
     if takes not in (1, 3) and not _takes_transparency(translator, how):
         raise ConfigError(f"this translator takes pictures of {takes} channels; files have 1, 3 or 4")
-    made = translator.translate(_over_white(still, takes), **how)[0].numpy()
+    made = translator.translate(over_white(still, takes), **how)[0].numpy()
     if len(pixels) == 1 and takes == len(made) == 3 and how.get("style") is None:
-        return recolour(made.transpose(1, 2, 0), 1).transpose(2, 0, 1)
+        return _grey(made)
     return made
 
 
@@ -99,7 +99,7 @@ def _takes_transparency(translator: Translator, how: Mapping[str, Any]) -> bool:
     return takes == 4 and (gives == 4 or (translator.degrade == "none" and translator.model.name not in FILLERS))
 
 
-def _from_white(made: np.ndarray, veil: np.ndarray) -> np.ndarray:
+def from_white(made: np.ndarray, veil: np.ndarray) -> np.ndarray:
     """The colours that are `made` when they lie over white with this transparency."""
     most = np.iinfo(made.dtype).max
     opacity = np.maximum(veil, 1).astype(np.float32) / most
@@ -107,10 +107,15 @@ def _from_white(made: np.ndarray, veil: np.ndarray) -> np.ndarray:
     return np.where(veil > 0, laid, made)
 
 
-def _over_white(still: Still, channels: int) -> Tensor:
+def over_white(still: Still, channels: int) -> Tensor:
     """[1, C, H, W] of 1, 3 or 4 channels, transparent places white unless there are 4, as training reads them."""
     wide = recolour(still.planes.transpose(1, 2, 0), channels).transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(wide))[None]
+
+
+def _grey(planes: np.ndarray) -> np.ndarray:
+    """[C, H, W] -> [1, H, W]."""
+    return recolour(planes.transpose(1, 2, 0), 1).transpose(2, 0, 1)
 
 
 def _resized(veil: np.ndarray, size: tuple[int, ...]) -> np.ndarray:

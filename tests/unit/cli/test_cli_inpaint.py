@@ -9,6 +9,7 @@ from organza.cli import colorize, inpaint
 from organza.config import ConfigError, Model
 from organza.data.still import Still, read_still, save_still
 from organza.hub.filling import colour_still, feathered, fill_still, grown, mask_for, read_mask
+from organza.hub.stills import over_white
 from organza.hub.translator import Translator, save
 from organza.layers.lab import lightness, rgb_to_lab
 from organza.models import complete, translator
@@ -93,13 +94,46 @@ def test_colours_keep_the_lightness_the_depth_and_the_transparency(colourer, dty
     found = colour_still(colourer, still)
     assert (found.pixels.dtype, found.pixels.shape) == (dtype, (3, 21, 34))
     assert np.array_equal(found.alpha, still.alpha)
-    before, after = (torch.from_numpy(s.pixels.astype(float))[None] / np.iinfo(dtype).max * 2 - 1
-                     for s in (still, found))  # fmt: skip
+    before, after = (over_white(s, len(s.pixels)).double() / np.iinfo(dtype).max * 2 - 1 for s in (still, found))
     wanted = lightness(before) if channels == 1 else rgb_to_lab(before)[:, :1]
-    shown = (after.abs() < 0.999).all(1, keepdim=True)
+    laid = torch.from_numpy(found.pixels.astype(float))[None] / np.iinfo(dtype).max
+    shown = ((laid > 0) & (laid < 1)).all(1, keepdim=True)
     apart = (rgb_to_lab(after)[:, :1] - wanted)[shown].abs()
     assert shown.float().mean() > 0.3
     assert apart.max() < (1.0 if dtype == np.uint8 else 0.02)
+
+
+def behind(under, dtype, channels):
+    """Opaque above; below, half and wholly transparent by turns over what is hidden."""
+    most = np.iinfo(dtype).max
+    alpha = np.full((1, 21, 34), most, dtype)
+    alpha[:, 9:, ::2], alpha[:, 9:, 1::2] = most // 2, 0
+    return Still(np.where(alpha > 0, pixels(dtype, channels), dtype(under)), alpha)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("verb", ["inpaint", "colorize"])
+def test_what_is_hidden_by_transparency_is_white_to_the_networks(filler, colourer, verb, dtype, channels):
+    """Over white the result is that of the picture over white; where all is opaque nothing changes."""
+
+    def change(still):
+        return fill_still(filler, still, hole()) if verb == "inpaint" else colour_still(colourer, still)
+
+    most = np.iinfo(dtype).max
+    black, white = (change(behind(under, dtype, channels)) for under in (0, most))
+    given, inside = behind(0, dtype, channels), hole()[0, 0].numpy() | (verb == "colorize")
+    visible = given.alpha[0] > 0
+    assert np.array_equal(black.pixels[:, visible | inside], white.pixels[:, visible | inside])
+    assert np.array_equal(black.alpha, given.alpha)
+    flat = change(Still(over_white(given, channels)[0].numpy())).pixels.astype(int)
+    apart = np.abs(over_white(black, len(flat))[0].numpy() - flat)
+    reached = visible & ((black.pixels > 0) & (black.pixels < most)).all(0) & inside  # no colour is darker than black
+    assert reached.sum() > 20
+    assert apart[:, reached].max() <= 1
+    opaque = np.full_like(given.alpha, most)
+    plain = pixels(dtype, channels)
+    assert np.array_equal(change(Still(plain, opaque)).pixels, change(Still(plain)).pixels)
 
 
 def run(verb, *words, capsys):

@@ -6,6 +6,7 @@ import torch
 
 from organza.cli import translate
 from organza.config import ConfigError, Model
+from organza.data.pixels import recolour
 from organza.data.still import Still, read_still, save_still
 from organza.hub.stills import translate_still
 from organza.hub.translator import Translator, save
@@ -31,6 +32,18 @@ class Same(torch.nn.Module):
 
     def forward(self, x, z=None, labels=None):
         return x * self.weight
+
+
+class Twice(Same):
+    """Twice as tall and wide; of three channels each is darker than the one before."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.share = torch.linspace(0, 1, channels + 1)[:-1].view(-1, 1, 1)
+
+    def forward(self, x, z=None, labels=None):
+        grey = x.mean(1, keepdim=True).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        return grey - self.share * (grey + 1)
 
 
 def veiled(under=0, dtype=np.uint8, side=16):
@@ -65,6 +78,21 @@ def test_networks_of_four_channels_see_and_give_transparency(source, shape, stil
     if (source, shape) == (4, 4) and still.alpha is not None:
         planes = torch.from_numpy(still.planes)[None]
         assert np.array_equal(found.planes, made(source=4, shape=4).translate(planes)[0].numpy())
+
+
+@pytest.mark.parametrize(("source", "shape", "grey"), [(1, 3, False), (3, 1, False), (1, 3, True), (3, 3, True)])
+def test_transparency_through_a_network_of_any_channels_is_one_plane(tmp_path, source, shape, grey):
+    """And the luma of what the network makes of it as a grey picture."""
+    network = Twice(shape).eval()
+    found, still = Translator(network, Model(name="twice"), (source, 8, 8), (shape, 16, 16)), veiled()
+    enlarged = translate_still(found, Still(still.pixels[:1] if grey else still.pixels, still.alpha), "network")
+    save_still(enlarged, tmp_path / "a.png")
+    written = read_still(tmp_path / "a.png")
+    assert (enlarged.alpha.shape, written.alpha.shape) == ((1, 32, 32), (1, 32, 32))
+    seen = torch.from_numpy(still.alpha.repeat(source, 0))[None]
+    expected = recolour(found.translate(seen)[0].permute(1, 2, 0).numpy(), 1)[..., 0]
+    assert np.array_equal(written.alpha[0], expected)
+    assert (expected.min(), expected.max()) == (0, 255 if shape == 1 else 186)
 
 
 def test_a_hole_is_no_transparency():
