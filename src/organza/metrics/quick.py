@@ -132,10 +132,10 @@ class TranslationScore:
         self.targets, self.known, self.samples = targets, known, len(targets)
         self.headline: tuple[str, int] = ("perceptual", 1) if paired else ("fd-general", 1)
         seen = "images that training does not see" if kept else "images of the training, which keeps none back"
+        beside = "; psnr in dB and perceptual (a sum of squares in these features) against their counterparts"
         self.protocol = (
-            f"{len(targets):,} results of the EMA for {seen}, features of "
-            f"{named_network('general')}; psnr in dB and perceptual (a sum of squares in these features) against their "
-            "counterparts"
+            f"{len(targets):,} results of the EMA for {seen}, features of {named_network('general')}"
+            f"{beside if known else ''}"
         )
 
     def of(self, samples: Tensor) -> dict[str, float]:

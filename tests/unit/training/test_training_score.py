@@ -14,7 +14,7 @@ from organza.config import ConfigError, from_dict, to_dict
 from organza.data import open_dataset
 from organza.evaluation import Receipt
 from organza.metrics.networks import open_network
-from organza.metrics.quick import GeneralScore, ModeScore, quick_score
+from organza.metrics.quick import GeneralScore, ModeScore, TranslationScore, quick_score
 from organza.reporter import Silent
 from organza.training.checkpoint import load as load_checkpoint
 from organza.training.checkpoint import save as save_checkpoint
@@ -62,6 +62,13 @@ def test_the_protocol_tells_the_weights_of_its_network(tmp_path):
     digits = quick_score(open_dataset("mnist", split="test"))
     assert digits is not None
     assert f"Organza's digit classifier ({open_network('digits').sha256[:12]})" in digits.protocol
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_protocol_of_a_translation_names_what_was_measured(known):
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    score = TranslationScore(images, known, paired=False, kept=False)
+    assert ("psnr" in score.of(images)) == ("psnr" in score.protocol) == known
 
 
 def test_a_run_that_was_scored_without_that_goes_on(tmp_path):
