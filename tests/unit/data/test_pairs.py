@@ -1,5 +1,6 @@
 """Pairs from every layout, the refusals of data that has none, and what is made of the images themselves."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+import organza
 from organza.config import ConfigError, Data
 from organza.data.degrade import DEGRADATIONS, degradation, grey, outline, smaller
 from organza.data.pairs import open_pairs
@@ -142,6 +144,44 @@ def test_what_is_no_pair_is_refused(tmp_path):
         opened(tmp_path / "sizes")
     with pytest.raises(ConfigError, match="one kind of image"):
         opened("mnist")
+
+
+def marked(folder, sizes):
+    """Photographs, black but for a white square in the middle, half as wide as the shorter side."""
+    folder.mkdir(parents=True)
+    for number, (width, height) in enumerate(sizes):
+        values, side = np.zeros((height, width, 3), np.uint8), min(width, height) // 2
+        top, left = (height - side) // 2, (width - side) // 2
+        values[top : top + side, left : left + side] = 255
+        Image.fromarray(values).save(folder / f"{folder.name}{number}.{('png', 'jpg')[number % 2]}")
+
+
+def test_photographs_of_any_sizes_are_trained_on_as_the_refusal_says(tmp_path):
+    """Their middles, of which a window is cut out, and nothing is stretched."""
+    marked(tmp_path / "in" / "trainA", [(97, 64), (75, 133), (101, 101), (199, 77), (90, 301)])
+    marked(tmp_path / "in" / "trainB", [(64, 64), (83, 150), (256, 90), (71, 140), (120, 81)])
+    with pytest.raises(ConfigError, match="5 sizes") as refused:
+        opened(tmp_path / "in", paired=False)
+    told = re.search(r"--data.resolution (\d+) --data.crop (\w+)", str(refused.value))
+    side, crop = int(told[1]), told[2]
+    store = opened(tmp_path / "in", paired=False, resolution=(side, side), crop=crop)
+    for images in (store.sources, store.images):
+        white = images[:, 0] > 127
+        assert tuple(images.shape) == (5, 3, 64, 64)
+        for extent in (white.any(1).sum(1), white.any(2).sum(1)):
+            assert 30 <= extent.min() <= extent.max() <= 34
+    stretched = opened(tmp_path / "in", paired=False, resolution=(side, side)).sources[:, 0] > 127
+    assert stretched.any(1).sum(1).min() < 15
+    changes = {"data.resolution": side, "data.crop": crop, "data.window": 48, "generator.model.width": 4, "batch": 2,
+               "discriminator.model.width": 4}  # fmt: skip
+    run = organza.train(
+        "cyclegan", data=str(tmp_path / "in"), out=tmp_path / "run", images=4, changes=changes, device="cpu"
+    )
+    made = organza.hub.load_translator(run.path)
+    assert (made.shape, made.translate(torch.zeros(1, 3, 33, 77, dtype=torch.uint8)).shape[2:]) == (
+        (3, 48, 48),
+        (33, 77),
+    )
 
 
 def test_a_degraded_set_keeps_the_test_images_that_it_has(tmp_path):
