@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,22 +124,20 @@ class Outputs:
         """Let the autopilot look at the run, `thorough` with samples: (its note, whether to stop); all must ask."""
         if self.pilot is None:
             return "", False
+        pilot = self.pilot
         thorough = thorough and not GAMES[trainer.config.game].translates  # whose samples no rule knows
         gan = (lambda: self._gan(trainer, trainer.average, {})) if thorough else None
-        action, failed = None, []
-        with untouched(trainer.average, device=trainer.device):
-            try:
-                action = self.pilot.choose(trainer, images, gan) if self.writes else None
-            except Exception as problem:  # as in `alarms`; the other processes wait for this one
-                failed = self._blind(problem)
-        note, stop = self._steered(self.pilot, trainer, action)
-        return note or "".join(failed), stop
+
+        def look() -> Action | None:
+            with untouched(trainer.average, device=trainer.device):
+                return pilot.choose(trainer, images, gan)
+
+        return self._steered(pilot, trainer, look)
 
     def recover(self, trainer: Trainer) -> str:
         """After a rollback: what the autopilot changes, so that it does not happen again; all must ask."""
-        if self.pilot is None:
-            return ""
-        return self._steered(self.pilot, trainer, self.pilot.gentler(trainer) if self.writes else None)[0]
+        pilot = self.pilot
+        return "" if pilot is None else self._steered(pilot, trainer, lambda: pilot.gentler(trainer))[0]
 
     def _blind(self, problem: Exception) -> list[str]:
         """That a look at the health of the run has failed, once in a run; the training goes on without."""
@@ -151,11 +149,18 @@ class Outputs:
         self.note(note)
         return [note]
 
-    def _steered(self, pilot: Autopilot, trainer: Trainer, action: Action | None) -> tuple[str, bool]:
-        told = pilot.take(trainer, action)
-        if told[0]:
-            self.note(told[0])
-        return told
+    def _steered(
+        self, pilot: Autopilot, trainer: Trainer, choose: Callable[[], Action | None]
+    ) -> tuple[str, bool]:  # fmt: skip
+        action, failed = None, []
+        try:
+            action = choose() if self.writes else None
+        except Exception as problem:  # as in `alarms`; the other processes wait for this one
+            failed = self._blind(problem)
+        note, stop = pilot.take(trainer, action)
+        if note:
+            self.note(note)
+        return note or "".join(failed), stop
 
     def end(self, trainer: Trainer, scored: bool = True) -> dict[str, float]:
         """After the last step: the last grids, score and checkpoint; what was logged of the score."""

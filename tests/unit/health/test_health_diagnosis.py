@@ -21,6 +21,7 @@ from organza.recipes import RECIPES
 from organza.report.page import write_report
 from organza.reporter import Silent
 from organza.training.checkpoint import checksum
+from organza.training.guard import BrokenError
 
 ALARMS = ("problem", "warning")
 USUAL = {
@@ -392,3 +393,13 @@ def test_a_look_that_fails_ends_no_training(tmp_path, monkeypatch, autopilot):
     assert [(run.summary["status"], run.summary["images"]) for run in runs] == [("finished", 256)] * 2
     one, two = (organza.load(run.path).sample(8, seed=0) for run in runs)
     assert torch.equal(one, two)
+
+
+def test_an_answer_to_a_rollback_that_fails_is_told_too(tmp_path, monkeypatch):
+    """The run ends as one without the autopilot does, and not by its fault."""
+    monkeypatch.setattr("organza.training.autopilot.Autopilot.gentler", lambda *_: 1 / 0)
+    huge = {"generator.optimizer.lr": 1e38, "generator.optimizer.name": "sgd", "autopilot": True, "images": 512}
+    changes, told = shrunk("gan", (2,)) | {"output.log": 8, "output.checkpoint": 64} | huge, Told()
+    with pytest.raises(BrokenError):
+        organza.train("gan", data="ring", out=tmp_path / "run", changes=changes, reporter=told, device="cpu")
+    assert sum("no look at the health of the run: ZeroDivisionError" in note for note in told.notes) == 1
