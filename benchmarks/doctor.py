@@ -59,6 +59,9 @@ FIXTURES: dict[str, Fixture] = {
     "memorising D": Fixture(
         "dcgan", "few", 60_000, {f"{D}.model.norm": "none"}, ("memorising discriminator", "little data")
     ),
+    "by heart": Fixture(
+        "dcgan", "few", 60_000, {f"{D}.model.norm": "none", "data.heldout": 0.2}, ("memorising discriminator",)
+    ),
     "divergence": Fixture(
         "gan", "mnist", 20_000, {f"{G}.optimizer.lr": 1e38, f"{G}.optimizer.name": "sgd"}, ("divergence",)
     ),
