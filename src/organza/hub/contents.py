@@ -37,6 +37,8 @@ BROKEN = (
 )  # fmt: skip
 """What `zipfile` raises for broken and for unusual files."""
 BLOBS_DEEP = 2  # a storage in a pickle in a pickle
+MEMBERS = 50_000  # of a zip; torch writes one for each tensor
+ENTRY = b"PK\x01\x02"  # how each begins in the list of members
 
 
 @dataclass
@@ -140,6 +142,8 @@ def _old(file: io.BytesIO, content: bytes, budget: Budget, names: Counter[str], 
 
 def _zipped(content: bytes, budget: Budget, names: Counter[str], depth: int) -> tuple[Form, Any]:
     """Torch's new form. Members are stored as they are; compressed ones are refused, of which bombs are made."""
+    if content.count(ENTRY) > MEMBERS:
+        raise DamagedError(f"a zip of more than {MEMBERS:,} members: no file of weights needs so many")
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
         members = _members(archive, len(content))
@@ -170,6 +174,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     members = {member.filename: member for member in archive.infolist()}
     if len(members) != len(archive.infolist()):
         raise DamagedError("a zip with two members of one name")
+    if any(name.startswith("/") or ".." in name.split("/") for name in members):
+        raise DamagedError("a zip with members outside of its folder")
     members = {name: member for name, member in members.items() if "/code/" not in f"/{name}"}
     if any(member.compress_type or member.compress_size != member.file_size for member in members.values()):
         raise DamagedError("a zip with compressed members; torch makes none")

@@ -93,7 +93,7 @@ def _strided(record: Record, budget: Budget) -> Tensor:
     if not isinstance(storage, Storage) or len(record.args) < 4:
         raise DamagedError("a tensor without numbers")
     size, stride, offset = _sizes(record.args, 2), _sizes(record.args, 3), record.args[1]
-    if not isinstance(offset, int) or offset < 0 or len(size) != len(stride):
+    if type(offset) is not int or offset < 0 or len(size) != len(stride):
         raise DamagedError("damaged pickle (the shape of a tensor)")
     count = math.prod(size)
     last = offset + sum((side - 1) * step for side, step in zip(size, stride, strict=True))
@@ -122,7 +122,10 @@ def _array(record: Record, budget: Budget) -> np.ndarray:
 def _dtype(record: Any) -> np.dtype:
     """A type of plain numbers; objects, which are pickles again, are refused."""
     code = record.args[0] if isinstance(record, Record) and record.is_of("numpy.dtype") and record.args else None
-    order = record.state[1] if code is not None and isinstance(record.state, tuple) and len(record.state) > 1 else "="
+    state = (3, "=") if code is None or record.state is None else record.state
+    if not isinstance(state, tuple) or len(state) < 2 or any(part is not None for part in state[2:5]):
+        raise DamagedError("an array of something else than numbers")  # of arrays, or of several fields
+    order = state[1]
     known = isinstance(code, str) and code[:1] in KINDS and code[1:] in SIZES and order in list("<>=|")
     try:
         if known:

@@ -22,6 +22,8 @@ OPEN = 50_000  # values on the stack
 SMALL_INT = 2**60  # of a key; larger ones can be made to collide
 LONGEST_INT = 512  # bits; torch's own mark has 77, and longer ones cost much as text
 LONGEST_KEY = 16  # of a tuple, whose hash is made anew for each use
+LONGEST_NAME = 1_000  # letters; a name is put together anew for each use, too
+NEWEST = 5  # protocol
 DICTS = {
     ("collections", "OrderedDict"), ("collections", "defaultdict"), ("collections", "Counter"), ("builtins", "dict"),
     ("__builtin__", "dict"), ("dnnlib.util", "EasyDict"), ("dnnlib", "EasyDict"),
@@ -38,9 +40,12 @@ def unpickled(
     for too much.
     """
     machine = _Machine(budget, seen, persistent, [] if records is None else records)
+    size = file.getbuffer().nbytes
     try:
         for opcode, argument, _ in pickletools.genops(file):
             budget.step()
+            if opcode.name == "FRAME" and (argument or 0) > size - file.tell():
+                raise DamagedError("damaged pickle (it ends too early)")
             if opcode.name == "STOP":
                 return machine.pop()
             machine.take(opcode.name, argument)
@@ -93,6 +98,8 @@ class _Machine:
             self.stack[-_TUPLES[name] :] = [tuple(parts)]
         elif (method := getattr(self, f"on_{name.lower()}", None)) is not None:
             method(argument)
+        elif name == "PROTO" and argument > NEWEST:
+            raise DamagedError(f"protocol {argument} of pickles; the newest that is read is {NEWEST}")
         elif name not in ("PROTO", "FRAME"):
             raise DamagedError(f"the instruction {name}, which no file of weights needs")
         if len(self.stack) > OPEN:
@@ -144,6 +151,8 @@ class _Machine:
         """A name, counted. Raises DamagedError for what is no printable text."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise DamagedError("damaged pickle (a name that is no text)")
+        if len(module) + len(name) > LONGEST_NAME:
+            raise DamagedError(f"a name of {len(module) + len(name):,} letters")
         if not f"{module}{name}".isprintable():
             raise DamagedError("damaged pickle (a name that steers a terminal)")
         self.seen[f"{module}.{name}"] += 1
@@ -160,8 +169,9 @@ class _Machine:
         self.called(self.named(*argument.split(" ", 1)), tuple(self.since_mark()))
 
     def on_obj(self, _: None) -> None:
-        function, *args = self.since_mark()
-        self.called(function, tuple(args))
+        if not (parts := self.since_mark()):
+            raise DamagedError("damaged pickle (a call of nothing)")
+        self.called(parts[0], tuple(parts[1:]))
 
     def on_reduce(self, _: None) -> None:
         args, function = self.pop(), self.pop()
@@ -227,6 +237,8 @@ class _Machine:
     on_binget = on_long_binget = on_get
 
     def on_put(self, place: int) -> None:
+        if place < 0:
+            raise DamagedError("damaged pickle (a value is kept in no place)")
         self.memo[place] = self.stack[-1]
 
     on_binput = on_long_binput = on_put

@@ -30,6 +30,7 @@ from organza.hub.foreign import (
     translators,
 )
 from organza.hub.foreign.parts import (
+    LONGEST,
     OFFICIAL,
     UNKNOWN,
     Described,
@@ -231,7 +232,8 @@ def _data_of(told: Any) -> dict[str, Any]:
     """The name of the data, without its path, and what else is told of it."""
     if not isinstance(told, dict):
         return {}
-    place = re.split(r"[/\\]", str(told.get("path") or ""))[-1]
+    path = told.get("path")  # of nested lists the text has no end
+    place = re.split(r"[/\\]", path if isinstance(path, str) else "")[-1][:LONGEST]
     about = {
         key: plain(told[key])
         for key in ("resolution", "use_labels", "max_size", "xflip")

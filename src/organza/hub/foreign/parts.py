@@ -20,8 +20,9 @@ from organza.training.checkpoint import DamagedError
 SCRIPT = "__torch__"
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 DEEP, MANY = 40, 20_000  # modules in each other, and in all
-LONGEST = 200  # letters of the name of a module or a tensor in it
+LONGEST = 200  # letters of the name of a module or a tensor in it; rows of a list
 LARGEST = 65_536  # of the numbers that describe a network
+LISTS_DEEP = 2  # in each other, as text they could have no end
 MEANS_OF = 10_000  # w, where a file holds no mean of them
 OFFICIAL = "unknown; official NVIDIA weights are for non-commercial use"
 UNKNOWN = "unknown"
@@ -74,7 +75,7 @@ class Described:
 
 def fitted(told: Described, role: Role, notes: list[str]) -> Network:
     """The network with the file's weights. Raises DamagedError where names or shapes do not fit."""
-    _must_be_sane(list(told.model.options.values()))
+    must_be_sane(list(told.model.options.values()))
     try:
         model = complete(told.model, role)
         with planning():
@@ -130,10 +131,13 @@ def _average(network: Any) -> None:
     network.mapping.w_avg.copy_(total / count)
 
 
-def _must_be_sane(values: Sequence[Any]) -> None:
+def must_be_sane(values: Sequence[Any], depth: int = 0) -> None:
+    """Raise DamagedError for numbers and for nested lists that no network has."""
+    if depth > LISTS_DEEP or len(values) > LONGEST:
+        raise DamagedError("a network with lists in lists in its description is not built")
     for value in values:
         if isinstance(value, (list, tuple)):
-            _must_be_sane(value)
+            must_be_sane(value, depth + 1)
         elif isinstance(value, (int, float)) and not abs(value) <= LARGEST:
             raise DamagedError(f"a network with the number {value} in its description is not built")
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from organza.config import Model
-from organza.hub.foreign.parts import Described, Part, Tensors, must_agree
+from organza.hub.foreign.parts import Described, Part, Tensors, must_agree, must_be_sane
 from organza.layers.style import ROOT2
 from organza.models import build
 from organza.training.checkpoint import DamagedError
@@ -106,6 +106,7 @@ def _generator3(part: Part, notes: list[str]) -> Described:
         use_radial_filters=options["radial"],
     )  # fmt: skip
     options |= _design(part)
+    must_be_sane(list(options.values()))
     _must_be_designed(options, side, tensors, part)
     return Described(Model(name="stylegan3", options=options), (channels, side, side), classes, tensors)
 
