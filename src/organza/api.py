@@ -34,7 +34,7 @@ from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
 from organza.training.scoring import full_evaluation, open_score
 from organza.training.trainer import Limits, Trainer
-from organza.training.transfer import start_from
+from organza.training.transfer import Start, start_from
 
 FOREVER = 2**62
 
@@ -204,7 +204,7 @@ def _planned(
             reporter.note(problem)
         if state is not None:
             trainer.restore(state)
-    for line in _transferred(trainer, resume):
+    for line in _transferred(trainer, resume).lines:
         reporter.note(line)
     _tell(make_plan(trainer, run.path, open_score(config, store)), limits, reporter)
     reporter.close()
@@ -225,13 +225,14 @@ def _run(
             reporter.note(problem)
         if trainer.images >= limits.images:
             reporter.note(f"this run is complete at {trainer.images} images; add --images N to go further")
-    notes = _transferred(trainer, resume)
+    start = _transferred(trainer, resume)
+    outputs.summary |= start.facts
     plan, began = make_plan(trainer, run.path, outputs.scoring.score), trainer.images
     if rank() == 0:
         write_json(run.path / "config.json", to_dict(config))
         write_json(run.path / "env.json", environment(device))
         _tell(plan, limits, reporter)
-    for line in notes:
+    for line in start.lines:
         reporter.note(line)
         outputs.note(line)
     with interruptible(limits.interrupt):
@@ -254,9 +255,9 @@ def _run(
     return run
 
 
-def _transferred(trainer: Trainer, resume: bool) -> list[str]:
+def _transferred(trainer: Trainer, resume: bool) -> Start:
     """Start from trained networks where the configuration says so; what was kept. A resumed run has its own."""
-    return start_from(trainer, trainer.config.start) if trainer.config.start and not resume else []
+    return start_from(trainer, trainer.config.start) if trainer.config.start and not resume else Start()
 
 
 def _summary(trainer: Trainer, store: ImageStore, before: dict[str, Any]) -> dict[str, Any]:

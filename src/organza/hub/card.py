@@ -62,7 +62,8 @@ def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
     `data` ({name, source, licence, people, count, shape, classes, fingerprint}; source and people are known for the
     embedded data) and `scores` ({name: {value, n, protocol, low, high}}, the last two optional); `organza` (the version
     that trained), `conditional`, `energy`, `intended_use` and `limits` replace what is said without them; `origin`
-    tells where weights come from that Organza did not train, and `source_licence` is that of their file; `scale` is
+    tells where weights come from that Organza did not train, `started_from` the weights that a training began with, and
+    `source_licence` is the licence of either; `scale` is
     that of a translator, `repository` is its name on the hub, and `grid` says that samples/grid.png lies beside the
     card. Raises ValueError for a required part that is empty, for a score without N and protocol, and for a path of a
     machine. A `draft`, which a training writes by itself, says in those places what must be filled in, and still needs
@@ -231,6 +232,7 @@ def _procedure(facts: _Facts) -> str:
     sizes = ", ".join(f"{_inline(player)} {count:,}" for player, count in counts if isinstance(count, int))
     rows = {
         "Recipe": "that of whoever trained it" if facts.value("origin") else f"`{facts.get('recipe')}`",
+        **({"Started from": _inline(start)} if (start := facts.value("started_from")) else {}),
         "Images seen by the discriminator": f"{images:,}" if isinstance(images, int) else facts.get("images"),
         "Time": duration(seconds) if isinstance(seconds, (int, float)) else facts.get("seconds"),
         "Hardware": facts.get("hardware"),
@@ -263,8 +265,10 @@ def _score(facts: _Facts, name: str, score: Any) -> str:
 def _licences(facts: _Facts) -> str:
     rows = {"Code (Organza)": "Apache-2.0", "Weights (this model)": facts.get("licence")}
     if (source := facts.value("source_licence")) and source != facts.value("licence"):
-        rows["Weights (this model)"] += ", as whoever published it states"
-        rows["Weights (the file that they come from)"] = _inline(source)
+        if facts.value("licence"):
+            rows["Weights (this model)"] += ", as whoever published it states"
+        what = "that training started from" if facts.value("started_from") else "the file that they come from"
+        rows[f"Weights ({what})"] = _inline(source)
     rows["Data"] = facts.get("data.licence")
     return _bullets(rows) + (
         "\n\nWhether weights and outputs fall under the licence of the training data is not settled everywhere; "

@@ -12,10 +12,10 @@ from typing import Any
 from organza.config import ConfigError, to_dict
 from organza.hub.card import model_card
 from organza.hub.contents import Contents, opened
-from organza.hub.folder import FORMAT, write_weights
-from organza.hub.foreign import Foreign, Network, ncnn, read
+from organza.hub.foreign import Foreign, ncnn, read
 from organza.hub.foreign.parts import PERSISTENT, is_plain, module, plain
 from organza.hub.gan import GAN, save
+from organza.hub.judge import save_judge
 from organza.hub.loading import made_of
 from organza.hub.records import Record, hostile, printable
 from organza.hub.tensors import is_tensor, shape_of
@@ -23,7 +23,6 @@ from organza.hub.translator import Translator
 from organza.hub.translator import save as save_translator
 from organza.reporter import Reporter, Silent
 from organza.training.checkpoint import DamagedError
-from organza.training.run import write_json
 
 DEEP, LONG = 2, 24  # of a listing: dicts in each other, entries of one
 Lines = list[tuple[str, str]]
@@ -50,7 +49,9 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
     else:
         save(made, out, _card(found, made))
     if found.discriminator is not None:
-        _save_judge(found, found.discriminator, out / "discriminator")
+        about = {"discriminator": to_dict(found.discriminator.model), "shape": list(found.shape),
+                 "classes": found.classes, "licence": found.licence}  # fmt: skip
+        save_judge(out, about, found.discriminator.tensors)
     return found
 
 
@@ -107,15 +108,6 @@ def _card(found: Foreign, made: GAN | Translator) -> str:
         "images": found.training.get("images"), "conditional": bool(found.classes),
     } | ({"scale": made.scale, "use": made.use} if isinstance(made, Translator) else {})  # fmt: skip
     return model_card(info, draft=True)
-
-
-def _save_judge(found: Foreign, network: Network, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    about = {"format": FORMAT, "discriminator": to_dict(network.model), "shape": list(found.shape),
-             "classes": found.classes, "licence": found.licence}  # fmt: skip
-    write_json(folder / "config.json", about)
-    write_weights(folder / "model.partial", network.tensors)
-    (folder / "model.partial").replace(folder / "model.safetensors")
 
 
 def _entries(contents: Contents, value: Any, place: str, depth: int) -> Lines:

@@ -46,6 +46,7 @@ SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torch": ".pt2"}
 TOLERANCE = 1e-4  # of the numbers of a sample, which are about 1
 TRACED, CHECKED = 3, (1, 3, 5)  # batch sizes
 SEEDS = "sample i of seed s: z[i] = numpy.random.RandomState(s).randn(1, z_dim)[0] as float32"
+ORIGIN = ("file", "started_from", "source_licence")  # of weights that another training made, or began
 BYTES = "clamp(127.5 x + 128, 0, 255), truncated"
 
 
@@ -109,21 +110,25 @@ def _inputs(gan: GAN | Translator, graph: Graph | Translation, batch: int, noise
 def metadata(gan: GAN | Translator, pixels: bool = False, licence: str | None = None) -> dict[str, str]:
     """What a file says of itself; no path and no user name."""
     data = gan.training.get("data") or {}
-    return {
-        "organza": organza.__version__,
-        "recipe": gan.recipe,
-        "weights_sha256": gan.sha256 or "in memory",
-        "licence": licence or gan.licence or str(gan.training.get("licence") or "not stated"),
-        "data": re.split(r"[/\\]", str(data.get("name") or "not stated"))[-1],
-        "data_licence": str(data.get("licence") or "not stated"),
-        "shape": json.dumps(list(gan.shape)),
-        "classes": json.dumps(list(gan.classes)),
-        "z_dim": str(gan.generator.z_dim),
-        "range": "[0, 255]" if pixels else "[-1, 1]" if len(gan.shape) == 3 else "none: points",
-        "seeds": SEEDS,
-        "pixels": BYTES,
-        "digital_source_type": "trainedAlgorithmicMedia",
-    } | _of_kind(gan)
+    return (
+        {
+            "organza": organza.__version__,
+            "recipe": gan.recipe,
+            "weights_sha256": gan.sha256 or "in memory",
+            "licence": licence or gan.licence or str(gan.training.get("licence") or "not stated"),
+            "data": re.split(r"[/\\]", str(data.get("name") or "not stated"))[-1],
+            "data_licence": str(data.get("licence") or "not stated"),
+            "shape": json.dumps(list(gan.shape)),
+            "classes": json.dumps(list(gan.classes)),
+            "z_dim": str(gan.generator.z_dim),
+            "range": "[0, 255]" if pixels else "[-1, 1]" if len(gan.shape) == 3 else "none: points",
+            "seeds": SEEDS,
+            "pixels": BYTES,
+            "digital_source_type": "trainedAlgorithmicMedia",
+        }
+        | _of_kind(gan)
+        | {name: str(gan.training[name]) for name in ORIGIN if gan.training.get(name)}
+    )
 
 
 def _of_kind(gan: GAN | Translator) -> dict[str, str]:

@@ -96,7 +96,7 @@ def made_of(found: Foreign, device: torch.device | None = None) -> GAN | Transla
     else:
         make = lambda: build(model, "generator", found.shape, found.classes)  # noqa: E731
     generator = holding(make, found.generator.tensors).eval().requires_grad_(False).to(device or "cpu")
-    training = {**found.training, "origin": found.origin, "source_licence": found.licence}
+    training = {**found.training, "file": found.file, "origin": found.origin, "source_licence": found.licence}
     about = (classes, found.name, training, found.sha256)
     if found.source:
         both = bool(getattr(generator, "two_way", False))  # then pictures of A and of B lie side by side

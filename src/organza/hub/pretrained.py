@@ -3,6 +3,7 @@
     README.md            the card, complete: nothing that a published model must state is left out
     config.json          the network and what it was trained on
     model.safetensors    the averaged generator
+    discriminator/       config.json and model.safetensors of the other player, for training on, where one was given
     metrics/*.json       receipts of `organza evaluate`
     samples/grid.png     samples of the seeds 0 to 63, of a GAN that starts from noise
 
@@ -25,6 +26,7 @@ from organza.config import ConfigError
 from organza.hub.card import model_card
 from organza.hub.folder import FILES
 from organza.hub.gan import GAN, save
+from organza.hub.judge import PLACE, judge_of, save_judge
 from organza.hub.translator import Translator
 from organza.hub.translator import save as save_translator
 from organza.report.grid import picture, save_png
@@ -35,30 +37,36 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found", GAN, Translator)
 GRID = 64  # samples of samples/grid.png, seeds from 0
-PARTS = ["README.md", *FILES, "metrics/*.json"]  # what is fetched of a repository
+PARTS = ("README.md", *FILES, "metrics/*.json")  # what is fetched of a repository
+WITH_JUDGE = (*PARTS, *(f"{PLACE}/{name}" for name in FILES))  # to train on from it
 PREFIX = "hf:"
 
 
 def save_pretrained(
     gan: GAN | Translator, folder: str | Path, *, licence: str, facts: Mapping[str, Any] | None = None,
-    receipts: Sequence[Receipt] = (), repository: str = "",
+    receipts: Sequence[Receipt] = (), repository: str = "", discriminator: str | Path | None = None,
 ) -> Path:  # fmt: skip
     """Write a GAN or translator to publish into `folder`, and return it.
 
     `licence` is that of the weights; the card also tells that of the file that they come from, where it is another, and
     what that file is. `facts` complete or replace what the card says (`organza.hub.card`), such as
-    `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have. Raises
-    ValueError for what a published card still lacks, before anything is written, and OSError.
+    `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have.
+    `discriminator` is the run, model folder or foreign file whose discriminator is published as well, so that others
+    can train on with `--start`. Raises ValueError for what a published card still lacks and for a discriminator that
+    is not there or is another's, before anything is written, and OSError.
     """
     folder, has_grid = Path(folder), isinstance(gan, GAN) and (len(gan.shape) == 1 or gan.shape[0] <= 4)
     about = _stated(gan, licence, facts or {}, receipts)
     here = {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)}
     card = model_card(about | here | {"repository": repository, "grid": has_grid})
+    judge = judge_of(discriminator, gan) if discriminator is not None else None
     published = dataclasses.replace(gan, training=about, licence=licence if gan.licence else "")
     if isinstance(published, Translator):
         save_translator(published, folder, card)
     else:
         save(published, folder, card)
+    if judge is not None:
+        save_judge(folder, judge[0] | {"licence": licence}, judge[1])
     for number, receipt in enumerate(receipts):
         (folder / "metrics").mkdir(exist_ok=True)
         receipt.save(folder / "metrics" / f"evaluation{f'-{number + 1}' if number else ''}.json")
@@ -82,10 +90,11 @@ def from_pretrained(
     return load(fetched(str(name).removeprefix(PREFIX), revision), device)
 
 
-def fetched(name: str, revision: str | None = None) -> Path:
+def fetched(name: str, revision: str | None = None, parts: Sequence[str] = PARTS) -> Path:
     """The folder of a repository in the hub's cache, brought up to date where the hub can be reached.
 
-    `name` may end in `@REVISION`; a whole commit that is in the cache is taken from there. Raises as `from_pretrained`.
+    `name` may end in `@REVISION`; a whole commit that is in the cache is taken from there, but for other `parts` of a
+    repository than what `load` needs. Raises as `from_pretrained`.
     """
     name, _, pinned = name.partition("@")
     revision = revision or pinned or None
@@ -93,13 +102,13 @@ def fetched(name: str, revision: str | None = None) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise ConfigError(f'hf:{name} needs the extra hub; type: pip install "organza[hub]"') from None
-    if re.fullmatch(r"[0-9a-f]{40}", revision or ""):
+    if re.fullmatch(r"[0-9a-f]{40}", revision or "") and parts == PARTS:
         try:
-            return Path(snapshot_download(name, revision=revision, allow_patterns=PARTS, local_files_only=True))
+            return Path(snapshot_download(name, revision=revision, allow_patterns=[*parts], local_files_only=True))
         except OSError:
             pass  # not there yet
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=PARTS))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*parts]))
     except ValueError as problem:  # of the name
         raise ConfigError(f"'{name}' is no name on the hub ({_line(problem)}); type hf:ORG/NAME") from None
     except OSError as problem:  # not there, not allowed, not reached
@@ -113,6 +122,7 @@ def fetched(name: str, revision: str | None = None) -> Path:
 def push_to_hub(
     gan: GAN | Translator, name: str, *, licence: str, facts: Mapping[str, Any] | None = None,
     receipts: Sequence[Receipt] = (), private: bool = True, revision: str | None = None,
+    discriminator: str | Path | None = None,
 ) -> str:  # fmt: skip
     """Publish as `org/name` on the hub, `private` unless you say otherwise; the address of the commit.
 
@@ -124,7 +134,9 @@ def push_to_hub(
     except ImportError:
         raise ConfigError('the hub needs the extra hub; type: pip install "organza[hub]"') from None
     with tempfile.TemporaryDirectory() as folder:
-        save_pretrained(gan, folder, licence=licence, facts=facts, receipts=receipts, repository=name)
+        save_pretrained(
+            gan, folder, licence=licence, facts=facts, receipts=receipts, repository=name, discriminator=discriminator
+        )
         kind = "GAN" if isinstance(gan, GAN) else "translator"
         api = HfApi(library_name="organza", library_version=organza.__version__)
         try:

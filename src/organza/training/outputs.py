@@ -244,7 +244,8 @@ class Outputs:
             replace_folder(folder, lambda path: self._model(trainer, generator, path, facts))
 
     def _model(self, trainer: Trainer, generator: torch.nn.Module, folder: Path, facts: dict[str, Any]) -> None:
-        about = facts | {name: self.summary[name] for name in ("data", "parameters")}
+        told = ("data", "parameters", "started_from", "source_licence")
+        about = facts | {name: self.summary[name] for name in told if name in self.summary}
         about["hardware"] = hardware(trainer.device)
         here = {"recipe": trainer.config.recipe, "organza": organza.__version__}
         card = model_card(self.summary | about | here, draft=True)

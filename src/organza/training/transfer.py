@@ -7,15 +7,18 @@ anew. Rows and columns of labels are never kept for other labels.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from organza.config import ConfigError
+from organza.hub.judge import judge_in
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
@@ -41,52 +44,95 @@ class Kept:
         return ", ".join(parts + [f"{len(names)} {how} ({_some(names)})" for how, names in named if names])
 
 
-def start_from(trainer: Trainer, source: str) -> list[str]:
-    """Give a new trainer the networks of a run, of a model folder or of a foreign file; one line for each network.
+@dataclass
+class Source:
+    """Trained networks by name (`generator`, perhaps `average` and `discriminator`), and their origin."""
+
+    networks: Mapping[str, Tensors]
+    words: str  # which file or run they come from, for a card
+    licence: str = ""  # of the weights, where it is known
+
+
+@dataclass
+class Start:
+    """What a trainer was given: one line for each network, and what the card of its model says of it."""
+
+    lines: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def start_from(trainer: Trainer, source: str) -> Start:
+    """Give a new trainer the networks of a run, of a model folder or of a foreign file.
 
     Raises FileNotFoundError where there is none, ValueError for a damaged or refused file, and ConfigError when nothing
     of it fits.
     """
     found = sources(source)
     players = {"generator": trainer.game.generator, "discriminator": trainer.game.discriminator}
-    lines = []
+    start, given = Start(), []
     for name, network in players.items():
-        if name not in found:
-            lines.append(f"{source} holds no {name}: it begins anew")
+        if name not in found.networks:
+            start.lines.append(f"{source} holds no {name}: it begins anew")
             continue
-        kept = fill(network, found[name])
+        kept = fill(network, found.networks[name])
         if not kept.whole and not kept.partly:
             raise ConfigError(
                 f"nothing of the {name} in {source} fits '{trainer.config.recipe}': its networks are others; type the "
                 "recipe that made it, or leave start out"
             )
-        lines.append(f"{name} from {source}: {kept}")
-    if average := found.get("average", found.get("generator")):
+        start.lines.append(f"{name} from {source}: {kept}")
+        given.append(name)
+    if average := found.networks.get("average", found.networks.get("generator")):
         fill(trainer.average, average)
-    return lines
+    start.facts = {"started_from": f"the {' and the '.join(given)} of {found.words}"}
+    start.facts |= {"source_licence": found.licence} if found.licence else {}
+    return start
 
 
-def sources(place: str) -> dict[str, Tensors]:
-    """`generator`, perhaps `average` and `discriminator`: the tensors of each by name. Raises as `start_from`."""
+def sources(place: str) -> Source:
+    """The networks that lie in a place. Raises as `start_from`."""
     from organza.hub import load
-    from organza.hub.folder import whole
+    from organza.hub.pretrained import PREFIX, WITH_JUDGE, fetched
     from organza.training.run import Run
 
-    path = Path(place)
+    path = fetched(place.removeprefix(PREFIX), parts=WITH_JUDGE) if place.startswith(PREFIX) else Path(place)
     if path.is_file():
         from organza.hub.foreign import read
 
         file = read(path)
         both = {"generator": file.generator, "discriminator": file.discriminator}
-        return {name: network.tensors for name, network in both.items() if network is not None}
+        networks = {name: network.tensors for name, network in both.items() if network is not None}
+        return Source(networks, file.file, file.licence)
     if (path / "checkpoints").is_dir():
         state, _ = Run(path).newest_state()
         if state is not None:
-            return {**state["networks"], "average": state["average"]}
+            return Source({**state["networks"], "average": state["average"]}, *_of_run(path))
     model = load(path)
-    beside = path / "discriminator" / "model.safetensors"
-    judge = {"discriminator": whole(beside)} if beside.is_file() else {}
-    return {"generator": model.generator.state_dict(), **judge}
+    folder = path / "model" if (path / "model" / "config.json").is_file() else path
+    judge = {"discriminator": tensors} if (tensors := judge_in(folder)) else {}
+    name = place if place.startswith(PREFIX) else path.resolve().name
+    told = _told(f"{name} (a model of '{model.recipe}', sha256 {model.sha256})", model.training, model.licence)
+    return Source({"generator": model.generator.state_dict(), **judge}, *told)
+
+
+def _of_run(path: Path) -> tuple[str, str]:
+    """Words and licence of a run, whose model may not be written yet."""
+    from organza.hub.folder import FILES
+    from organza.training.run import Run
+
+    weights, about = (path / "model" / name for name in FILES)
+    told = json.loads(about.read_text()) if about.is_file() else {}
+    digest = f", sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()}" if weights.is_file() else ""
+    words = f"{path.resolve().name} (a run of '{Run(path).config.recipe}'{digest})"
+    return _told(words, told.get("training", {}), str(told.get("licence", "")))
+
+
+def _told(words: str, training: Mapping[str, Any], licence: str) -> tuple[str, str]:
+    """What a model tells of itself; where it comes from weights of others, these and their licence too."""
+    of_others = training.get("file") or training.get("started_from")
+    came = "converted from" if training.get("file") else "started from"
+    known = str(training.get("source_licence") or training.get("licence") or licence)
+    return f"{words}, {came} {of_others}" if of_others else words, known
 
 
 @torch.no_grad()

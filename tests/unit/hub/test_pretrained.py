@@ -21,6 +21,7 @@ from organza.hub.convert import convert
 from organza.models import translator
 from organza.report.provenance import read_provenance
 from organza.training.checkpoint import DamagedError, checksum
+from organza.training.transfer import sources
 
 DATA = {"name": "/home/ann/cats", "count": 90, "licence": "CC BY 4.0", "fingerprint": "51311e2a", "shape": [1, 16, 16]}
 TRAINING = {"images": 7000, "seconds": 61.0, "hardware": "a laptop", "data": DATA}
@@ -118,6 +119,16 @@ def test_a_repository_of_the_hub(cache, gan):
         organza.load("hf:ann/cats@main"),
     ):  # fmt: skip
         assert torch.equal(made.sample(3), wanted)
+
+
+def test_a_run_may_start_from_a_repository_of_the_hub(cache, gan):
+    """With the generator alone, and pinned."""
+    for name in ("hf:ann/cats", f"hf:ann/cats@{COMMIT}"):
+        found = sources(name)
+        assert found.networks.keys() == {"generator"}
+        assert torch.equal(found.networks["generator"]["last.bias"], gan.generator.state_dict()["last.bias"])
+        assert found.words.startswith(f"{name} (a model of 'dcgan', sha256 ")
+        assert found.licence == "MIT"
 
 
 def test_what_the_cache_does_not_hold(cache, tmp_path):

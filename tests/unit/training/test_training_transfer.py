@@ -26,7 +26,7 @@ def source(tmp_path_factory):
 def test_equal_networks_are_kept_whole(source):
     trainer = small_trainer("stylegan2", {"seed": 5})
     before = trainer.state()["networks"]
-    lines = start_from(trainer, str(source.path))
+    lines = start_from(trainer, str(source.path)).lines
     state, _ = source.newest_state()
     for player in ("generator", "discriminator"):
         for name, tensor in state["networks"][player].items():
@@ -41,7 +41,7 @@ def test_labels_join_networks_without(source):
     trainer = small_trainer("stylegan2", {"conditional": True})
     generator = trainer.game.generator
     columns = generator.mapping.fc0.weight.detach().clone()
-    lines = start_from(trainer, str(source.path))
+    lines = start_from(trainer, str(source.path)).lines
     state, _ = source.newest_state()
     kept = state["networks"]["generator"]["mapping.fc0.weight"]
     assert torch.equal(generator.mapping.fc0.weight[:, : kept.shape[1]], kept)
@@ -64,7 +64,7 @@ def test_another_number_of_classes_begins_its_embedding_anew():
 
 def test_a_larger_size_keeps_the_small_blocks(source):
     trainer = small_trainer("stylegan2", shape=(3, 32, 32))
-    lines = start_from(trainer, str(source.path))
+    lines = start_from(trainer, str(source.path)).lines
     state, _ = source.newest_state()
     name = "synthesis.b8.conv1.weight"
     assert torch.equal(trainer.game.generator.state_dict()[name], state["networks"]["generator"][name])

@@ -75,11 +75,16 @@ class Foreign:
     source: Shape = ()  # of the pictures that a translator takes
 
     @property
+    def file(self) -> str:
+        """The name of the file, its kind and its sha256, in words for a card."""
+        return f"{self.training['source']} ({self.kind}, sha256 {self.sha256})"
+
+    @property
     def origin(self) -> str:
         """Where the weights come from, in words for a card."""
         return (
-            f"Organza did not train it: version {organza.__version__} converted it from {self.training['source']} "
-            f"({self.kind}, sha256 {self.sha256}). What is said here of data and training is what that file tells."
+            f"Organza did not train it: version {organza.__version__} converted it from {self.file}. "
+            "What is said here of data and training is what that file tells."
         )
 
 
