@@ -14,11 +14,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import organza
-from organza.config import ConfigError, Model
+from organza.config import ConfigError, Model, to_dict
 from organza.evaluation.receipt import Receipt, Score
 from organza.hub import GAN, Translator
 from organza.hub.convert import convert
-from organza.models import translator
+from organza.hub.judge import save_judge
+from organza.models import build, translator
 from organza.report.provenance import read_provenance
 from organza.training.checkpoint import DamagedError, checksum
 from organza.training.transfer import sources
@@ -122,13 +123,22 @@ def test_a_repository_of_the_hub(cache, gan):
 
 
 def test_a_run_may_start_from_a_repository_of_the_hub(cache, gan):
-    """With the generator alone, and pinned."""
+    """With the generator alone, with both players, and pinned."""
     for name in ("hf:ann/cats", f"hf:ann/cats@{COMMIT}"):
         found = sources(name)
         assert found.networks.keys() == {"generator"}
         assert torch.equal(found.networks["generator"]["last.bias"], gan.generator.state_dict()["last.bias"])
         assert found.words.startswith(f"{name} (a model of 'dcgan', sha256 ")
         assert found.licence == "MIT"
+    model = Model(name="dcgan", options={"width": 4})
+    judge = build(model, "discriminator", gan.shape, 0).state_dict()
+    about = {"discriminator": to_dict(model), "shape": list(gan.shape), "classes": 0}
+    save_judge(cache / "snapshots" / COMMIT, about, judge)
+    for name in ("hf:ann/cats", f"hf:ann/cats@{COMMIT}"):
+        found = sources(name).networks["discriminator"]
+        assert found.keys() == judge.keys()
+        assert all(torch.equal(found[key], judge[key]) for key in judge)
+    assert organza.load("hf:ann/cats").sample(1).shape == (1, *gan.shape)
 
 
 def test_what_the_cache_does_not_hold(cache, tmp_path):
