@@ -34,7 +34,7 @@ from organza.training.precision import pick_device, pick_precision
 from organza.training.run import Run, new_folder, newest_run, write_json
 from organza.training.scoring import full_evaluation, open_score
 from organza.training.trainer import Limits, Trainer
-from organza.training.transfer import Start, start_from
+from organza.training.transfer import Start, as_begun, start_from
 
 FOREVER = 2**62
 
@@ -152,6 +152,8 @@ def prepare(
     changes = {"data.source": wanted.data.source, **changes}
     refuse_early(recipe, size, wanted.data, changes)
     store = open_for(wanted, progress)
+    if changes.get("start"):
+        changes = dict(as_begun(RECIPES[recipe](store.shape, size), store.shape, changes))
     return fitted(recipe, store.shape, size, changes), store
 
 

@@ -58,6 +58,11 @@ def judge_in(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def model_in(folder: Path) -> Model:
+    """Which network `judge_in` has the tensors of."""
+    return _model(json.loads((folder / PLACE / FILES[1]).read_text()))
+
+
 def judge_of(place: str | Path, gan: GAN | Translator) -> tuple[dict[str, Any], Tensors]:
     """Description and tensors of the discriminator of `gan` in a run, a model folder or a foreign file.
 
@@ -115,13 +120,13 @@ def _differing(about: Mapping[str, Any], tensors: Tensors) -> str:
     return ", ".join(sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))[:5])
 
 
-def _built(about: Mapping[str, Any]) -> nn.Module:
+def _model(about: Mapping[str, Any]) -> Model:
     options = {key: tuple(v) if isinstance(v, list) else v for key, v in about[PLACE].items() if key != "name"}
-    model, shape, classes = (
-        Model(name=about[PLACE]["name"], options=options),
-        shape_in(about["shape"]),
-        int(about["classes"]),
-    )
+    return Model(name=about[PLACE]["name"], options=options)
+
+
+def _built(about: Mapping[str, Any]) -> nn.Module:
+    model, shape, classes = _model(about), shape_in(about["shape"]), int(about["classes"])
     network = build(model, "discriminator", shape, classes)
     if "of_a" in about:
         a = shape_in(about["of_a"])

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from organza.config import ConfigError
-from organza.hub.judge import judge_in
+from organza.config import Changes, Config, ConfigError, Model, Shape
+from organza.hub.judge import judge_in, model_in
 
 if TYPE_CHECKING:
     from organza.training.trainer import Trainer
 
 Tensors = Mapping[str, Tensor]
 NAMED = 3  # in a line of the report
+OF_TRAINING = ("mixing", "dropout")  # options of networks that no weights tell, and that stay the recipe's
 SPECTRAL = ".parametrizations.weight.original"
 
 
@@ -51,6 +52,8 @@ class Source:
     networks: Mapping[str, Tensors]
     words: str  # which file or run they come from, for a card
     licence: str = ""  # of the weights, where it is known
+    models: Mapping[str, Model] = field(default_factory=dict)  # of the networks, as far as they are described
+    shape: Shape = ()  # of their samples
 
 
 @dataclass
@@ -59,6 +62,25 @@ class Start:
 
     lines: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+
+
+def as_begun(config: Config, shape: Shape, changes: Changes) -> Changes:
+    """The changes, and the sizes of the networks that training starts from where neither these nor the data differ.
+
+    Networks of a recipe's own sizes would keep next to nothing of them. Raises as `start_from`.
+    """
+    found = sources(str(changes["start"]))
+    if tuple(found.shape[-2:]) != tuple(shape[-2:]):
+        return changes
+    own = {"generator": config.generator.model, "discriminator": config.discriminator.model}
+    like = {
+        f"{role}.model.{option}": value
+        for role, model in found.models.items()
+        if changes.get(f"{role}.model", own[role].name) == model.name
+        for option, value in model.options.items()
+        if option not in OF_TRAINING
+    }
+    return like | dict(changes)
 
 
 def start_from(trainer: Trainer, source: str) -> Start:
@@ -102,17 +124,21 @@ def sources(place: str) -> Source:
         file = read(path)
         both = {"generator": file.generator, "discriminator": file.discriminator}
         networks = {name: network.tensors for name, network in both.items() if network is not None}
-        return Source(networks, file.file, file.licence)
+        models = {name: network.model for name, network in both.items() if network is not None}
+        return Source(networks, file.file, file.licence, models, file.shape)
     if (path / "checkpoints").is_dir():
         state, _ = Run(path).newest_state()
         if state is not None:
-            return Source({**state["networks"], "average": state["average"]}, *_of_run(path))
+            run, networks = Run(path), {**state["networks"], "average": state["average"]}
+            models = {"generator": run.config.generator.model, "discriminator": run.config.discriminator.model}
+            return Source(networks, *_of_run(path), models, tuple(run.summary.get("data", {}).get("shape", ())))
     model = load(path)
     folder = path / "model" if (path / "model" / "config.json").is_file() else path
     judge = {"discriminator": tensors} if (tensors := judge_in(folder)) else {}
     name = place if place.startswith(PREFIX) else path.resolve().name
     told = _told(f"{name} (a model of '{model.recipe}', sha256 {model.sha256})", model.training, model.licence)
-    return Source({"generator": model.generator.state_dict(), **judge}, *told)
+    models = {"generator": model.model} | ({"discriminator": model_in(folder)} if judge else {})
+    return Source({"generator": model.generator.state_dict(), **judge}, *told, models, model.shape)
 
 
 def _of_run(path: Path) -> tuple[str, str]:

@@ -215,3 +215,27 @@ def test_discriminators_of_translators_are_published(tmp_path, monkeypatch, reci
     assert all(torch.equal(own[name], whole[name]) for name in own if own[name].is_floating_point())
     config = json.loads((folder / "discriminator" / "config.json").read_text())
     assert ("of_a" in config) == (recipe in ("cyclegan", "munit"))
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_networks_have_the_sizes_of_those_that_they_start_from(snapshot, tmp_path, converted):
+    """Where neither the command nor the data say otherwise, all of both is kept."""
+    path, g, d = snapshot
+    data = write_data(tmp_path)
+    if converted:
+        convert(path, tmp_path / "model")
+        path = tmp_path / "model"
+    short = {"images": 8, "batch": 8, "output.log": 8, "output.score": False, "output.pictures": False, "seed": 1,
+             "output.evaluate": False, "start": str(path)}  # fmt: skip
+    run = organza.train("stylegan2-ada", data=data, out=tmp_path / "run", device="cpu", changes=short)
+    kept = [f"{len(t)} of {len(t)} tensors kept" for t in (g, d)]
+    assert [note.split(": ")[1] for note in run.summary["notes"][:2]] == kept
+    assert organza.train(out=run.path, resume=True, images=16, device="cpu").summary["images"] == 16
+    again = organza.train("stylegan2-ada", data=data, out=tmp_path / "two", device="cpu",
+                          changes=short | {"start": str(run.path)})  # fmt: skip
+    assert again.config.generator.model.options == run.config.generator.model.options
+    asked = short | {"generator.model.mapping_layers": 3}
+    third = organza.train("stylegan2-ada", data=data, out=tmp_path / "three", device="cpu", changes=asked)
+    assert "mapping.fc2.weight" in third.summary["notes"][0].partition(" new ")[2]
+    assert third.config.generator.model.options["mapping_layers"] == 3
+    assert third.config.generator.model.options["mixing"] == 0.0  # the recipe's, of which the file tells nothing
