@@ -145,15 +145,15 @@ def prepare(
         raise ConfigError(f"size is '{size}'; it takes laptop or paper")
     if data is not None and "data.source" in changes:
         raise ConfigError("the data is named twice, by data and by data.source")
-    decide = {k: v for k, v in changes.items() if k.startswith("data.") or k in ("game", "conditional")}
+    decide = {k: v for k, v in changes.items() if k.startswith("data.") or k in ("game", "conditional", "start")}
     source = {"data.source": data} if data is not None else {}
     usual = RECIPES[recipe]((1, 28, 28), size)  # of some shape: only to learn which data the recipe takes by default
     wanted = override(usual, source | decide)
     changes = {"data.source": wanted.data.source, **changes}
     refuse_early(recipe, size, wanted.data, changes)
     store = open_for(wanted, progress)
-    if changes.get("start"):
-        changes = dict(as_begun(RECIPES[recipe](store.shape, size), store.shape, changes))
+    if wanted.start:
+        changes = dict(as_begun(wanted.start, RECIPES[recipe](store.shape, size), store.shape, changes))
     return fitted(recipe, store.shape, size, changes), store
 
 

@@ -64,12 +64,12 @@ class Start:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def as_begun(config: Config, shape: Shape, changes: Changes) -> Changes:
+def as_begun(source: str, config: Config, shape: Shape, changes: Changes) -> Changes:
     """The changes, and the sizes of the networks that training starts from where neither these nor the data differ.
 
     Networks of a recipe's own sizes would keep next to nothing of them. Raises as `start_from`.
     """
-    found = sources(str(changes["start"]))
+    found = sources(source)
     if tuple(found.shape[-2:]) != tuple(shape[-2:]):
         return changes
     own = {"generator": config.generator.model, "discriminator": config.discriminator.model}
