@@ -268,6 +268,8 @@ def _picture(
     for note in before.notes:
         console.note(note)
     after, info = change(before, clock), PngInfo()
+    for note in after.notes[len(before.notes) :]:
+        console.note(f"{task.source.name}: {note}")
     if mark:
         info.add_itxt("XML:com.adobe.xmp", mark)
     save_still(after, task.target, info)

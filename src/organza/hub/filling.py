@@ -22,6 +22,7 @@ from organza.layers.holes import with_hole
 from organza.training.batches import to_range
 
 ENDINGS = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")  # of masks, in the order of looking
+UNSEEN = "the hole lies where the picture is transparent and stays so: what fills it is not to be seen"
 NAMES = ("{}_mask", "{}_mask000", "{}_mask001", "{}")
 
 
@@ -91,7 +92,11 @@ def fill_still(
     weight = feathered(hole, feather)
     mixed = _as((weight * made + (1 - weight) * images)[0], still.pixels.dtype)
     mixed = recolour(mixed.transpose(1, 2, 0), len(still.pixels)).transpose(2, 0, 1)
-    return replace(still, pixels=np.where(hole[0].numpy(), _veiled(mixed, still), still.pixels))
+    inside = hole[0].numpy()
+    unseen = still.alpha is not None and not still.alpha[mask[0].numpy()].any()
+    return replace(
+        still, pixels=np.where(inside, _veiled(mixed, still), still.pixels), notes=still.notes + (UNSEEN,) * unseen
+    )
 
 
 def colour_still(translator: Translator, still: Still, **how: Any) -> Still:

@@ -136,6 +136,19 @@ def test_what_is_hidden_by_transparency_is_white_to_the_networks(filler, coloure
     assert np.array_equal(change(Still(plain, opaque)).pixels, change(Still(plain)).pixels)
 
 
+def test_a_hole_that_nobody_sees_is_told(tmp_path, filler, capsys):
+    model = folder(filler, tmp_path / "model")
+    for name, veiled in (("seen", ~hole()), ("unseen", hole())):
+        alpha = np.where(veiled[0].numpy(), 0, 255).astype(np.uint8)
+        save_still(Still(pixels(np.uint8, 3), alpha), tmp_path / f"{name}.png")
+        mask = np.where(hole()[0].numpy(), 255, 0).astype(np.uint8)
+        save_still(Still(mask), tmp_path / f"{name}_mask.png")
+        words = [tmp_path / f"{name}.png", "--mask", tmp_path / f"{name}_mask.png", "--model", model]
+        inpaint.main([str(word) for word in [*words, "--out", tmp_path / "out", "--no-page"]])
+        told = capsys.readouterr().out
+        assert ("the hole lies where the picture is transparent" in told) == (name == "unseen")
+
+
 def run(verb, *words, capsys):
     try:
         verb.main([str(word) for word in words])
