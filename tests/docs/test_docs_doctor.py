@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from organza.health import advice, curves, diagnosis, samples
+from organza.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/doctor.md").read_text()
@@ -18,6 +19,16 @@ def test_the_tables_are_those_of_the_results(monkeypatch):
 
     for part in (*doctor.table().split("\n\n"), autopilot.table()):
         assert part in PAGE
+
+
+def test_looking_costs_less_than_two_percent_of_every_recipe(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    import signals_cost
+
+    rows = signals_cost.read_rows(signals_cost.NAME)
+    assert {row["recipe"] for row in rows} == set(RECIPES)
+    assert all(0 < float(row["share"]) < 0.02 for row in rows)
+    assert signals_cost.table() in PAGE
 
 
 def test_most_broken_runs_are_saved(monkeypatch):

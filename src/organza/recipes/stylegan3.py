@@ -67,7 +67,7 @@ def _config(recipe: str, shape: Shape, size: Size, rotates: bool) -> Config:
         images=images,
         ema=EMA(half_life=5_000.0 if small else batch * 312.5, ramp=0.05),
         precision="auto",
-        output=Output(log=1_000, samples=2_500, checkpoint=7_500) if small
+        output=Output(log=2_000, samples=2_500, checkpoint=7_500) if small
         else Output(log=20_000, samples=200_000, checkpoint=500_000),
     )  # fmt: skip
 
