@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -75,16 +76,16 @@ def chosen(store: ImageStore, names: Sequence[str]) -> ImageStore:
 
 def held_back(store: ImageStore, share: float) -> ImageStore:
     """The store without a share of its samples, evenly spread, which lie in its `test`. Raises ConfigError for few."""
-    every = max(2, round(1 / share))
-    kept = torch.arange(len(store)) % every == every - 1
+    steps = (torch.arange(len(store) + 1, dtype=torch.float64) * share).floor()
+    kept = steps[1:] > steps[:-1]
     if int(kept.sum()) < FEWEST_KEPT:
-        needed = FEWEST_KEPT * every
-        fits = f"; type --data.heldout {FEWEST_KEPT / len(store):.2g} or more" if len(store) >= 4 * FEWEST_KEPT else ""
+        enough = math.ceil(1000 * FEWEST_KEPT / max(len(store), 1)) / 1000
+        fits = f"; type --data.heldout {enough:g} or more" if enough <= 0.25 else ""
         raise ConfigError(
             f"data.heldout {share:g} keeps {int(kept.sum())} of the {len(store):,} samples of '{store.name}' from "
-            f"training, and fewer than {FEWEST_KEPT} tell nothing (it takes {needed:,} samples){fits}, or leave it out"
+            f"training, and fewer than {FEWEST_KEPT} tell nothing{fits}, or leave it out"
         )
-    train, mark = rows_of(store, ~kept), hashlib.sha256(f"{store.fingerprint} without 1 of {every}".encode())
+    train, mark = rows_of(store, ~kept), hashlib.sha256(f"{store.fingerprint} without {share:g}".encode())
     return replace(train, fingerprint=mark.hexdigest()[:16], test=rows_of(store, kept))
 
 

@@ -144,6 +144,9 @@ def test_a_folder_holds_back_a_share(tmp_path):
     assert signals.heldout(train, data, 20).images.shape == (20, 1, 28, 28)
     with pytest.raises(ConfigError, match=r"keeps 7 of the 700 .* type --data.heldout 0.046 or more"):
         organza.data.open_data(replace(data, heldout=0.01))
+    for share, kept in ((0.046, 32), (0.3, 210), (0.4, 280), (0.5, 350)):
+        part = organza.data.open_data(replace(data, heldout=share))
+        assert (len(part), len(part.test)) == (700 - kept, kept)
 
 
 def test_buffers_come_back_even_after_an_error():
