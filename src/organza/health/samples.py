@@ -14,6 +14,8 @@ REPEATED = 0.9  # least share of different samples
 DIM = 64  # least distance of the darkest and the brightest value, of 255
 COLLAPSED, NARROW = 0.15, 0.4  # diversity of samples over that of reals: full, partial collapse
 LOST_MODES = 0.9  # least share of the modes of a mixture
+MODES = {"ring": 8, "grid": 25}
+STOOD_STILL = 4  # scores of which the last did not get better, before a collapse is told of a run that trains
 CLASS_COLLAPSED = 0.25  # diversity of a class over the median class
 SATURATED = 0.15  # more values at the ends of the range than reals have
 CHECKERED = 4.0  # power at half the sampling rate over that of reals
@@ -48,15 +50,17 @@ def of_data(case: Case) -> Iterator[Finding]:
 
 
 def _collapse(case: Case) -> Iterator[Finding]:
-    if case.gan is None or case.store is None or case.run.status == "failed":
+    """From samples; while a run trains, from what the scores say of theirs, and once these have stood still."""
+    whole, improving = case.gan is not None and case.store is not None, [gain > IMPROVES for _, gain, _ in gains(case)]
+    if case.run.status == "failed" or not (whole or (_are_many(case) and not any(improving))):
         return
-    modes, total = case.end("score/modes"), {"ring": 8, "grid": 25}.get(case.store.catalogue)
+    modes, total = case.end("score/modes"), MODES.get(case.config.data.source)
+    share = case.diversity if whole else case.end("score/variety")
     if modes is not None and total is not None and modes < LOST_MODES * total:
         share, told = modes / total, f"samples show {modes:.0f} of the {total} modes of the data"
-    elif case.diversity < (COLLAPSED if any(gain > IMPROVES for _, gain, _ in gains(case)) else NARROW):
-        share = case.diversity
-        told = f"two samples are {share:.2f} times as far apart as two of the data, in the features {_through(case)}"
-        told += f"; {case.coverage:.0%} of the data have a sample near them"
+    elif share is not None and share < (COLLAPSED if any(improving) else NARROW):
+        told = f"two samples are {share:.2f} times as far apart as two of the data, in {_features(case)}"
+        told += f"; {case.coverage:.0%} of the data have a sample near them" if whole else ""
     else:
         return
     full = share < COLLAPSED
@@ -66,6 +70,11 @@ def _collapse(case: Case) -> Iterator[Finding]:
         "the grids of samples", "likely" if full else "possible", _why_collapsed(case),
         advice.against_collapse(case),
     )  # fmt: skip
+
+
+def _are_many(case: Case) -> bool:
+    """Whether there are scores enough to see that none gets better."""
+    return any(len(case.values(key)) >= STOOD_STILL for key in ("score/variety", "score/modes"))
 
 
 def _unique(case: Case) -> Iterator[Finding]:
@@ -111,8 +120,10 @@ def _pixels(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _through(case: Case) -> str:
-    return f"of the network {case.network}" if case.is_image else "of their coordinates"
+def _features(case: Case) -> str:
+    if case.store is None:
+        return "the features of the score"
+    return f"the features of the network {case.network}" if case.is_image else "the features of their coordinates"
 
 
 def _why_collapsed(case: Case) -> str:

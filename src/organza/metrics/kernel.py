@@ -86,62 +86,61 @@ def kernel_influence(*, real: Features, fake: Features, progress: Progress = SIL
 
 def kernel_sums(real: Points, fake: Points, rows: tuple[Tensor, Tensor] | None = None) -> Sums:
     """Visitors of real with real, fake with fake and fake with real; with `rows` of `draws`, of the subsets too."""
-    one, two = (None, None) if rows is None else (_inside(len(real), rows[0]), _inside(len(fake), rows[1]))
-    rooms = Scratch(), Scratch()
-    return (
-        KernelSums(real, real, rooms, one, one), KernelSums(fake, fake, rooms, two, two),
-        KernelSums(fake, real, rooms, two, one),
-    )  # fmt: skip
+    members = (None, None) if rows is None else rows
+    room, one, two = Scratch(), _Side(real, members[0]), _Side(fake, members[1])
+    return KernelSums(one, one, room), KernelSums(two, two, room), KernelSums(two, one, room)
 
 
-def _inside(count: int, rows: Tensor) -> Tensor:
-    """bool [count, subsets]: which rows are in which subset."""
-    inside = torch.zeros(count, len(rows), dtype=torch.bool)
-    return inside.scatter_(0, rows.T, True)
+class _Side:
+    """One of both sets, as the kernel sees it."""
+
+    def __init__(self, points: Points, rows: Tensor | None) -> None:
+        centre, dim = points.centre.double(), len(points.centre)
+        self.points, self.inside = points, None if rows is None else _inside(points, rows)
+        shift = (_along(points, centre) + centre @ centre / 2) / dim + 0.5  # x . y is about the origin; half of the 1
+        self.shift = shift.to(points.centre.dtype)  # rounded alike in all sums: most of it cancels
+
+
+def _inside(points: Points, rows: Tensor) -> Tensor:
+    """[N, subsets], 1 where a row is in a subset, in the type of the points."""
+    inside = points.features.new_zeros(len(points), len(rows))
+    return inside.scatter_(0, rows.T.to(inside.device), 1.0)
 
 
 def _scanned(sums: Sums, progress: Progress = SILENT) -> Sums:
     names = ("kernel of real and real", "kernel of fake and fake", "kernel of fake and real")
     for part, name in zip(sums, names, strict=True):
-        scan(part.one, part.two, [part], name, progress)
+        scan(part.one.points, part.two.points, [part], name, progress)
     return sums
 
 
 class KernelSums:
     """A visitor that sums the kernel over the rows and over the columns of all pairs, a sample with itself left out.
 
-    With bool [N, subsets] for both sides it sums over the pairs within each subset too, s^T K t.
+    Where both sides have subsets it sums over the pairs within each subset too, s^T K t.
     """
 
-    def __init__(
-        self, one: Points, two: Points, rooms: tuple[Scratch, Scratch], inside: Tensor | None, across: Tensor | None
-    ) -> None:
-        self.one, self.two, (self.scratch, self.exact) = one, two, rooms
-        centre, dim = one.centre.double(), len(one.centre)
-        middle = centre @ centre / 2  # x . y is about the origin; the products are about the centre
-        shifts = [(_along(points, centre) + middle) / dim + 0.5 for points in (one, two)]  # both halves of the 1
-        self.shifts = [shift.to(one.centre.dtype) for shift in shifts]  # rounded alike in all sums: most of it cancels
-        self.inside = None if inside is None or across is None else [x.to(centre.device) for x in (inside, across)]
+    def __init__(self, one: _Side, two: _Side, room: Scratch) -> None:
+        self.one, self.two, self.scratch, self.dim = one, two, room, len(one.points.centre)
+        subsets = 0 if one.inside is None else one.inside.shape[1]
         self.of_rows, self.of_columns, self.of_subsets = (
-            centre.new_zeros(size) for size in (len(one), len(two), 0 if inside is None else inside.shape[1])
+            one.shift.new_zeros(size, dtype=torch.float64) for size in (len(one.shift), len(two.shift), subsets)
         )
 
     def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
-        """Add a block."""
+        """Add a block: its own sums in the type of the features, those of all blocks in float64."""
         room, within = self.scratch.of(*products.shape, like=products), self.one is self.two
-        kernel = torch.add(self.shifts[0][rows, None], products, alpha=1 / len(self.one.centre), out=room)
-        kernel.add_(self.shifts[1][columns]).pow_(3)
+        kernel = torch.add(self.one.shift[rows, None], products, alpha=1 / self.dim, out=room)
+        kernel.add_(self.two.shift[columns]).pow_(3)
         diagonal = within and rows == columns
         if diagonal:
             kernel.fill_diagonal_(0)
-        exact = self.exact.of(*products.shape, like=self.of_rows).copy_(kernel)  # the distance is a small difference
-        self.of_rows[rows] += exact.sum(1)
+        self.of_rows[rows] += kernel.sum(1)
         if not diagonal:
             across = self.of_rows if within else self.of_columns
-            across[columns] += exact.sum(0)
-        if self.inside is not None:
-            left, right = self.inside[0][rows], self.inside[1][columns]
-            sums = (kernel @ right.to(kernel.dtype)).double().mul_(left).sum(0)
+            across[columns] += kernel.sum(0)
+        if self.one.inside is not None and self.two.inside is not None:
+            sums = (kernel @ self.two.inside[columns]).mul_(self.one.inside[rows]).sum(0)
             self.of_subsets += 2 * sums if within and not diagonal else sums
 
 

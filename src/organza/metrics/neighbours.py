@@ -145,22 +145,25 @@ class NearestWithin:
     """A visitor that keeps the squared distances to the k nearest other samples of the same set."""
 
     def __init__(self, points: Points, k: int) -> None:
-        self.points = points
+        self.points, self.k = points, k
         self.nearest = points.features.new_full((len(points), k), torch.inf)
 
     def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
         """Look at a block."""
         squares = squared_distances(self.points, self.points, rows, columns, products)
         if rows == columns:
-            self._keep(rows, squares.fill_diagonal_(torch.inf))
+            self._keep(rows, squares.fill_diagonal_(torch.inf), 1)
             return
-        self._keep(rows, squares)
-        self._keep(columns, squares.T.contiguous())
+        self._keep(rows, squares, 1)
+        self._keep(columns, squares, 0)
 
-    def _keep(self, rows: slice, squares: Tensor) -> None:
-        k = self.nearest.shape[1]
-        known = torch.cat([self.nearest[rows], squares.topk(min(k, squares.shape[1]), largest=False).values], 1)
-        self.nearest[rows] = known.topk(k, largest=False).values
+    def _keep(self, where: slice, squares: Tensor, dim: int) -> None:
+        """The nearest along `dim`, of the points that have one nearer than known: a minimum is quicker than a sort."""
+        nearer = (squares.amin(dim) < self.nearest[where, -1]).nonzero()[:, 0]
+        found = squares.index_select(1 - dim, nearer).topk(min(self.k, squares.shape[dim]), dim, largest=False).values
+        nearer += where.start
+        known = torch.cat([self.nearest[nearer], found if dim else found.T], 1)
+        self.nearest[nearer] = known.topk(self.k, largest=False).values
 
     def radii(self, k: int) -> Tensor:
         """Squared radii of the balls [N]."""

@@ -2,7 +2,7 @@
 
 One matrix product for each block serves every metric that looks at it; no N x N matrix is ever whole. Features are
 moved by a common centre first, which changes no distance and keeps the digits that a large mean would take. Products
-are in the type of the features, float32 or float64, and never in TF32; what is summed is summed in float64.
+are in the type of the features, float32 or float64, and never in TF32; the sums of all blocks are in float64.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from organza.data.progress import SILENT, Progress
 
 BLOCK = 768
+TOGETHER = 4  # blocks of rows that meet a block of columns while it is centred
 REFINE = 2**22  # numbers of the differences that are in memory at once
 
 Visitor = Callable[[slice, slice, Tensor], None]
@@ -68,19 +69,20 @@ def seen_from_their_centre(real: Tensor, fake: Tensor) -> tuple[Points, Points]:
 
 def scan(one: Points, two: Points, visitors: Sequence[Visitor], what: str, progress: Progress = SILENT) -> None:
     """Show every block of products to the visitors; of a set with itself (one is two) those with columns >= rows."""
-    total, room, moved = -(-len(one) // BLOCK), Scratch(), Scratch()
+    room, moved, held = Scratch(), Scratch(), list(blocks(len(one)))
     with full_precision():
-        for done, rows in enumerate(blocks(len(one))):
-            left = one[rows]
+        for done in range(0, len(held), TOGETHER):
+            left = [(rows, one[rows]) for rows in held[done : done + TOGETHER]]
             for columns in blocks(len(two)):
-                if one is two and columns.start < rows.start:
-                    continue
                 right = two.features[columns]
                 right = torch.sub(right, two.centre, out=moved.of(*right.shape, like=right))
-                products = torch.mm(left, right.T, out=room.of(len(left), len(right), like=left))
-                for visitor in visitors:
-                    visitor(rows, columns, products)
-            progress.step(what, done + 1, total)
+                for rows, points in left:
+                    if one is two and columns.start < rows.start:
+                        continue
+                    products = torch.mm(points, right.T, out=room.of(len(points), len(right), like=points))
+                    for visitor in visitors:
+                        visitor(rows, columns, products)
+            progress.step(what, min(done + TOGETHER, len(held)), len(held))
 
 
 def squared_distances(one: Points, two: Points, rows: slice, columns: slice, products: Tensor) -> Tensor:

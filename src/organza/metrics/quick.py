@@ -12,6 +12,7 @@ from organza.data.store import ImageStore
 from organza.data.synthetic import grid_modes, ring_modes
 from organza.latent.perceptual import Distance, open_distance
 from organza.metrics.digits import digit_features
+from organza.metrics.diversity import mean_pairwise_distance
 from organza.metrics.frechet import frechet_distance
 from organza.metrics.modes import mode_coverage, mode_shares, stacked_modes
 from organza.metrics.networks import open_network
@@ -20,6 +21,7 @@ from organza.metrics.networks.general import GeneralNetwork, compute, general_ne
 from organza.training.batches import to_bytes, to_range
 
 HISTOGRAM = "mode/"  # how the names of shares of modes begin, which are no scores
+COMPARED = 500  # samples, and reals, of which the distances of pairs are looked at
 
 
 class QuickScore(Protocol):
@@ -52,11 +54,17 @@ class DigitScore:
         return digit_features(_some(self.store, 10_000))[0]
 
     def of(self, samples: Tensor) -> dict[str, float]:
-        """The distance, how many of the ten digits have at least a fifth of their fair share, and all the shares."""
+        """The distance, `variety`, how many digits have at least a fifth of their fair share, and all the shares."""
         features, digits = digit_features(samples)
         shares = torch.bincount(digits, minlength=10) / len(digits)
-        distance = frechet_distance(real=self.real, fake=features)
-        return {"fd-digits-2k": distance, "digits-present": float((shares > 0.02).sum())} | named(shares)
+        found = {"fd-digits-2k": frechet_distance(real=self.real, fake=features)}
+        found |= {"digits-present": float((shares > 0.02).sum()), "variety": spread(features) / self.real_spread}
+        return found | named(shares)
+
+    @cached_property
+    def real_spread(self) -> float:
+        """Of the reals."""
+        return spread(self.real)
 
 
 class GeneralScore:
@@ -76,8 +84,15 @@ class GeneralScore:
         return self._features(images if images.dtype == torch.uint8 else to_bytes(to_range(images)))
 
     def of(self, samples: Tensor) -> dict[str, float]:
-        """The distance; it is defined for collapsed samples, too."""
-        return {"fd-general-1k": frechet_distance(real=self.real, fake=self._features(samples))}
+        """The distance, which is defined for collapsed samples, too, and `variety`."""
+        features = self._features(samples)
+        distance = frechet_distance(real=self.real, fake=features)
+        return {"fd-general-1k": distance, "variety": spread(features) / self.real_spread}
+
+    @cached_property
+    def real_spread(self) -> float:
+        """Of the reals."""
+        return spread(self.real)
 
     @cached_property
     def network(self) -> GeneralNetwork:
@@ -166,6 +181,15 @@ def named_network(name: str) -> str:
     """An embedded network in words, with the beginning of the sha256 of its weights."""
     kind = {"digits": "digit classifier", "general": "general network"}[name]
     return f"Organza's {kind} ({open_network(name).sha256[:12]})"
+
+
+def spread(features: Tensor) -> float:
+    """Mean distance of two samples of features [N, D], from some that lie all over them.
+
+    `variety` is that of samples over that of reals: 1 where they vary as much, near 0 where all look alike.
+    """
+    rows = torch.linspace(0, len(features) - 1, min(len(features), COMPARED)).long()
+    return max(mean_pairwise_distance(features[rows]), 1e-12)
 
 
 def named(shares: Tensor) -> dict[str, float]:

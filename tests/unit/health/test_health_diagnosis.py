@@ -351,6 +351,26 @@ def test_samples_of_the_score_are_looked_at_while_it_trains(log):
     assert "of 500 samples only 1 are different" in finding.told
 
 
+@pytest.mark.parametrize(("variety", "score", "status"), [
+    (0.1, lambda t: 10.0, ["problem"]), (0.3, lambda t: 10.0, ["warning"]), (0.6, lambda t: 10.0, []),
+    (0.1, lambda t: 100 - 90 * t, []),
+])  # fmt: skip
+def test_a_collapse_is_told_while_it_trains_once_the_scores_stand_still(log, variety, score, status):
+    """A young generator has little variety too."""
+    path, digits = log({"score/variety": lambda t: variety, "score/fd-digits-2k": score}), organza.open_dataset("mnist")
+    assert [f.status for f in early_alarms(path, digits.images[:500]) if f.name == "mode collapse"] == status
+
+
+@pytest.mark.parametrize(("scores", "told"), [(3, False), (4, True)])
+def test_three_scores_are_too_few_to_tell_a_collapse(log, scores, told):
+    path, digits = log({"score/variety": lambda t: 0.1}), organza.open_dataset("mnist").images
+    lines = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+    for line in lines[:-scores]:
+        del line["score/variety"], line["score/fd-digits-2k"]
+    (path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert ("mode collapse" in [finding.name for finding in early_alarms(path, digits[:500])]) == told
+
+
 def test_a_training_hands_the_samples_of_its_score_on(tmp_path):
     """A G whose weights stay what they are, here 0, makes one image again and again."""
     changes = shrunk("gan", (2,)) | {
