@@ -73,6 +73,9 @@ FIXTURES: dict[str, Fixture] = {
         "wgan", "ring", 400_000, {f"{D}.weight_clip": 100.0, f"{G}.optimizer.lr": 2e-3, f"{D}.optimizer.lr": 2e-3},
         ("oscillation", "divergence"),
     ),
+    "circling": Fixture(
+        "wgan", "ring", 400_000, {f"{D}.model.depth": 0, f"{D}.weight_clip": 100.0, f"{D}.turns": 1}, ("oscillation",)
+    ),
     "wild players": Fixture(
         "dcgan", "mnist", 30_000, {f"{G}.optimizer.lr": 0.1, f"{D}.optimizer.lr": 0.1},
         ("large learning rate", "strong discriminator", "mode collapse", "saturation"),

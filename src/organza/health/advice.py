@@ -144,8 +144,9 @@ def against_swings(case: Case) -> Changes:
 def against_growth(case: Case) -> Changes:
     """Of a critic's answers: the recipe's bound, else a penalty on its gradients (arXiv:1704.00028), then slower."""
     usual, clip = usual_config(case), case.config.discriminator.weight_clip
-    if usual is not None and clip is None and usual.discriminator.weight_clip is not None:
-        return {"discriminator.weight_clip": usual.discriminator.weight_clip, **slower(case, *ROLES, by=1)}
+    own = None if usual is None else usual.discriminator.weight_clip
+    if own is not None and (clip is None or clip > own):
+        return {"discriminator.weight_clip": own, **slower(case, *ROLES, by=1)}
     return more_penalty(case, "gradient-norm") or slower(case, *ROLES, by=4)
 
 

@@ -74,6 +74,10 @@ def complete(model: Model, role: Role) -> Model:
         key: coerce(model.options.get(key, default), hint, f"{role}.model.{key}")
         for key, (hint, default) in hints.items()
     }
+    for key, (hint, default) in hints.items():
+        least = 1 if default and key.endswith(("width", "dim")) else 0
+        if hint is int and options[key] < min(least, default):
+            raise ConfigError(f"{role}.model.{key} is {options[key]}; it takes whole numbers from {least} on")
     return Model(name=model.name, options=options)
 
 
@@ -81,7 +85,7 @@ def translator(model: Model, source: Shape, shape: Shape, classes: int = 0) -> n
     """The generator that translates images of the shape `source` into those of `shape`. Raises ConfigError."""
     if model.name not in TRANSLATORS:
         raise ConfigError(f"'{model.name}' translates no images{closest(model.name, TRANSLATORS)}")
-    return _network(model.name, "generator")(source, shape, classes, **complete(model, "generator").options)
+    return _made(model, "generator", source, shape, classes)
 
 
 def is_two_way(name: str) -> bool:
@@ -113,8 +117,17 @@ def build(model: Model, role: Role, shape: Shape, classes: int, codes: Codes = N
         raise ConfigError(
             f"'{model.name}' starts from images and not from noise; type a recipe of translation, such as pix2pix"
         )
-    network = _network(model.name, role)(shape, classes, **complete(model, role).options)
+    network = _made(model, role, shape, classes)
     return network if codes == NO_CODES else _coded(network, codes)
+
+
+def _made(model: Model, role: Role, *arguments: Any) -> nn.Module:
+    options = complete(model, role).options
+    try:
+        return _network(model.name, role)(*arguments, **options)
+    except (ArithmeticError, LookupError, RuntimeError) as problem:  # of sizes that no constructor looks for
+        told = ", ".join(f"{key} {value}" for key, value in options.items())
+        raise ConfigError(f"{role} '{model.name}' cannot be built with {told}: {problem}") from problem
 
 
 def _coded(generator: nn.Module, codes: Codes) -> nn.Module:

@@ -50,7 +50,7 @@ class Discriminator(nn.Module):
         growth = [2**i if len(shape) > 1 else 1 for i in reversed(range(depth))]
         widths = [math.prod(shape) + classes, *(width * g for g in growth)]
         self.layers = _layers(widths, "none", slope, dropout)
-        if reach:
+        if reach and depth:
             spread(self.layers, math.prod(shape), slope, reach)
         self.batch = WithBatch(widths[-1], minibatch)
         self.feature_size = self.batch.outputs

@@ -139,12 +139,12 @@ class Autopilot:
         return Action("; ".join(f"{finding.name}: {finding.told}" for finding in found), tuple(names), changes, back)
 
     def _without_noise(self, trainer: Trainer, images: int) -> Action | None:
-        """Noise that was there to help fades until the end of the budget; at once, the fault would come back."""
+        """Noise that was there to help fades in half of the budget that is left; at once, the fault would come back."""
         noise = trainer.changes.get("noise")
         if not isinstance(noise, float) or not noise or trainer.images >= LAST * images:
             return None
-        start = noise / (1 - trainer.images / images)  # so that it has its present value now
-        fading = Schedule(start=float(f"{start:.3g}"), end=0.0, images=images, shape="linear")
+        half = (trainer.images + images) // 2  # the rest is without, as samples beside noise are blurred
+        fading = Schedule(start=noise, end=0.0, images=half, shape="linear", hold=trainer.images)
         return Action("all is well again", changes={**trainer.changes, "noise": to_dict(fading)})
 
     def _plateau(self, case: Case, trainer: Trainer) -> Action | None:

@@ -67,3 +67,9 @@ def test_spread_keeps_the_variance_of_features() -> None:
         spread(layers, 64, slope, 0.1)
         x = torch.randn(512, 64)
         assert 0.7 < layers(x).square().mean() / x.square().mean() < 1.4
+
+
+def test_without_hidden_layers_d_is_a_plane() -> None:
+    """The bilinear game, whose players circle about each other."""
+    x, plane = torch.randn(7, 2), Discriminator((2,), depth=0, reach=3.0)
+    assert torch.allclose(plane(x), x @ plane.head.weight[0] + plane.head.bias)

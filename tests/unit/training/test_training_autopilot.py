@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from engine_helpers import (
 import organza
 from organza.cli.train import main
 from organza.config import ConfigError, Schedule, override, to_dict
-from organza.health.advice import first, more_penalty
+from organza.health.advice import against_growth, first, more_penalty
 from organza.health.command import train_again
 from organza.health.diagnosis import diagnose
 from organza.recipes import RECIPES
@@ -249,7 +250,9 @@ def test_noise_fades_when_all_is_well(tmp_path, monkeypatch):
     fading = trainer.config.noise
     assert isinstance(fading, Schedule)
     assert value_at(fading, trainer.images) == pytest.approx(0.1, rel=0.01)
-    assert value_at(fading, 10_000) == 0
+    half = (trainer.images + 10_000) // 2  # of what is left
+    assert 0 < value_at(fading, half - 100) < 0.1
+    assert value_at(fading, half) == 0
     assert trainer.config.generator.turns == 2
     assert pilot.choose(trainer, 10_000, object) is None  # once is enough
 
@@ -267,6 +270,12 @@ def test_nothing_is_changed_near_the_end(tmp_path):
     assert action.findings == ("divergence",)
     assert action.back_to == 0
     assert "gradient-norm" in {penalty["name"] for penalty in to_dict(action)["changes"]["discriminator.penalties"]}
+
+
+@pytest.mark.parametrize(("clip", "change"), [(None, 0.1), (100.0, 0.1), (0.1, None), (0.05, None)])
+def test_a_critic_without_bound_gets_that_of_the_recipe(clip, change):
+    config = override(RECIPES["wgan"]((2,), "laptop"), {"discriminator.weight_clip": clip})
+    assert against_growth(SimpleNamespace(config=config, shape=(2,))).get("discriminator.weight_clip") == change
 
 
 def test_what_gets_better_is_left_alone(tmp_path):
