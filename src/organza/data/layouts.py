@@ -89,7 +89,7 @@ def read_map(path: Path, classes: int, palette: Palette = ()) -> np.ndarray:
             told = str(problem).partition("; save it as such")[0]
             also = ", or in the colours of the training's palette" if palette else ""
             raise ValueError(f"{path.name} {told}; save it as such{also}") from None
-        except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as problem:
+        except Exception as problem:  # Pillow's readers raise anything on broken files
             raise ValueError(f"{path.name}: {problem}") from None
     if (wrong := beyond(numbers, classes)) is not None:
         raise ValueError(f"{path.name} has class {wrong}, and this network knows 0 to {classes - 1} (255 says nothing)")

@@ -56,7 +56,7 @@ def read_still(path: Path) -> Still:
                 frames, mode = int(getattr(image, "n_frames", 1)), image.mode
                 profile = image.info.get("icc_profile")
             pixels = _rgb(png16.decode(content)) if png16.is_deep(content) else decode(io.BytesIO(content))
-    except (Image.UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as problem:
+    except Exception as problem:  # Pillow's readers raise anything on broken files
         raise ValueError(f"{path.name}: {_reason(problem)}") from None
     notes = (f"{path.name}: only the first of its {frames} frames is taken",) if frames > 1 else ()
     if pixels.dtype == np.float32:
