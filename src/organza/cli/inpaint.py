@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,4 +78,4 @@ def _is_mask(task: Task, masks: Path) -> bool:
     """Whether a file of a folder of pictures is one of its masks."""
     if masks.is_file():
         return task.source.samefile(masks)
-    return task.source.parent.samefile(masks) and "_mask" in task.source.stem
+    return task.source.parent.samefile(masks) and bool(re.search(r"_mask\d*$", task.source.stem))

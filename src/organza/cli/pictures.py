@@ -157,6 +157,8 @@ def run(verb: str, options: Verb, job_of: Callable[[Translator, Console], Job]) 
         translator = open_translator(options.model, through.device, verb)
         job = job_of(translator, console)
         work = [task for task in tasks(options.paths, out, through.suffix or job.suffix) if not job.spared(task)]
+        if not work:
+            raise ConfigError(f"{', '.join(options.paths)}: only masks; name the pictures to fill as well")
         name = translator.recipe or translator.model.name
         mark = "" if through.no_provenance else packet(name, translator.sha256, None, CHANGED_TYPE)
         title = f"{job.title} by {name}"

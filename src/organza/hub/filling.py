@@ -22,6 +22,7 @@ from organza.layers.holes import with_hole
 from organza.training.batches import to_range
 
 ENDINGS = (".png", ".webp", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")  # of masks, in the order of looking
+EMPTY = "the mask has no hole, as nothing in it is lighter than half: the picture stays as it is"
 UNSEEN = "the hole lies where the picture is transparent and stays so: what fills it is not to be seen"
 NAMES = ("{}_mask", "{}_mask000", "{}_mask001", "{}")
 
@@ -53,7 +54,8 @@ def mask_for(picture: Path, masks: Path) -> Path:
         return masks
     for name in NAMES:
         for ending in ENDINGS:
-            if (found := masks / f"{name.format(picture.stem)}{ending}").is_file() and found != picture:
+            found = masks / f"{name.format(picture.stem)}{ending}"
+            if found.is_file() and found.resolve() != picture.resolve():
                 return found
     raise FileNotFoundError(
         f"{picture.name}: no mask in {masks}; it would be {picture.stem}_mask.png, white in the hole"
@@ -61,10 +63,11 @@ def mask_for(picture: Path, masks: Path) -> Path:
 
 
 def read_mask(path: Path) -> Tensor:
-    """Bool [1, 1, H, W], true where the picture is lighter than half. Raises as `read_still`."""
+    """Bool [1, 1, H, W], true where the picture is lighter than half and not transparent. Raises as `read_still`."""
     still = read_still(path)
-    light = recolour(still.pixels.transpose(1, 2, 0), 1)[..., 0]
-    return torch.from_numpy(light.astype(np.int64) > np.iinfo(still.pixels.dtype).max // 2)[None, None]
+    half, light = np.iinfo(still.pixels.dtype).max // 2, recolour(still.pixels.transpose(1, 2, 0), 1)[..., 0]
+    shown = still.alpha is None or still.alpha[0] > half  # white may lie hidden below what is erased
+    return torch.from_numpy((light > half) & shown)[None, None]
 
 
 def fill_still(
@@ -93,9 +96,9 @@ def fill_still(
     mixed = _as((weight * made + (1 - weight) * images)[0], still.pixels.dtype)
     mixed = recolour(mixed.transpose(1, 2, 0), len(still.pixels)).transpose(2, 0, 1)
     inside = hole[0].numpy()
-    unseen = still.alpha is not None and not still.alpha[mask[0].numpy()].any()
+    told = EMPTY if not mask.any() else UNSEEN if _is_hidden(mask, still) else None
     return replace(
-        still, pixels=np.where(inside, _veiled(mixed, still), still.pixels), notes=still.notes + (UNSEEN,) * unseen
+        still, pixels=np.where(inside, _veiled(mixed, still), still.pixels), notes=still.notes + (told,) * bool(told)
     )
 
 
@@ -124,6 +127,11 @@ def feathered(hole: Tensor, pixels: int) -> Tensor:
     outside = 1 - hole.float()
     rings = [1 - (F.max_pool2d(outside, 2 * r + 1, 1, r) if r else outside) for r in range(pixels + 1)]
     return torch.stack(rings).mean(0)
+
+
+def _is_hidden(mask: Tensor, still: Still) -> bool:
+    """Whether all of the hole is transparent in the picture."""
+    return still.alpha is not None and not still.alpha[mask[0].numpy()].any()
 
 
 def _veiled(made: np.ndarray, still: Still) -> np.ndarray:

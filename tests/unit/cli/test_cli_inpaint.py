@@ -178,6 +178,29 @@ def test_a_folder_is_filled_each_by_its_mask(tmp_path, filler, capsys):
     assert (tmp_path / "one" / "before-after.html").is_file()
 
 
+def test_a_mask_without_a_hole_is_told(tmp_path, filler, capsys):
+    model = folder(filler, tmp_path / "model")
+    save_still(Still(pixels()), tmp_path / "a.png")
+    Image.fromarray(hole()[0, 0].numpy().astype(np.uint8)).save(tmp_path / "ones.png")  # 0 and 1 of 255
+    words = [tmp_path / "a.png", "--model", model, "--out", tmp_path / "out", "--no-page"]
+    code, out = run(inpaint, *words, "--mask", tmp_path / "ones.png", capsys=capsys)
+    assert code == 0
+    assert "a.png: the mask has no hole" in out
+
+
+def test_a_picture_is_not_taken_for_a_mask(tmp_path, filler, monkeypatch, capsys):
+    """Not by its name, and not where its folder of masks is the picture's, however that is written."""
+    model = folder(filler, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    save_still(Still(pixels()), tmp_path / "girl_masked.png")
+    words = ["girl_masked.png", "--mask", tmp_path, "--model", model, "--no-page"]
+    code, out = run(inpaint, *words, capsys=capsys)
+    assert code == 1
+    assert "no mask in" in out
+    with pytest.raises(ConfigError, match=r"girl_masked\.png: only masks"):
+        run(inpaint, *words, "--mask", "girl_masked.png", capsys=capsys)
+
+
 def test_a_picture_is_coloured(tmp_path, colourer, capsys):
     model = folder(colourer, tmp_path / "model")
     save_still(Still(pixels(np.uint16, 1)), tmp_path / "old.png")
@@ -195,6 +218,13 @@ def test_masks_are_found_and_read(tmp_path):
         mask_for(tmp_path / "c.png", tmp_path)  # the picture itself is no mask
     assert read_mask(tmp_path / "c.png").all()
     assert not read_mask(tmp_path / "a.png").any()
+
+
+def test_what_is_transparent_in_a_mask_is_no_hole(tmp_path):
+    """A hole may be painted on a layer whose erased parts are white below."""
+    veiled = np.where(hole()[0].numpy(), 255, 0).astype(np.uint8)
+    save_still(Still(np.full((3, 21, 34), 255, np.uint8), veiled), tmp_path / "a.png")
+    assert torch.equal(read_mask(tmp_path / "a.png"), hole())
 
 
 def test_mistakes(tmp_path, filler, colourer):

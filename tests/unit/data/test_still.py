@@ -94,12 +94,12 @@ def test_a_broken_file_is_named_with_the_reason(tmp_path, content, words):
 
 
 def test_whatever_pillow_raises_is_a_reason(tmp_path):
-    whole = written(tmp_path / "whole.gif", colours(20, 30), save_all=True, append_images=[colours(30, 20)]).read_bytes()
-    lengths = range(40, len(whole) - 1)  # at some of them Pillow raises an IndexError
-    for length in lengths:
-        (tmp_path / "a.gif").write_bytes(whole[:length])
+    path = written(tmp_path / "a.gif", colours(20, 30), save_all=True, append_images=[colours(30, 20)])
+    whole = path.read_bytes()
+    for length in range(40, len(whole) - 1):  # at some of them Pillow raises an IndexError
+        path.write_bytes(whole[:length])
         with contextlib.suppress(ValueError):  # of some lengths the first frame is whole
-            read_still(tmp_path / "a.gif")
+            read_still(path)
 
 
 def test_floats_of_another_range_are_refused(tmp_path):
