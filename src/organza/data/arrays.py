@@ -208,7 +208,10 @@ def _csv_head(path: Path) -> tuple[str, list[str], list[str]]:
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         lines = [line for line in (file.readline(), file.readline()) if line.strip()]
     mark = max(",;\t", key="".join(lines).count)
-    rows = [[cell.strip() for cell in cells] for cells in csv.reader(lines, delimiter=mark)]
+    try:
+        rows = [[cell.strip() for cell in cells] for cells in csv.reader(lines, delimiter=mark)]
+    except csv.Error as problem:
+        raise ConfigError(f"{path} holds no points: {problem}") from None
     head = rows.pop(0) if rows and not any(map(_is_number, rows[0])) else []
     if not rows:
         raise ConfigError(f"{path} has no points; it takes one on each line: x,y")

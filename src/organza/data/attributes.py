@@ -124,7 +124,10 @@ def matched(listing: Listing, asked: bool = False) -> Match | None:
 
 def read_table(content: bytes, where: str) -> Table:
     """The table in a file. Raises ConfigError with the line for what is none."""
-    lines = _lines(content)
+    try:
+        lines = _lines(content)
+    except csv.Error as problem:  # such as a cell of 128 KB
+        raise ConfigError(f"{where} is no table: {problem}") from None
     if not lines:
         raise ConfigError(f"{where} is empty; it takes a head, filename,Male,…, and a row for each image")
     told = int(lines.pop(0)[1][0]) if len(lines[0][1]) == 1 and lines[0][1][0].isdigit() else None
@@ -211,7 +214,10 @@ def _may_hold(name: str) -> bool:
 
 def _looks_so(file: TableFile) -> bool:
     """Whether head and first row are those of at least two attributes; a single column may be anything."""
-    lines = [row for _, row in _lines(b"\n".join(file.read().splitlines()[:3]))]
+    try:
+        lines = [row for _, row in _lines(b"\n".join(file.read().splitlines()[:3]))]
+    except csv.Error:  # a file of something else
+        return False
     if len(lines) < 2 or lines[0][0].lower() not in _FILES:
         return False
     values = lines[1][1:]

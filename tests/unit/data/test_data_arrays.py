@@ -249,6 +249,7 @@ def test_tables_of_points(tmp_path, text, points, labels, classes):
         ("x,y\n", "has no points"),
         ("1,2\n3,x\n", "every line takes 2 numbers"),
         ("x,y\n1,2\n3\n", "every line takes 2 numbers"),
+        ("1" * 140_000 + ",2\n", "holds no points: field larger"),
     ],
 )
 def test_wrong_tables(tmp_path, text, message):

@@ -80,6 +80,7 @@ def test_what_is_no_table_is_left_alone(faces):
     (faces / "list_eval_partition.csv").write_text("image_id,partition\n000001.jpg,0\n000002.jpg,2\n")
     (faces / "list_bbox.csv").write_text("image_id,x_1,y_1\n000001.jpg,95,71\n")
     (faces / "prices.csv").write_text("a,b,c\n0,1,0\n")
+    (faces / "encoded.csv").write_text(f"filename,a,b\n000001.jpg,1,{'x' * 140_000}\n")  # more than csv reads
     (faces.parent / "people.csv").write_text("filename,A,B\n000001.jpg,0,1\n")  # not called as tables are
     (faces.parent / "attributes.csv").write_text("filename,A,B\nother.jpg,0,1\n")  # of another folder
     store = open_dataset(faces)
@@ -160,6 +161,7 @@ def test_check_tells_of_the_table(faces):
 BAD = [
     ("", "is empty"),
     ("filename,A\n", "has no rows"),
+    (f"filename,A\n1.jpg,{'1' * 140_000}\n", "is no table: field larger"),
     ("2\nA B\n1.jpg 1 -1\n", r"has 1 rows, but its first line says 2"),
     ("filename,A,B\n1.jpg,0,1\n2.jpg,0,yes\n", r"t\.csv:3: B is 'yes'; it takes 0 or 1"),
     ("filename,A,B\n1.jpg,0,1\n2.jpg,0,\n", r"t\.csv:3: B is ''"),
