@@ -183,7 +183,10 @@ def open_translator(model: str, device: str, verb: str) -> Translator:
 
 
 def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
-    """A task for each file, of folders for each picture and film in them. Raises ConfigError and FileNotFoundError."""
+    """A task for each file, of folders for each picture and film in them; none writes over a file of the batch.
+
+    Raises ConfigError and FileNotFoundError.
+    """
     from organza.data.still import ENDINGS as PICTURES
     from organza.report.footage import ENDINGS as FILMS
 
@@ -193,17 +196,21 @@ def tasks(paths: Sequence[str], out: Path, suffix: str) -> list[Task]:
     for given in map(lambda text: Path(text).expanduser(), paths):
         if not given.exists():
             raise FileNotFoundError(f"no file or folder {given}")
+        if given.is_dir() and _is_inside(given, out):
+            raise ConfigError(f"{given} is in the folder to write, from which nothing is read; choose another --out")
         inner = sorted(given.rglob("*")) if given.is_dir() else [given]
         inner = [one for one in inner if one.is_file() and not _is_inside(one, out)] if given.is_dir() else inner
         known = [one for one in inner if one.suffix.lower() in (*PICTURES, *FILMS)] if given.is_dir() else inner
         found += [(one, one.relative_to(given) if given.is_dir() else Path(one.name)) for one in known]
     if not found:
         raise ConfigError(f"no picture or film in {', '.join(paths)}; endings that are read: {' '.join(PICTURES)}")
-    taken: dict[Path, Path] = {}
+    taken, sources = dict[Path, Path](), {source.resolve() for source, _ in found}
     made = []
     for source, place in found:
         is_film = source.suffix.lower() in FILMS
         target = _free(out / place.with_name(f"{place.stem}{suffix}{'.mp4' if is_film else '.png'}"), source, taken)
+        if target.resolve() in sources:
+            raise ConfigError(f"{target} would be overwritten; choose another --out, or a --suffix such as -x4")
         made.append(Task(source, target, is_film))
     return made
 
@@ -304,14 +311,12 @@ def _film(task: Task, change: Change, mark: str, clock: _Clock) -> None:
 
 
 def _free(target: Path, source: Path, taken: dict[Path, Path]) -> Path:
-    """The place, or with the source's ending in its name where another file of this batch has it. Never the source."""
+    """The place, or with the source's ending in its name where another file of this batch has it."""
     if target in taken:
         target = target.with_name(f"{target.stem}-{source.suffix.strip('.').lower() or 'file'}{target.suffix}")
     count, stem = 2, target.stem
     while target in taken:
         target, count = target.with_name(f"{stem}-{count}{target.suffix}"), count + 1
-    if target.exists() and target.samefile(source):
-        raise ConfigError(f"{source} would be overwritten; choose another --out, or a --suffix such as -x4")
     taken[target] = source
     return target
 

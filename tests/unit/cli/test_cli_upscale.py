@@ -94,6 +94,10 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path, model, words, messa
         assert [task.target.name for task in work] == ["a-x2.png"]
         with pytest.raises(ConfigError, match="would be overwritten"):
             pictures.tasks(["a-x2.png"], tmp_path, "")
+        with pytest.raises(ConfigError, match=r"a-x2\.png would be overwritten"):  # before it was read
+            pictures.tasks(["a.png", "a-x2.png"], tmp_path, "-x2")
+        with pytest.raises(ConfigError, match=r"from which nothing is read"):
+            pictures.tasks(["a.png", "."], tmp_path, "-x2")
         return
     with pytest.raises((ConfigError, FileNotFoundError), match=message):
         upscale.main(words)
