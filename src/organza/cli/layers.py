@@ -10,7 +10,7 @@ import tyro
 
 from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import file_name, number, told
+from organza.cli.words import file_name, number, seed_of, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Options:
 def main(argv: list[str]) -> None:
     """Parse, look, draw, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
     options = tyro.cli(Options, args=argv, prog="organza layers")
-    seed, channels = number(options.seed, int, "seed") or 0, number(options.channels, int, "channels")
+    seed, channels = seed_of(options.seed), number(options.channels, int, "channels")
     channels = 8 if channels is None else channels
     if not 1 <= channels <= MOST:
         raise ConfigError(f"channels is {channels}; it takes 1 to {MOST}")

@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 
 from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import number, told
+from organza.cli.words import number, seed_of, told
 from organza.cli.workbench import Timed, emptied, must_be_images, new_folder
 from organza.config import ConfigError
 from organza.interruption import interruptible
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
     """
     options = tyro.cli(Options, args=argv, prog="organza project")
     steps, tuning = number(options.steps, int, "steps"), number(options.tune, int, "tune")
-    seed, signals = number(options.seed, int, "seed") or 0, []
+    seed, signals = seed_of(options.seed), []
     if tuning is not None and tuning < 1:
         raise ConfigError(f"tune is {tuning}; it takes a number of steps, such as 350")
     with Console() as console:

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import number, numbers, told
+from organza.cli.words import number, numbers, seed_of, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _seeds(options: Options) -> list[int]:
         raise ConfigError("the samples are named twice: give --seeds alone, or -n and --seed")
     if options.seeds:
         return numbers(options.seeds, "seeds")
-    first, how_many = number(options.seed, int, "seed") or 0, number(options.n, int, "n")
+    first, how_many = seed_of(options.seed), number(options.n, int, "n")
     if how_many is not None and how_many < 1:
         raise ConfigError(f"n is {how_many}; it takes 1 or more")
     return list(range(first, first + (64 if how_many is None else how_many)))

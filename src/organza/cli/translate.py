@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes
 
 from organza.cli import pictures
 from organza.cli.console import Console
-from organza.cli.words import number, told
+from organza.cli.words import seed_of, told
 
 if TYPE_CHECKING:
     from organza.data.still import Still
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     options = tyro.cli(Options, args=pictures.joined(argv), prog="organza translate")
     pictures.must_name_model(options.model, "a run, such as runs/pix2pix-emoji-pairs")
     how = options.through.settings()
-    how.update(seed=number(options.seed, int, "seed") or 0, label=options.label or None, reverse=options.reverse)
+    how.update(seed=seed_of(options.seed), label=options.label or None, reverse=options.reverse)
 
     def job(translator: Translator, console: Console) -> pictures.Job:
         """A file translated, label maps read as the training read its own."""

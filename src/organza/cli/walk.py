@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import number, told
+from organza.cli.words import number, seed_of, told
 from organza.config import ConfigError
 
 
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     """Parse, draw, write, say where. Raises ConfigError, ValueError, FileNotFoundError and OSError."""
     options = tyro.cli(Options, args=shared.joined(argv), prog="organza walk")
     columns, rows = options.film.size()
-    first = number(options.seed, int, "seed") or 0
+    first = seed_of(options.seed)
     seeds = list(range(first, first + columns * rows))
     frames, pace = number(options.frames, int, "frames"), number(options.pace, int, "pace")
     settings = options.look.settings()

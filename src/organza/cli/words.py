@@ -69,6 +69,14 @@ def number(text: str, kind: type[int] | type[float], name: str) -> Any:
     return coerce(text, kind, name) if text else None
 
 
+def seed_of(text: str) -> int:
+    """The seed of an option, 0 for no text. Raises ConfigError."""
+    found = number(text, int, "seed") or 0
+    if not 0 <= found < 2**32:  # numpy's limits
+        raise ConfigError(f"seed is {found}; it takes a whole number from 0 to {2**32 - 1}")
+    return found
+
+
 def numbers(text: str, name: str) -> list[int]:
     """`0-15,42` -> the numbers, both ends included. Raises ConfigError."""
     found: list[int] = []

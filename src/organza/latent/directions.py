@@ -148,14 +148,21 @@ def read_labels(path: str | Path) -> tuple[list[int], list[str], list[str] | Non
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"no file '{file}'; labels are classes, digits or a CSV file with lines seed,label")
-    rows = [(at, row) for at, row in enumerate(csv.reader(file.read_text("utf-8-sig").splitlines()), 1) if row]
-    if rows and not rows[0][1][0].strip().isdigit():  # the names of the columns
+    try:
+        rows = [(at, row) for at, row in enumerate(csv.reader(file.read_text("utf-8-sig").splitlines()), 1) if row]
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise ConfigError(f"{file} is no CSV file in UTF-8 ({problem}); it takes lines seed,label") from None
+    if rows and not rows[0][1][0].strip().isdecimal():  # the names of the columns
         rows = rows[1:]
     for at, row in rows:
-        if len(row) not in (2, 3) or not row[0].strip().isdigit() or len(row) != len(rows[0][1]) or not row[1].strip():
+        if len(row) not in (2, 3) or not _is_seed(row[0]) or len(row) != len(rows[0][1]) or not row[1].strip():
             raise ConfigError(f"line {at} of {file.name} is '{','.join(row)}'; it takes seed,label or seed,label,class")
     classes = [row[2].strip() for _, row in rows] if rows and len(rows[0][1]) == 3 else None
     return [int(row[0]) for _, row in rows], [row[1].strip() for _, row in rows], classes
+
+
+def _is_seed(cell: str) -> bool:
+    return cell.strip().isdecimal() and int(cell) < 2**32
 
 
 def _labelled(

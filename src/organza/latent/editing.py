@@ -53,9 +53,7 @@ class Directions:
     def must_have(self, numbers: Sequence[int]) -> None:
         """Raise ConfigError for numbers that are not there."""
         if missing := [n for n in numbers if not 0 <= n < len(self)]:
-            raise ConfigError(
-                f"no direction {', '.join(map(str, missing))}: {self.name} has {len(self)}, from 0 to {len(self) - 1}"
-            )
+            raise ConfigError(f"no direction {_some(missing)}: {self.name} has {len(self)}, from 0 to {len(self) - 1}")
 
     def moved(self, codes: Tensor, number: int, strength: float, layers: Sequence[int] | None = None) -> Tensor:
         """Codes [B, layers, width] -> codes that went `strength` deviations along a direction, in `layers` (its own).
@@ -78,7 +76,11 @@ class Directions:
 def must_be_layers(layers: Sequence[int], count: int) -> None:
     """Raise ConfigError for no layers, and for layers that a generator does not have."""
     if not layers or not all(0 <= layer < count for layer in layers):
-        raise ConfigError(f"layers are {list(layers)}; this generator has {count}: give some from 0 to {count - 1}")
+        raise ConfigError(f"layers are {_some(layers)}; this generator has {count}: give some from 0 to {count - 1}")
+
+
+def _some(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
 
 
 def strengths(strength: float, columns: int) -> list[float]:

@@ -1,7 +1,7 @@
 import pytest
 
 from organza.cli.train import FIXED, FLAGS
-from organza.cli.words import count, field_name, numbers, split
+from organza.cli.words import count, field_name, numbers, seed_of, split
 from organza.config import ConfigError
 
 
@@ -75,3 +75,10 @@ def test_lists_of_numbers():
     for text in ("", "a", "3-1", "1,", "0-99999999999"):
         with pytest.raises(ConfigError, match="seeds has"):
             numbers(text, "seeds")
+
+
+def test_a_seed_is_one_of_numpys():
+    assert [seed_of(text) for text in ("", "0", "4294967295")] == [0, 0, 2**32 - 1]
+    for text in ("-1", "4294967296", "99999999999999999999"):
+        with pytest.raises(ConfigError, match="it takes a whole number from 0 to 4294967295"):
+            seed_of(text)

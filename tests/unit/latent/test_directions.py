@@ -166,11 +166,15 @@ def test_label_files_that_are_wrong(tmp_path):
         from_labels(gan, file)
     for text, words in (
         ("1,a\n2\n", "line 2 of labels.csv"), ("1,a\nx,b\n", "line 2"), ("1,a\n2,a\n", "only 'a'"),
-        ("1,a\n2,a\n3,b\n", "'b' has a single sample"), ("", "two labels"),
+        ("1,a\n2,a\n3,b\n", "'b' has a single sample"), ("", "two labels"), ("99999999999,a\n2,b\n", "line 1"),
+        ("1,a\n²,b\n", "line 2"), ("1,a\n2," + "b" * 140_000, "no CSV file"),
     ):  # fmt: skip
         file.write_text(text)
         with pytest.raises(ConfigError, match=words):
             from_labels(gan, file)
+    file.write_bytes(b"\xff\xfe1\x00,\x00a\x00")
+    with pytest.raises(ConfigError, match=r"labels\.csv is no CSV file in UTF-8"):
+        read_labels(file)
     file.write_text("seed,label,class\n3,x,b\n4,y,a\n")
     assert read_labels(file) == ([3, 4], ["x", "y"], ["b", "a"])
 
