@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes
 
 from organza.cli import options as shared
 from organza.cli.console import Console
-from organza.cli.words import numbers, told
+from organza.cli.words import UNWRITTEN, numbers, told
 from organza.config import ConfigError
 
 LARGEST = 2_500  # pictures in one figure
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     if len(rows) * len(columns) > LARGEST:
         raise ConfigError(f"{len(rows)} rows and {len(columns)} columns are too many for one figure; it takes "
                           f"{LARGEST:,} pictures")  # fmt: skip
-    if Path(options.out).suffix.lower() in (".gif", ".mp4", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".npy", ".npz"):
+    if Path(options.out).suffix.lower() in (*UNWRITTEN, ".gif", ".mp4", ".npy", ".npz"):
         raise ConfigError(f"out is '{options.out}'; the figure is a .png, or a folder with every picture in a file")
     settings = options.look.settings()
     with Console() as console:

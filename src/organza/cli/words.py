@@ -13,6 +13,9 @@ from tyro.conf import arg
 
 from organza.config import Config, ConfigError, closest, coerce
 
+UNWRITTEN = (".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".mov", ".webm", ".mkv", ".avi")
+"""Endings of pictures and films that no verb writes: a folder of such a name would surprise."""
+
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from organza.cli.console import Console
-from organza.cli.words import file_name
+from organza.cli.words import UNWRITTEN, file_name
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def new_folder(out: str, kind: str, gan: GAN, name: str, files: Sequence[str]) -
     """The folder to write to, made: `out`, else a new one in `kind`/. Raises ConfigError for one that has the files."""
     if out:
         path = Path(out).expanduser()
-        if path.is_file() or path.suffix.lower() in (".png", ".jpg", ".gif", ".npz"):
+        if path.is_file() or path.suffix.lower() in (*UNWRITTEN, ".png", ".gif", ".mp4", ".npz"):
             raise ConfigError(f"out is '{out}'; it takes a folder")
         there = [file for file in files if (path / file).exists()]
         if there:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from organza.cli.console import Console
 from organza.cli.options import FilmOptions
-from organza.cli.words import file_name
+from organza.cli.words import UNWRITTEN, file_name
 from organza.config import ConfigError
 from organza.hub import GAN
 from organza.latent.film import Film
@@ -29,7 +29,6 @@ from organza.report.video import CHANNELS, FilmWriter, begun_folder, ended_folde
 
 Kind = Literal["grid", "folder", "array", "points"]
 Lines = list[tuple[str, str]]
-OTHERS = (".jpg", ".jpeg", ".webp", ".bmp", ".tif")  # that are refused, for a folder of this name would surprise
 LARGEST_STILL = 2_000  # samples of a film in one picture
 
 
@@ -41,7 +40,7 @@ def target(out: str, gan: GAN, seeds: Sequence[int], largest_grid: int) -> tuple
     kind: Kind = "grid" if suffix == ".png" else "array" if suffix in (".npy", ".npz") else "folder"
     if not out and points:
         kind = "points"
-    if suffix in (*OTHERS, ".gif", ".mp4"):
+    if suffix in (*UNWRITTEN, ".gif", ".mp4"):
         raise ConfigError(f"out is '{out}'; it takes .png, .npy, .npz or a folder")
     if kind == "folder" and points:
         raise ConfigError(f"these samples are points, which make no folder of pictures: {out}; type --out {out}.npy")
@@ -148,7 +147,7 @@ def film_target(options: FilmOptions, gan: GAN, what: str) -> Path:
     points, out = len(gan.shape) == 1, options.out
     path = Path(out).expanduser() if out else free(gan, what, ".png" if points else ".gif")
     suffix = path.suffix.lower()
-    if suffix in (*OTHERS, ".npy", ".npz"):
+    if suffix in (*UNWRITTEN, ".npy", ".npz"):
         raise ConfigError(f"out is '{out}'; it takes .gif, .mp4, .png (a still) or a folder of frames")
     if points and suffix != ".png":
         raise ConfigError(f"these samples are points, which make no film; type --out {path.with_suffix('.png')}")

@@ -101,7 +101,7 @@ def test_project_tells_what_is_wrong(organza):
         ((model, "none.png"), "no picture 'none.png'"), ((model, picture, "--space", "w"), "no w; type --space z"),
         ((model, picture, "--steps", "0"), "steps is 0"), ((model, picture, "--tune", "0"), "tune is 0"),
         ((points, picture), "makes no picture"), (("nowhere", picture), "type: organza project runs/first"),
-        ((model, picture, "--out", "x.png"), "takes a folder"),
+        ((model, picture, "--out", "x.png"), "takes a folder"), ((model, picture, "--out", "x.mp4"), "takes a folder"),
     ):  # fmt: skip
         said = organza("project", *words)
         assert (said.code, told in said.err) == (2, True), said.err
