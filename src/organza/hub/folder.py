@@ -60,6 +60,16 @@ def described(about: Mapping[str, Any]) -> Model:
     return Model(name=about["generator"]["name"], options=options)
 
 
+def classes_in(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the classes of a description, whose other words are looked at as well. Raises TypeError."""
+    recipe, training, classes = about["recipe"], about["training"], about["classes"]
+    if not (isinstance(recipe, str) and isinstance(training, dict) and isinstance(classes, list)):
+        raise TypeError("recipe takes text, training an object, and classes a list")
+    if not all(isinstance(name, str) for name in classes):
+        raise TypeError('classes takes names, such as ["cat", "dog"]')
+    return tuple(classes)
+
+
 def shape_in(values: Any) -> tuple[int, ...]:
     """The shape that a description gives. Raises DamagedError for none that samples have."""
     must_be_sane(list(values))

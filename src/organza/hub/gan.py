@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from organza.config import Codes, Model, Shape, closest, coerce, to_dict
 from organza.draws import keys_of
-from organza.hub.folder import described, filled, must_be_sane, shape_in, write_folder
+from organza.hub.folder import classes_in, described, filled, must_be_sane, shape_in, write_folder
 from organza.hub.published import Published
 from organza.latent.drawing import Drawing, Look
 from organza.latent.sampling import every_class, generate, latents, must_be_seeds
@@ -117,7 +117,7 @@ def save(gan: GAN, folder: Path, card: str) -> None:
 
 def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> GAN:
     """The GAN that a folder holds and `about` describes. Raises DamagedError."""
-    model, shape, classes = described(about), shape_in(about["shape"]), tuple(about["classes"])
+    model, shape, classes = described(about), shape_in(about["shape"]), classes_in(about)
     must_be_sane(about["codes"])
     codes = coerce(about["codes"], Codes, "codes")
     generator, sha256 = filled(lambda: build(model, "generator", shape, len(classes), codes), folder, device)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from organza.config import ConfigError, Model, Shape, closest, to_dict
 from organza.data.degrade import use_of
 from organza.data.layouts import Palette, beyond, planes
-from organza.hub.folder import described, filled, shape_in, write_folder
+from organza.hub.folder import classes_in, described, filled, shape_in, write_folder
 from organza.hub.published import Published
 from organza.hub.tiling import Function, Note, Runner, Told, tiled
 from organza.latent.sampling import latents
@@ -227,7 +227,7 @@ def save(found: Translator, folder: Path, card: str) -> None:
 def of_folder(about: Mapping[str, Any], folder: Path, device: torch.device) -> Translator:
     """The translator that a folder holds and `about` describes. Raises DamagedError."""
     model, source, shape = described(about), shape_in(about["source"]), shape_in(about["shape"])
-    classes, both = tuple(about["classes"]), bool(about["both_ways"])
+    classes, both = classes_in(about), bool(about["both_ways"])
     make = two_way if both else translator
     generator, sha256 = filled(lambda: make(model, source, shape, len(classes)), folder, device)
     return Translator(

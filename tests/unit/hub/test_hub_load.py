@@ -103,7 +103,7 @@ def test_nothing_there(tmp_path):
 
 def test_config_missing(folder):
     (folder / "config.json").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="holds no GAN"):
         organza.load(folder)
 
 
@@ -178,10 +178,10 @@ FIELDS = {
     "format": [0, 2, "1", None, [], 1e9],
     "shape": [None, [], [3], [3, 16], [3, 16, 16, 16], ["a", 1, 2], [3, -16, 16], [3, 0, 0], [0, 16, 16], 7, "abc",
               [3, 17, 16], [3, 16.5, 16], [3, 2**40, 2**40], [10**30, 16, 16], [True, 16, 16], {"a": 1}],
-    "classes": [None, 3, ["a"] * 70_000],
+    "classes": [None, 3, ["a"] * 70_000, [1, 2, 3], "abc", {"a": 1, "b": 2, "c": 3}],
     "generator": [None, [], {}, "dcgan", {"name": 3}, {"name": []}, {"name": {}}],
-    "recipe": [None],
-    "training": [None],
+    "recipe": [None, 5],
+    "training": [None, "x", [1]],
 }  # fmt: skip
 
 
