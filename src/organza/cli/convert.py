@@ -24,7 +24,9 @@ class Options:
     FILE.pth or FILE.safetensors, with the names of its official code, which other tools load.
     """
 
-    file: Annotated[str, Positional, arg(metavar="FILE", help="a .pkl, .pt, .pth or .bin file", help_behavior_hint="")]
+    file: Annotated[
+        str, Positional, arg(metavar="FILE", help="a .pkl, .pt, .pth, .safetensors or .bin file", help_behavior_hint="")
+    ]
     out: Annotated[
         str, Positional, arg(metavar="OUT", help="the folder to write (default: FILE without its ending)",
                              help_behavior_hint=""),
@@ -82,6 +84,6 @@ def _must_be_file(path: Path, out: Path, only_list: bool) -> None:
             f"other way type: organza convert {path} --to original"
         )
     if not path.exists():
-        raise FileNotFoundError(f"no file {path}; convert takes a .pkl, .pt, .pth or .bin file")
+        raise FileNotFoundError(f"no file {path}; convert takes a .pkl, .pt, .pth, .safetensors or .bin file")
     if not only_list and out == path:
         raise ConfigError(f"{path} has no ending to take off; name the folder to write: organza convert {path} OUT")

@@ -3,12 +3,13 @@
 `opened` gives the value with every tensor as a `Record`, of which `organza.hub.tensors` makes one. The forms: a bare
 pickle, in which each tensor's numbers are a pickle of their own; torch's old form, a row of pickles with the numbers
 behind them; its new form, a zip of a pickle and one member for each storage. A TorchScript program is such a zip with
-code beside these, which is not read.
+code beside these, which is not read. A file of safetensors has tensors alone.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 from collections import Counter
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor
 
 from organza.data.cache import available_memory
@@ -25,7 +28,7 @@ from organza.hub.tensors import BLOB, Storage, bytes_of, tensor_of
 from organza.hub.unpickle import unpickled
 from organza.training.checkpoint import DamagedError
 
-Form = Literal["pickle", "torch", "torch, old form", "TorchScript, its code not read"]
+Form = Literal["pickle", "torch", "torch, old form", "TorchScript, its code not read", "safetensors"]
 MAGIC, PROTOCOL = 119547037146038801333356, 1001  # of torch's old form
 DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
@@ -37,6 +40,7 @@ BROKEN = (
 )  # fmt: skip
 """What `zipfile` raises for broken and for unusual files."""
 BLOBS_DEEP = 2  # a storage in a pickle in a pickle
+TENSOR = Name("torch._utils", "_rebuild_tensor_v2")
 MEMBERS = 50_000  # of a zip; torch writes one for each tensor
 ENTRY = b"PK\x01\x02"  # how each begins in the list of members
 
@@ -67,7 +71,7 @@ class Contents:
 
 
 def opened(path: Path) -> Contents:
-    """Open a pickle or a torch file.
+    """Open a pickle, a torch file or safetensors.
 
     Raises FileNotFoundError, and DamagedError, which names the file, for one that is damaged, too large for the memory
     or of another kind.
@@ -88,6 +92,8 @@ def _parsed(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
         raise DamagedError("pickles in pickles in pickles")
     if content[:4] == b"PK\x03\x04":
         return _zipped(content, budget, names, depth)
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
+        return "safetensors", _safe(content, budget)
     if content[257:262] == b"ustar":
         raise DamagedError("a tar archive, torch's form before 2017; save it anew with a torch of that time")
     file, records = io.BytesIO(content), []
@@ -96,6 +102,22 @@ def _parsed(content: bytes, budget: Budget, names: Counter[str], depth: int) -> 
         _open_blobs(records, budget, names, depth)
         return "pickle", value
     return "torch, old form", _old(file, content, budget, names, depth)
+
+
+def _safe(content: bytes, budget: Budget) -> dict[str, Record]:
+    """The tensors of safetensors, as records like those of a pickle."""
+    try:
+        about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
+        tensors = load(content)
+    except (SafetensorError, LookupError, RecursionError, ValueError) as problem:
+        raise DamagedError(f"damaged safetensors ({problem})") from None
+    if about.keys() & {"checksum", "organza"}:
+        raise DamagedError("weights of Organza, which stand in a folder with what describes them; give the folder")
+    budget.make(len(content))
+    return {
+        name: Record(TENSOR, (Storage(made.dtype, made.numel(), numbers=made.flatten()), 0, made.shape, made.stride()))
+        for name, made in tensors.items()
+    }
 
 
 def _open_blobs(records: list[Record], budget: Budget, names: Counter[str], depth: int) -> None:

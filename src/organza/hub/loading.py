@@ -37,14 +37,14 @@ def load(path: str | Path, device: str = "cpu") -> GAN | Translator:
         path = fetched(str(path).removeprefix("hf:"))
     given = Path(path)
     if given.is_file():
-        if given.name not in FILES and (is_pickle(given) or given.suffix == ".param"):
+        if given.name not in FILES and (is_pickle(given) or given.suffix in (".param", ".safetensors")):
             return from_foreign(given, place)
         refuse_pickle(given)
         if given.name not in FILES:
             raise DamagedError(f"{given} alone is no GAN; give a run folder, or a folder with {' and '.join(FILES)}")
         given = given.parent
     folder = given / "model" if (given / "model" / "config.json").is_file() else given
-    if not (folder / "model.safetensors").is_file():
+    if not all((folder / name).is_file() for name in FILES):
         raise FileNotFoundError(_missing(given))
     try:
         about = description(folder)

@@ -31,16 +31,25 @@ FOUND = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("ending", [".pth", ".safetensors"])
 @pytest.mark.parametrize("name", FOUND)
-def test_what_is_written_is_read_again(tmp_path, name):
+def test_what_is_written_is_read_again(tmp_path, name, ending):
     found = made(name, classes=3 if name == "stargan" else 0, **FOUND[name])
-    (path,) = save_original(found, tmp_path / "deep" / "latest_net_G.pth")
+    (path,) = save_original(found, tmp_path / "deep" / f"latest_net_G{ending}")
     again = organza.load(path)
     assert again.model.options.items() >= FOUND[name].items()
-    state = torch.load(path, weights_only=True)
+    state = again.generator.state_dict() if ending == ".safetensors" else torch.load(path, weights_only=True)
     assert list(state) == list(found.generator.state_dict())
     assert all(torch.equal(value, again.generator.state_dict()[key]) for key, value in state.items())
-    assert [file.name for file in path.parent.iterdir()] == ["latest_net_G.pth"]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("change", [lambda whole: whole[:-4], lambda whole: whole[:8] + b"{" + whole[8:-1]])
+def test_broken_safetensors_are_refused(tmp_path, change):
+    (path,) = save_original(made("cyclegan", **FOUND["cyclegan"]), tmp_path / "net.safetensors")
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"net\.safetensors cannot be read: damaged safetensors"):
+        organza.load(path)
 
 
 @pytest.mark.parametrize(("name", "scale", "wrapper"), [
