@@ -18,6 +18,7 @@ the ending.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -224,15 +225,17 @@ def _matched(
     """Both sides, with counterparts in line where every name is on both; `paired` drops those without."""
     both = sorted(set(one.names) & set(two.names))
     alone = sorted(set(one.names) ^ set(two.names))
+    twice = sorted(name for side in (one, two) for name, often in Counter(side.names).items() if often > 1)
     if paired and not both:
         raise ConfigError(
             f"{listing.where}: no image of A has a counterpart of the same name in B (A has {one.names[0]}, B "
             f"{two.names[0]}); rename them, or take a recipe that needs no pairs, such as cyclegan"
         )
-    if paired and alone:
-        named = ", ".join(alone[:SHOWN]) + (" …" if len(alone) > SHOWN else "")
-        progress.note(f"{len(alone)} images of {listing.where} have no counterpart and are left out ({named})")
-    if both and (paired or not alone):
+    for names, what in ((alone, "no counterpart"), (twice, "another of their name, but for the ending,")):
+        if paired and names:
+            named = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+            progress.note(f"{len(names)} images of {listing.where} have {what} and are left out ({named})")
+    if both and (paired or not (alone or twice)):
         return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence, scaled=paired)
     return _store(listing.name, one.images, two.images, data, False, listing.licence)
 

@@ -85,20 +85,38 @@ def test_without_counterparts_a_game_of_pairs_is_refused_and_others_are_not(tmp_
     assert (len(store.sources), len(store.images), store.paired) == (2, 3, False)
 
 
+class Kept:
+    """Progress that keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def step(self, what, done, total): ...
+    def note(self, text):
+        self.notes.append(text)
+
+
 def test_images_without_counterpart_are_left_out_and_told(tmp_path):
     write(tmp_path / "A", ("x", "y", "alone"), 1)
     write(tmp_path / "B", ("x", "y"), 2)
-    told = []
-
-    class Told:
-        def step(self, what, done, total): ...
-        def note(self, text):
-            told.append(text)
-
-    store = open_pairs(Data(source=str(tmp_path)), True, Told())
+    told = Kept()
+    store = open_pairs(Data(source=str(tmp_path)), True, told)
     assert len(store) == 2
-    assert "1 images of" in told[0]
-    assert "(alone)" in told[0]
+    assert "1 images of" in told.notes[0]
+    assert "(alone)" in told.notes[0]
+
+
+def test_images_of_one_name_but_for_the_ending_are_told_or_all_used(tmp_path):
+    write(tmp_path / "A", ("x", "y"), 10)
+    write(tmp_path / "B", ("x", "y"), 100)
+    Image.fromarray(np.full((SIDE, SIDE, 3), 50, np.uint8)).save(tmp_path / "A" / "y.bmp")
+    told = Kept()
+    assert len(open_pairs(Data(source=str(tmp_path)), True, told).sources) == 2
+    assert "1 images" in told.notes[0]
+    assert "another of their name, but for the ending, and are left out (y)" in told.notes[0]
+    store = opened(tmp_path, paired=False)
+    assert sorted(shades(store.sources)) == [10, 11, 50]
+    assert not store.paired
 
 
 def ramp(side, top, left):
