@@ -135,6 +135,8 @@ def read_table(content: bytes, where: str) -> Table:
         raise ConfigError(f"{where} has no rows; it takes one for each image: 000001.jpg -1 1 …")
     head, width = lines[0][1], len(lines[1][1]) - 1
     names = tuple(re.sub(r"[\s,]+", "_", name) for name in (head[1:] if len(head) == width + 1 else head))
+    if names and all(name.lower() in _VALUES for name in names):
+        raise ConfigError(f"{where}:{lines[0][0]}: a row in the place of the head; write one above: filename,Male,…")
     if not names or "" in names or len(set(names)) < len(names):
         raise ConfigError(f"{where}:{lines[0][0]}: names are empty or there twice; give each attribute its own")
     rows: dict[str, tuple[int, ...]] = {}

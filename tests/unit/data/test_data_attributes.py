@@ -161,6 +161,7 @@ def test_check_tells_of_the_table(faces):
 BAD = [
     ("", "is empty"),
     ("filename,A\n", "has no rows"),
+    ("1.jpg,0,1\n2.jpg,1,1\n", r"t\.csv:1: a row in the place of the head"),
     (f"filename,A\n1.jpg,{'1' * 140_000}\n", "is no table: field larger"),
     ("2\nA B\n1.jpg 1 -1\n", r"has 1 rows, but its first line says 2"),
     ("filename,A,B\n1.jpg,0,1\n2.jpg,0,yes\n", r"t\.csv:3: B is 'yes'; it takes 0 or 1"),
