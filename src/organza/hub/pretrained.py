@@ -52,14 +52,16 @@ def save_pretrained(
     what that file is. `facts` complete or replace what the card says (`organza.hub.card`), such as
     `{"data": {"source": "my camera", "people": "none"}}`, which data that Organza does not know must have.
     `discriminator` is the run, model folder or foreign file whose discriminator is published as well, so that others
-    can train on with `--start`. Raises ValueError for what a published card still lacks and for a discriminator that
-    is not there or is another's, before anything is written, and OSError.
+    can train on with `--start`. Raises ValueError for what a published card still lacks, for a discriminator that is
+    not there or is another's, and for a folder with parts of another model that would stay, before anything is written,
+    and OSError.
     """
     folder, has_grid = Path(folder), isinstance(gan, GAN) and (len(gan.shape) == 1 or gan.shape[0] <= 4)
     about = _stated(gan, licence, facts or {}, receipts)
     here = {"recipe": gan.recipe, "organza": organza.__version__, "conditional": bool(gan.classes)}
     card = model_card(about | here | {"repository": repository, "grid": has_grid})
     judge = judge_of(discriminator, gan) if discriminator is not None else None
+    _must_leave_nothing(folder, gan, {"metrics": bool(receipts), PLACE: judge is not None, "samples": has_grid})
     published = dataclasses.replace(gan, training=about, licence=licence if gan.licence else "")
     if isinstance(published, Translator):
         save_translator(published, folder, card)
@@ -168,10 +170,21 @@ def _stated(
     return own | dict(facts) | {"data": data, "scores": scores, "licence": licence}
 
 
+def _must_leave_nothing(folder: Path, gan: GAN | Translator, renewed: Mapping[str, bool]) -> None:
+    """Raise ConfigError where parts of another model would stay beside this one."""
+    left = [part for part, is_renewed in renewed.items() if not is_renewed and (folder / part).exists()]
+    if left and (folder / FILES[0]).is_file() and _digest(folder) != gan.sha256:
+        raise ConfigError(f"{folder} has {', '.join(left)} of another model, which would be published as this one's; "
+                          "choose another folder, or take them away")  # fmt: skip
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / FILES[0]).read_bytes()).hexdigest()
+
+
 def _save_grid(gan: GAN, folder: Path) -> None:
     (folder / "samples").mkdir(exist_ok=True)
-    digest = hashlib.sha256((folder / FILES[0]).read_bytes()).hexdigest()
-    mark = provenance(name_of(gan), digest, 0)
+    mark = provenance(name_of(gan), _digest(folder), 0)
     save_png(picture(gan.sample(GRID)), folder / "samples" / "grid.png", mark)
 
 

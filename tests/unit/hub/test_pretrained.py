@@ -249,6 +249,16 @@ def test_a_translator_to_publish_is_whole_and_comes_back(enlarger, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_nothing_of_another_model_stays_beside_a_published_one(enlarger, gan, tmp_path):
+    first = gan.save_pretrained(tmp_path / "out", licence="MIT", facts=FACTS, receipts=[receipt()])
+    before = {file: file.read_bytes() for file in first.rglob("*") if file.is_file()}
+    with pytest.raises(ConfigError, match="out has metrics, samples of another model"):
+        enlarger.save_pretrained(first, licence="MIT", facts=FACTS)
+    assert {file: file.read_bytes() for file in first.rglob("*") if file.is_file()} == before
+    organza.load(first).save_pretrained(first, licence="Apache-2.0", facts=FACTS)  # the same weights: its own parts
+    gan.save_pretrained(first, licence="MIT", facts=FACTS, receipts=[receipt()])
+
+
 def test_a_translator_of_another_licence_and_strange_weights(enlarger, tmp_path):
     known = dataclasses.replace(enlarger, licence="unknown", training=TRAINING, degrade="x2")
     folder = known.save_pretrained(tmp_path, licence="MIT", facts=FACTS)
