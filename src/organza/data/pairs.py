@@ -235,6 +235,9 @@ def _matched(
         if paired and names:
             named = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
             progress.note(f"{len(names)} images of {listing.where} have {what} and are left out ({named})")
+    if both and not (paired or alone or twice):
+        progress.note(f"A and B of {listing.where} have the same names and count as counterparts, to which scores "
+                      "compare results; rename one side if they are none")  # fmt: skip
     if both and (paired or not (alone or twice)):
         return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence, scaled=paired)
     return _store(listing.name, one.images, two.images, data, False, listing.licence)

@@ -119,6 +119,19 @@ def test_images_of_one_name_but_for_the_ending_are_told_or_all_used(tmp_path):
     assert not store.paired
 
 
+def test_counterparts_in_a_game_that_needs_none_are_told(tmp_path):
+    """Scores compare with them, and two piles may be numbered alike by chance."""
+    write(tmp_path / "A", ("0", "1"), 10)
+    write(tmp_path / "B", ("0", "1"), 100)
+    told = Kept()
+    assert open_pairs(Data(source=str(tmp_path)), False, told).paired
+    assert "the same names and count as counterparts" in told.notes[0]
+    write(tmp_path / "B", ("2",), 100)
+    told = Kept()
+    assert not open_pairs(Data(source=str(tmp_path)), False, told).paired
+    assert told.notes == []
+
+
 def ramp(side, top, left):
     """An image whose values tell the place."""
     rows, columns = np.mgrid[:side, :side]
