@@ -93,7 +93,7 @@ def test_points_become_an_array_and_a_plot(organza):
         (["m", "-n", "x"], "n is 'x'; it takes a whole number"),
         (["m", "--seeds", "1-x"], "seeds has '1-x'"),
         (["m", "--seeds", "1", "-n", "2"], "named twice"),
-        (["m", "--seed", "-1"], "each from 0 to"),
+        (["m", "--seed", "-1"], "from 0 to 4294967295"),
         (["m", "--labels", "7"], "unconditional"),
         (["m", "--truncation", "0"], "above 0"),
         (["m", "--truncation", "x"], "it takes a number"),
