@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -167,6 +168,11 @@ def _named(name: str, split: str, progress: Progress) -> Opened:
 def _at(source: str | Path, split: str) -> Opened:
     path = Path(source).expanduser()
     if path.is_dir():
+        if (path / "checkpoints").is_dir() and (path / "config.json").is_file():
+            raise ConfigError(
+                f"{source} is a run, and its pictures are no data; give images, such as those that it "
+                f"learned from, or make some: organza sample {shlex.quote(str(source))} -n 1000 --out made"
+            )
         return open_idx_folder(path, split, path.resolve().name) or list_folder(path, split)
     if not path.exists():
         raise _absent(source)

@@ -65,19 +65,26 @@ def is_model(subject: Subject) -> bool:
         return False
     path = Path(subject).expanduser()
     inside = any((path / name).is_file() for name in ("model.safetensors", "model/model.safetensors"))
-    return inside or path.name == "model.safetensors"
+    return inside or _is_run(path) or path.name == "model.safetensors"
+
+
+def _is_run(subject: Subject) -> bool:
+    """Whether a path is that of a run, perhaps without a model yet."""
+    if not isinstance(subject, (str, Path)):
+        return False
+    path = Path(subject).expanduser()
+    return (path / "checkpoints").is_dir() and (path / "config.json").is_file()
 
 
 def place_of_data(subject: Subject) -> str:
     """Where a run found the data that it was trained on; "" for what is no run."""
-    is_run = isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir()
-    return Run(Path(subject).expanduser()).config.data.source if is_run else ""  # type: ignore[arg-type]
+    return Run(Path(subject).expanduser()).config.data.source if _is_run(subject) else ""  # type: ignore[arg-type]
 
 
 def trained_on(subject: Subject, split: str, progress: Progress) -> ImageStore:
     """The data that a run was trained on, as it was prepared. Raises ConfigError where that is not known."""
-    if isinstance(subject, (str, Path)) and (Path(subject).expanduser() / "checkpoints").is_dir():
-        run = Path(subject).expanduser()
+    if _is_run(subject):
+        run = Path(subject).expanduser()  # type: ignore[arg-type]
         config = Run(run).config
         if GAMES[config.game].translates:
             return translated(load_translator(run), run, progress)[1]

@@ -335,3 +335,13 @@ def test_gans_in_memory_are_not_taken_for_each_other(run, digits):
 def test_sizes_that_differ_are_not_compared(digits):
     with pytest.raises(ConfigError, match="A makes samples of 1x28x28 and B of 1x14x14"):
         is_better(digits[:300], digits[:300, :, ::2, ::2], digits)
+
+
+def test_the_pictures_of_a_run_are_no_images_to_judge(run, tmp_path, digits):
+    with pytest.raises(ConfigError, match="is a run, and its pictures are no data"):
+        organza.evaluate(digits, run)
+    young = tmp_path / "young"
+    shutil.copytree(run, young)
+    shutil.rmtree(young / "model")
+    with pytest.raises(FileNotFoundError, match="no model/ yet"):
+        organza.evaluate(young)
