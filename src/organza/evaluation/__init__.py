@@ -169,7 +169,7 @@ def _must_have_a_model(asked: Sequence[Asked], opened: GAN | Images) -> None:
         if (check := METRICS[item.metric].takes) is not None:
             assert isinstance(opened, GAN)
             check(opened)
-        if METRICS[item.metric].trunk and len(shape_of(opened)) != 3:
+        if item.metric != "modes" and len(shape_of(opened)) != 3:
             raise ConfigError(f"{item.name} looks at images; points take --metrics modes")
 
 

@@ -137,9 +137,8 @@ class Evidence:
     @cached_property
     def looked(self) -> Pairs:
         """One pass over pairs, for the kernel distance (of subsets too), precision, recall, density and coverage."""
-        return look_at_pairs(
-            real=self.few_real_features, fake=self.fake_features, subsets=self.subsets, progress=self.progress
-        )
+        real, fake = self.few_real_features, self.fake_features
+        return look_at_pairs(real=real, fake=fake, subsets=self.subsets, progress=self.progress, **_ks(real, fake))
 
     @property
     def pairs(self) -> dict[str, Influence]:
@@ -160,7 +159,7 @@ class Evidence:
         order = torch.randperm(len(features), generator=random)
         count = min(len(features) // 2, len(self.fake))
         real, fake = features[order[count:]], features[order[:count]]
-        found = pair_influences(real=real, fake=fake, progress=self.progress)
+        found = pair_influences(real=real, fake=fake, progress=self.progress, **_ks(real, fake))
         return {name: influence.value for name, influence in found.items()}, count
 
     def of_reals(self, looks: bool, of_pairs: bool) -> Evidence:
@@ -189,6 +188,12 @@ class Evidence:
         logits = self.made.of(self.network, side)[1]
         assert logits is not None
         return logits
+
+
+def _ks(real: Tensor, fake: Tensor) -> dict[str, int]:
+    """The usual k, or what few samples have: a metric that needs more was refused, and the others do without."""
+    most = max(min(len(real), len(fake)) - 1, 1)
+    return {"k_precision": min(3, most), "k_density": min(5, most)}
 
 
 def spread_over(rows: Tensor, most: int) -> Tensor:

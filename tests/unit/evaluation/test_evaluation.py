@@ -345,3 +345,24 @@ def test_the_pictures_of_a_run_are_no_images_to_judge(run, tmp_path, digits):
     shutil.rmtree(young / "model")
     with pytest.raises(FileNotFoundError, match="no model/ yet"):
         organza.evaluate(young)
+
+
+@pytest.mark.parametrize(("metric", "fakes", "reals"), [("kd", 2, 2), ("kd", 300, 8), ("precision-recall", 4, 10)])
+def test_the_least_n_of_a_metric_is_enough(digits, metric, fakes, reals):
+    """Precision has k = 3, and density, which the same pass tells, k = 5."""
+    real, fake = digits[:reals], blurred(digits[600 : 600 + fakes])
+    found = organza.evaluate(fake, real, metric, network="digits")
+    network = open_network("digits")
+    a, b = network.features(real), network.features(fake)
+    if metric == "kd":
+        assert found["kd"].value == pytest.approx(kernel_distance(real=a, fake=b), rel=1e-6)
+        assert (found["kd"].floor is None) == (reals < 4)
+    else:
+        assert found["precision"].value == precision_recall(real=a, fake=b).precision
+        assert 0 <= found["recall"].floor <= 1
+
+
+@pytest.mark.parametrize("metric", ["fd", "sliced", "ms-ssim", "lpips"])
+def test_points_are_told_their_metric(metric):
+    with pytest.raises(ConfigError, match="looks at images; points take --metrics modes"):
+        organza.evaluate(torch.rand(30, 2), "ring", metric)
