@@ -16,11 +16,11 @@ def as_features(name: str, given: Features, least: int = 1) -> Tensor:
     """The same as a float32 or float64 tensor [N, D]; other types become float32 (half), float64 (integers).
 
     A tensor stays on its device, but for those without float64. Raises ConfigError, with `name`, for another number of
-    dimensions, for fewer than `least` rows, for no columns and for values that are not finite.
+    dimensions, for fewer than `least` rows, for no columns and for values that are not finite, or not numbers.
     """
     if not isinstance(given, (Tensor, np.ndarray)):
         raise ConfigError(f"{name} is a {type(given).__name__}; give features [N, D] as a NumPy array or a tensor")
-    tensor = torch.as_tensor(given).detach()
+    tensor = torch.as_tensor(_plain(name, given) if isinstance(given, np.ndarray) else given).detach()
     if tensor.dim() != 2 or tensor.shape[1] == 0:
         raise ConfigError(f"{name} has the shape {tuple(tensor.shape)}; give features [N, D], one row for each sample")
     if len(tensor) < least:
@@ -33,6 +33,17 @@ def as_features(name: str, given: Features, least: int = 1) -> Tensor:
         tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
     must_be_finite(name, tensor)
     return tensor
+
+
+def _plain(name: str, given: np.ndarray) -> np.ndarray:
+    """An array as torch takes it: of the machine's byte order, without negative strides, and writable."""
+    if given.dtype.kind not in "fiubc":
+        raise ConfigError(f"{name} has values of type {given.dtype}; give numbers: {name}.astype('float32')")
+    if isinstance(given, np.ma.MaskedArray) and given.mask.any():
+        raise ConfigError(f"{name} has masked values, which no metric leaves out; give the rows that have all of them")
+    kind = np.float64 if given.dtype.kind == "f" and given.dtype.itemsize > 8 else given.dtype.newbyteorder("=")
+    array = np.asarray(given, kind)
+    return array if array.flags.writeable and min(array.strides, default=0) >= 0 else array.copy()
 
 
 def must_be_finite(name: str, tensor: Tensor) -> None:

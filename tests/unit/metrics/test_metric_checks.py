@@ -41,6 +41,18 @@ def test_infinity_and_no_columns_are_refused():
         metrics.frechet_distance(real=some(4, 2), fake=some(4, 2) * 1j)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_number_is_refused():
+    good = some(4, 2)
+    for wrong, message in (
+        (good.astype(object), "type object.*astype"), (good.astype(str), "type <U32"),
+        (np.ma.masked_array(good, good > 0), "masked"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=f"real has.*{message}"):
+            metrics.frechet_distance(real=wrong, fake=good)
+
+
+@pytest.mark.filterwarnings("error")
 def test_every_type_of_number():
     real, fake = some(30, 3) * 10, some(40, 3, 1) * 10 + 3
     exact = metrics.frechet_distance(real=real, fake=fake)
@@ -51,6 +63,11 @@ def test_every_type_of_number():
         (torch.from_numpy(real).requires_grad_(), fake, 0.0),
     ):
         assert metrics.frechet_distance(real=one, fake=two) == pytest.approx(exact, rel=error, abs=1e-12)
+    read_only = real.copy()
+    read_only.flags.writeable = False
+    for one in (real[::-1][::-1], real.astype(">f8"), real.astype(np.longdouble), read_only, np.ma.masked_array(real)):
+        assert metrics.frechet_distance(real=one, fake=np.asfortranarray(fake)) == exact
+    assert metrics.frechet_distance(real=real[::-1], fake=fake) == pytest.approx(exact)
     whole = metrics.frechet_distance(real=real.round().astype(np.int64), fake=fake.round().astype(np.int16))
     assert whole == metrics.frechet_distance(real=real.round(), fake=fake.round())
 
