@@ -218,6 +218,8 @@ def gather(
         config = config_in_force(run, Run(folder).config)
     except FileNotFoundError:
         raise ConfigError(f"no run at '{path}'; give the folder of one, such as runs/first") from None
+    except ConfigError:
+        raise
     except (ValueError, KeyError, TypeError) as problem:
         raise ConfigError(f"{folder / 'config.json'} is no configuration of a run: {problem}") from None
     missing: list[str] = []

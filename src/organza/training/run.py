@@ -28,7 +28,10 @@ class Run:
                 raise FileNotFoundError(
                     f"{self.path} is no run folder (it has no config.json); organza train makes one"
                 )
-            config = from_dict(json.loads((self.path / "config.json").read_text()))
+            try:
+                config = from_dict(json.loads((self.path / "config.json").read_text()))
+            except (ValueError, AttributeError, LookupError, TypeError) as problem:
+                raise ConfigError(f"{self.path / 'config.json'} is no configuration of a run: {problem}") from None
         self.config = config  # complete, as the run was started with
         self.made_here = False  # whether `create` made the folder
         self.stopped_by: int | None = None  # the signal that ended the training of this session
@@ -55,9 +58,13 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Status, images, seconds, data, parameters, scores and notes, as of the last write."""
+        """Status, images, seconds, data, parameters, scores and notes, as of the last write; empty if it is damaged."""
         file = self.path / "summary.json"
-        return json.loads(file.read_text()) if file.is_file() else {}
+        try:
+            found = json.loads(file.read_text()) if file.is_file() else {}
+        except ValueError:  # a checkpoint has its own: the run goes on without it
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def must_equal(self, asked: Config) -> None:
         """Raise ConfigError with the difference when a resumed run is asked for another configuration."""
