@@ -127,7 +127,9 @@ def _build(
 def check_range(images: np.ndarray, where: str) -> None:
     """Raises ConfigError unless float images lie within -1..1, which is what training takes them for."""
     low, high = float(images.min()), float(images.max())
-    if not (low >= -1 and high <= 1):  # so written, NaN fails too
+    if np.isnan(low):  # of all, as NaN spreads
+        raise ConfigError(f"{where} has values that are NaN; look at what made them, and leave these samples out")
+    if low < -1 or high > 1:
         raise ConfigError(
             f"{where} has float images with values {low:g} to {high:g}; allowed is -1 to 1; "
             "scale them (x / 127.5 - 1), or save 0 to 255 as uint8: images.astype('uint8')"

@@ -122,7 +122,7 @@ def test_cut_files_are_told(tmp_path):
         (np.zeros((1, 2, 3, 4, 5), np.uint8), "images take"),
         (np.zeros((2, 9, 8, 9), np.uint8), "channels are unclear"),
         (np.full((2, 8, 8), 200.0), "values 200 to 200; allowed is -1 to 1"),
-        (np.full((2, 8, 8), np.nan), "allowed is -1 to 1"),
+        (np.full((2, 8, 8), np.nan), "values that are NaN"),
         (np.full((2, 8, 8), -1), "integers from -1 to -1"),
         (np.full((2, 8, 8), 1 << 20), "take 0 to 255 or 0 to 65535"),
         (np.array([["a", "b"]]), "values of type <U1; it takes"),
