@@ -42,7 +42,7 @@ FOREVER = 2**62
 def train(
     recipe: str | None = None,
     *,
-    data: str | None = None,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     images: int | None = None,
     minutes: float | None = None,
@@ -56,8 +56,8 @@ def train(
 ) -> Run:
     """Train a GAN and return its run folder; nothing is asked, everything has a default.
 
-    `recipe` is a name of `organza.recipes.RECIPES` (dcgan), `data` any source of `organza.open_dataset`, `out` the run
-    folder (`runs/RECIPE-DATA`). The run ends after `images` seen by the discriminator, or `minutes` if that is sooner.
+    `recipe` is a name of `organza.recipes.RECIPES` (dcgan), `data` a name or a path (see `organza.open_dataset`),
+    `out` the run folder (`runs/RECIPE-DATA`). It ends after `images` seen by the discriminator, or `minutes` if sooner.
     `changes` overrides configuration fields by dotted name: `{"generator.model.width": 32, "loss": "wasserstein"}`.
     `resume` goes on with the run in `out`, or with the newest in `runs/`. `dry_run` tells the plan to the reporter and
     writes nothing; the Run it returns has its complete `config`, and a path where nothing is yet.
@@ -69,6 +69,7 @@ def train(
     asked = dict(changes or {}) | {k: v for k, v in {"images": images, "seed": seed}.items() if v is not None}
     if minutes is not None and minutes <= 0:
         raise ConfigError(f"minutes is {minutes}; it takes a number above 0")
+    source = _place_of(data)
     with process_group(pick_device(device)) as place:
         keep_freed_memory()
         if resume:
@@ -77,9 +78,9 @@ def train(
                 raise ConfigError(
                     f"size '{size}' has no effect on --resume: a run keeps its configuration; leave it out"
                 )
-            config, store = _resumed(run, recipe, data, asked, reporter)
+            config, store = _resumed(run, recipe, source, asked, reporter)
         else:
-            config, store = prepare(recipe or "dcgan", data, size or "laptop", asked, reporter)
+            config, store = prepare(recipe or "dcgan", source, size or "laptop", asked, reporter)
             run = None
         check_data(config, store, world())
         pick_precision(config.precision, place)
@@ -95,6 +96,16 @@ def train(
     if first and not dry_run and drawable and run.summary.get("status") == "finished":
         _draw(run, place, reporter)
     return run
+
+
+def _place_of(data: str | Path | None) -> str | None:
+    """Where the data are. Raises ConfigError for data in memory, which a run could not open again."""
+    if data is None or isinstance(data, (str, Path)):
+        return None if data is None else str(data)
+    raise ConfigError(
+        f"data is a {type(data).__name__}; a run opens its data again when it resumes, so it takes a name or a path: "
+        "numpy.savez('data.npz', images=..., labels=...), and data='data.npz'"
+    )
 
 
 def _judge(run: Run, config: Config, store: ImageStore, device: torch.device, reporter: Reporter) -> None:

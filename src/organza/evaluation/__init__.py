@@ -152,7 +152,8 @@ def _is_run_of(out: str | Path, fake: Subject) -> bool:
 
 def _names(metrics: Sequence[str] | str, opened: GAN | Images, own: bool) -> list[str]:
     """Those that were asked for, else what the samples allow; `own` are the data of a run."""
-    names = [part.strip() for part in metrics.split(",")] if isinstance(metrics, str) and metrics else list(metrics)
+    words = metrics.split(",") if isinstance(metrics, str) and metrics else metrics or ()
+    names = [word.strip() for word in words]
     if names or len(shape_of(opened)) != 3:
         return list(dict.fromkeys(names)) or ["modes"]
     paired = own and isinstance(opened, Images) and opened.origin.get("counterparts")

@@ -120,8 +120,8 @@ def _results(translator: Translator, run: Path, progress: Progress) -> Images:
 
 def count_of(opened: GAN | Images, samples: int) -> int:
     """How many of so many samples there are. Raises ConfigError for none."""
-    if samples < 1:
-        raise ConfigError(f"samples is {samples}; it takes 1 or more, usually {USUAL}")
+    if not isinstance(samples, int) or samples < 1:
+        raise ConfigError(f"samples is {samples!r}; it takes 1 or more, usually {USUAL}")
     return samples if isinstance(opened, GAN) else min(samples, len(opened))
 
 
@@ -229,7 +229,9 @@ def draw(opened: GAN | Images, count: int, seed: int, truncation: float | None, 
 
 
 def first(side: Images, count: int) -> Images:
-    """At most `count` samples, spread over the whole."""
+    """At most `count` samples, spread over the whole. Raises ConfigError for none."""
+    if count < 1:
+        raise ConfigError(f"real_samples is {count}; it takes 1 or more, or leave it out for all")
     if len(side) <= count:
         return side
     rows = torch.linspace(0, len(side) - 1, count).long()

@@ -9,19 +9,24 @@ import torch
 from organza.config import ConfigError
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str | torch.device) -> torch.device:
     """`auto` is the fastest device there is. Raises ConfigError for a device that this machine lacks."""
+    name = str(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind = name.split(":")[0]
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in present:
+    try:
+        device = torch.device(name)
+    except RuntimeError:  # cuda:first
+        device = None
+    if kind not in present or device is None:
         raise ConfigError(f"device is '{name}'; it takes auto, cpu, cuda or mps")
-    if not present[kind]:
+    if not present[kind] or (kind == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(
             f"device is '{name}', which this torch ({torch.__version__}) does not find; type --device auto"
         )
-    return torch.device(name)
+    return device
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:

@@ -366,3 +366,10 @@ def test_the_least_n_of_a_metric_is_enough(digits, metric, fakes, reals):
 def test_points_are_told_their_metric(metric):
     with pytest.raises(ConfigError, match="looks at images; points take --metrics modes"):
         organza.evaluate(torch.rand(30, 2), "ring", metric)
+
+
+def test_odd_numbers_of_samples_are_refused_plainly(digits):
+    with pytest.raises(ConfigError, match="real_samples is -3; it takes 1 or more"):
+        organza.evaluate(digits, digits, real_samples=-3)
+    with pytest.raises(ConfigError, match="samples is '20'; it takes 1 or more"):
+        organza.evaluate(digits, digits, samples="20")  # type: ignore[arg-type]
