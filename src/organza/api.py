@@ -67,7 +67,7 @@ def train(
     """
     reporter = reporter or Silent()
     asked = dict(changes or {}) | {k: v for k, v in {"images": images, "seed": seed}.items() if v is not None}
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not minutes > 0:  # so written, NaN, which would never be over, fails too
         raise ConfigError(f"minutes is {minutes}; it takes a number above 0")
     source = _place_of(data)
     with process_group(pick_device(device)) as place:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -284,7 +285,8 @@ def _scalar(value: Any, hint: type, path: str) -> Any:
         value = int(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)) or value != value:
+    endless = isinstance(value, float) and not math.isfinite(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)) or endless:
         raise ConfigError(f"{path} is {value!r}; it takes {wanted}")
     return value
 

@@ -131,6 +131,8 @@ def test_what_a_number_that_is_no_schedule_is_told_to_type_helps(path):
         ("share_fakes", "maybe", "true or false"),
         ("share_fakes", 1, "true or false"),
         ("ema.half_life", "nan", "number"),
+        ("generator.optimizer.lr", "inf", "number"),
+        ("discriminator.penalties.r1.weight", "-inf", "number"),
         ("precision", "float16", "bfloat16"),
         ("discriminator.penalties.r7.weight", 1, "did you mean"),
         ("discriminator.penalties.-1.weight", 1, "r1"),

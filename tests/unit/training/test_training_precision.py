@@ -1,4 +1,4 @@
-"""The device that is asked for, and data that a run could not open again."""
+"""The device that is asked for, a time that never ends, and data that a run could not open again."""
 
 import pytest
 import torch
@@ -31,3 +31,8 @@ def test_arrays_are_saved_before_training_and_paths_are_taken(tmp_path):
         organza.train("gan", data=torch.zeros(9, 2), out=tmp_path / "run")  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError, match="photos"):
         organza.train("gan", data=tmp_path / "photos", out=tmp_path / "run")
+
+
+def test_no_number_of_minutes():
+    with pytest.raises(ConfigError, match="minutes is nan; it takes a number above 0"):
+        organza.train("gan", data="ring", minutes=float("nan"))
