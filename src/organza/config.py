@@ -183,6 +183,7 @@ class Config:
     blur: float | Schedule = 0.0  # deviation in pixels of the blur of all that D sees (arXiv:2106.12423, section 3.2)
     dropout: float = 0.0  # share of D's last features that is left out, of each sample anew (arXiv:1207.0580)
     top_k: float | Schedule = 1.0  # share of the fakes, the most real ones, from which G learns (arXiv:2002.06224)
+    game_weight: float | Schedule = 1.0  # of what D says in G's loss; while it is 0, G learns from its penalties alone
     unroll: int = 0  # steps of the discriminator that the generator looks ahead (arXiv:1611.02163)
     balance: float | None = None  # the discriminator rests while it calls more than this share of reals real
     perceptual: str = "auto"  # the trained network that penalties look through; auto: the best that is found here
@@ -190,6 +191,7 @@ class Config:
     batch: int = 64  # real images in one turn, over all processes
     accumulate: int = 1  # micro-batches in one turn; batch norm sees each of them alone
     images: int = 1_000_000  # seen by the discriminator when the run ends
+    pace: float = 1.0  # the recipe's images and schedules are so many times as long; 0.1 is a short run of all stages
     ema: EMA = EMA()
     precision: Literal["auto", "float32", "bfloat16"] = "float32"  # auto: bfloat16 where the device computes in it
     compile: bool = False  # the passes without second derivatives, by torch.compile: slow to start, faster on a GPU

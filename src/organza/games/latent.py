@@ -48,6 +48,7 @@ class Moment:
     memory: Tensor | None = None  # D's recent average answers to real and to fake samples [2]
     lengths: Tensor | None = None  # G's mean path length of late, 0-d
     judged: bool = True  # whether G hears of D, or learns from its penalties alone
+    weight: float = 1.0  # of what D says in G's loss
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class LatentGame:
             real = self.real(batch, moment)
             with torch.no_grad():
                 real_logits, real_features = self.judge(real, batch, moment)
-        loss = self.loss.generator(*most_real(moment.top_k, fake_logits, real_logits))
+        loss = moment.weight * self.loss.generator(*most_real(moment.top_k, fake_logits, real_logits))
         evidence = self._evidence(
             batch, moment, "generator", real=real, fake=fake, fake_logits=fake_logits,
             real_logits=fake_logits if real_logits is None else real_logits,

@@ -13,18 +13,17 @@ takes the brush from grey drawings.
 
 with the ratios of D's terms of the style Hayao (1.2 to 0.8). The published weights (content 1.5, style 2.5, colour 15,
 variation 1, for 300 of the loss) are for features of VGG19 on another scale; those here are chosen by how large the
-terms are. Ten epochs of content alone come first there; here the weight of content begins so high that it drowns the
-rest. Published rates are 2e-5 for G and 4e-5 for D, with batches of 12 and 101 epochs. The colour offset of each
-style's data is left out. `laptop` has half of the width, 2 blocks and rates ten times as high.
+terms are. Ten epochs of content alone come first there, and a tenth of the images here. Published rates are 2e-5 for G
+and 4e-5 for D, with batches of 12 and 101 epochs. The colour offset of each style's data is left out. `laptop` has half
+of the width, 2 blocks and rates ten times as high.
 """
 
 from __future__ import annotations
 
-from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.translation import translation
+from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Shape, Size
+from organza.recipes.translation import stepped, translation
 
 EPOCH = 6_656  # photographs
-FIRST = 200.0  # weight of content while it comes first
 
 
 def animegan(shape: Shape, size: Size = "laptop") -> Config:
@@ -32,7 +31,6 @@ def animegan(shape: Shape, size: Size = "laptop") -> Config:
     small = size == "laptop"
     images = 60_000 if small else EPOCH * 101
     first = images // 10
-    content = Schedule(start=FIRST, end=1.0, images=first + images // 100, shape="linear", hold=first)
     pull = (("drawing-style", 100.0), ("drawing-colour", 2.0), ("drawing-variation", 0.1))
     rate = 2e-4 if small else 2e-5
     return translation(
@@ -42,13 +40,13 @@ def animegan(shape: Shape, size: Size = "laptop") -> Config:
             model=Model(name="animegan", options={"width": 16 if small else 32, "blocks": 2 if small else 4}),
             optimizer=Optimizer(name="adam", lr=rate, beta1=0.5, beta2=0.999),
             penalties=(
-                Penalty(name="drawing-content", weight=content),
-                *(Penalty(name=name, weight=weight) for name, weight in pull),
+                Penalty(name="drawing-content", weight=1.0),
+                *(Penalty(name=name, weight=stepped(0.0, weight, first)) for name, weight in pull),
             ),
         ),
         discriminator=Player(
             model=Model(name="animegan", options={"width": 32 if small else 64, "layers": 3}),
-            optimizer=Optimizer(name="adam", lr=2 * rate, beta1=0.5, beta2=0.999),
+            optimizer=Optimizer(name="adam", lr=stepped(0.0, 2 * rate, first), beta1=0.5, beta2=0.999),
             penalties=(Penalty(name="drawing-grey", weight=1.0), Penalty(name="drawing-blurred", weight=2 / 3)),
             spectral_norm=True,
         ),

@@ -9,8 +9,8 @@ pix2pix in Lab: the U-Net sees how light each pixel is and predicts a and b, and
 pictures and not between a and b.
 
 `colorize-nogan` trains as DeOldify does (Antic, 2018, without a paper), whose networks it has not: first G alone, by L1
-and `perceptual`; then D on what G makes; then the game, short and at a tenth of G's rate. The game is a tenth of the
-images here, and 1 to 3 % of those of its data there.
+and `perceptual`; then D on what G makes, while G goes on alone; then the game, short and at a tenth of G's rate. The
+game is a tenth of the images here, and 1 to 3 % of those of its data there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import dataclasses
 from organza.config import Config, Data, Model, Penalty, Player, Shape, Size
 from organza.recipes.translation import held_adam, stepped, translation
 
-ALONE = 1e5  # weight of L1 before the game, which has no say beside it
 ALONE_UNTIL, JUDGED_UNTIL = 0.75, 0.9  # shares of the run in which G learns alone, and in which the game begins
 
 
@@ -58,11 +57,11 @@ def colorize_nogan(shape: Shape, size: Size = "laptop") -> Config:
         generator=dataclasses.replace(
             plain.generator,
             optimizer=dataclasses.replace(plain.generator.optimizer, lr=stepped(rate, rate / 10, judged)),
-            penalties=(
-                Penalty(name="pixel", weight=stepped(ALONE, 100.0, judged)),
-                Penalty(name="perceptual", weight=stepped(ALONE / 10, 10.0, judged)),
-            ),
+            penalties=(Penalty(name="pixel", weight=100.0), Penalty(name="perceptual", weight=10.0)),
         ),
+        # Adam forgets the size of gradients slowly: were G taught by weights that drown the game before, and by others
+        # in it, its steps would be too small to the end.
+        game_weight=stepped(0.0, 1.0, judged),
         discriminator=dataclasses.replace(
             plain.discriminator,
             optimizer=dataclasses.replace(plain.discriminator.optimizer, lr=stepped(0.0, rate / 2, alone)),

@@ -17,7 +17,10 @@ from fake and reads the class; the way back keeps what does not belong to the cl
 Five turns of D for one of G; Adam with beta2 of 0.999; 200 000 turns of D with 16 images each, the second half while
 the rate falls to zero. The classes to go to, or the whole rows of attributes, are those of other real images in the
 batch, as there; log p of attributes is the sum of theirs. The five above are the published ones. `laptop` has a third
-of the width, 4 blocks, and images of the size that they are.
+of the width, 4 blocks, images of the size that they are, batches of 8 and one turn of D for one of G at higher rates:
+with five of 16 a core takes G twenty steps a minute. D is paid ten times as much for reading classes there; with the
+published weight it read none in 375 turns. The way back weighs ten times as much, too: a critic's slope is one over the
+whole picture and that of a mean over its pixels is far less, so that after 800 turns nothing was left of the sources.
 """
 
 from __future__ import annotations
@@ -29,8 +32,8 @@ from organza.recipes.translation import held_adam, translation
 def stargan(shape: Shape, size: Size = "laptop") -> Config:
     """The configuration for images of `shape` (C, H, W)."""
     small = size == "laptop"
-    images = 400_000 if small else 200_000 * 16
-    adam = held_adam(2e-4 if small else 1e-4, images)
+    images = 60_000 if small else 200_000 * 16
+    slow, fast = (held_adam(rate, images) for rate in ((5e-4, 1e-3) if small else (1e-4, 1e-4)))
     judge = {"width": 32 if small else 64, "max_width": 256 if small else 2048, "layers": 0}
     return translation(
         "stargan",
@@ -38,20 +41,27 @@ def stargan(shape: Shape, size: Size = "laptop") -> Config:
         conditional=True,
         generator=Player(
             model=Model(name="stargan", options={"width": 24 if small else 64, "blocks": 4 if small else 6}),
-            optimizer=adam,
-            penalties=(Penalty(name="classification", weight=1.0), Penalty(name="cycle", weight=10.0)),
+            optimizer=slow,
+            penalties=(
+                Penalty(name="classification", weight=1.0),
+                Penalty(name="cycle", weight=100.0 if small else 10.0),
+            ),
         ),
         discriminator=Player(
             model=Model(name="stargan", options=judge),
-            optimizer=adam,
-            turns=5,
-            penalties=(Penalty(name="gradient-norm", weight=10.0), Penalty(name="classification-of-reals", weight=1.0)),
+            optimizer=fast,
+            turns=1 if small else 5,
+            init="he" if small else "own",  # with torch's, D reads no class for hundreds of turns
+            penalties=(
+                Penalty(name="gradient-norm", weight=10.0),
+                Penalty(name="classification-of-reals", weight=10.0 if small else 1.0),
+            ),
         ),
         loss="wasserstein",
         data=Data(source="emoji", flip=True, resolution=None if small else (128, 128)),
-        batch=16,
+        batch=8 if small else 16,
         images=images,
         small=small,
-        share_fakes=False,  # D takes five turns for one
+        share_fakes=small,  # as published D takes five turns for one
         precision="float32",
     )

@@ -63,12 +63,18 @@ def _schedules(config: Config) -> Iterator[str]:
             yield f"{field}.images is {schedule.images}; it takes 0 or more"
         if not 0 <= schedule.hold <= max(schedule.images, 0):
             yield f"{field}.hold is {schedule.hold}; it takes a number from 0 to its images, {schedule.images}"
+    if config.pace <= 0:
+        yield f"pace is {config.pace}; it takes more than 0, such as 0.1 for a tenth of the recipe's images"
     if min(_ends("noise", config.noise).values()) < 0:
         yield "noise is a deviation; it takes 0 or more, such as 0.1"
     if min(_ends("blur", config.blur).values()) < 0:
         yield "blur is a deviation in pixels; it takes 0 or more, such as 2"
     if min(_ends("", config.ema.half_life).values()) < 0:
         yield "ema.half_life is below 0; it takes images, such as 20000, or 0 for the raw weights"
+    if min(weights := _ends("", config.game_weight).values()) < 0:
+        yield f"game_weight is {min(weights)}, which rewards G for what D sees through; it takes 0 or more"
+    if max(weights) == 0 and not config.generator.penalties:
+        yield "game_weight 0 leaves G nothing to learn; it takes more than 0, or G needs penalties such as pixel"
     if config.ema.ramp is not None and config.ema.ramp <= 0:
         yield f"ema.ramp is {config.ema.ramp}; it takes a share above 0, such as 0.05, or none"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
-from organza.config import Changes, Config, ConfigError, Data, Model, Shape, Size, override
+from organza.config import Changes, Config, ConfigError, Data, Model, Schedule, Shape, Size, override
 from organza.data.catalogue import DATASETS
 from organza.models import Role
 from organza.recipes import RECIPES
@@ -17,12 +18,28 @@ UNKNOWN: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (3, 256, 256), (2,))
 def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
     """The recipe for samples of `shape`, changed. Raises ConfigError for what cannot work.
 
-    A network that is named alone (`--generator.model sngan`) has the options that it has in its own recipe.
+    A network that is named alone (`--generator.model sngan`) has the options that it has in its own recipe. With
+    `pace` its images and all its schedules are so many times as long, so that a short run has every stage.
     """
     config = RECIPES[recipe](shape, size)
+    if (pace := override(config, {"pace": changes.get("pace", 1.0)}).pace) > 0:  # others are refused below
+        config = dataclasses.replace(_paced(config, pace), images=max(round(pace * config.images), 1))
     config = _named_alone(config, "generator", "discriminator", shape, size, changes)
     config = _named_alone(config, "discriminator", "generator", shape, size, changes)
     return resolve(override(config, changes))
+
+
+def _paced(node: Any, pace: float) -> Any:
+    """A configuration, or a part of it, whose schedules take `pace` times as many images."""
+    if isinstance(node, Schedule):
+        return dataclasses.replace(node, images=round(pace * node.images), hold=round(pace * node.hold))
+    if isinstance(node, tuple):
+        return tuple(_paced(item, pace) for item in node)
+    if dataclasses.is_dataclass(node) and not isinstance(node, type):
+        return dataclasses.replace(
+            node, **{f.name: _paced(getattr(node, f.name), pace) for f in dataclasses.fields(node)}
+        )
+    return node
 
 
 def refuse_early(recipe: str, size: Size, data: Data, changes: Changes) -> None:

@@ -169,6 +169,7 @@ class Trainer:
         """What the schedules say now."""
         config, player = self.config, self.players[name]
         due = due_penalties(player.config, player.turns_taken, self.images)
+        weight = value_at(config.game_weight, self.images)
         return Moment(
             due,
             self.recent.probability(self.images),
@@ -177,7 +178,8 @@ class Trainer:
             value_at(config.top_k, self.images),
             self.recent.answers if self.recent.remembers else None,
             self.recent.lengths,
-            judged=name == "discriminator" or self.players["discriminator"].is_heard(due),
+            judged=name == "discriminator" or self.players["discriminator"].is_heard(due, weight),
+            weight=weight,
         )
 
     def _grow(self) -> None:

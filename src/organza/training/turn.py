@@ -83,9 +83,10 @@ class Player:
         """Whether it learns nothing yet, so that its turn would only cost time."""
         return images < zero_until(self.config.optimizer.lr)
 
-    def is_heard(self, due: Sequence[DuePenalty]) -> bool:
-        """Whether G listens to this D: unless it waits for its first turn, and G has penalties without a part of it."""
-        ahead = self.turns_taken == 0 and zero_until(self.config.optimizer.lr) > 0
+    def is_heard(self, due: Sequence[DuePenalty], weight: float = 1.0) -> bool:
+        """Whether G listens to this D: unless what D says weighs nothing or D waits for its first turn, and G has
+        penalties without a part of it."""
+        ahead = weight == 0 or (self.turns_taken == 0 and zero_until(self.config.optimizer.lr) > 0)
         return not ahead or not due or any(penalty.rule.heeds_judge for penalty in due)
 
     def freeze(self, frozen: bool) -> None:

@@ -99,11 +99,20 @@ def test_the_weights_of_the_papers():
 
 
 def test_nogan_has_three_parts():
+    """G alone, D on what G makes, and the game; G's penalties weigh the same in all, since Adam gets used to a size."""
     config = RECIPES["colorize-nogan"](SHAPE, "laptop")
     g, d = config.generator.optimizer.lr, config.discriminator.optimizer.lr
-    l1 = config.generator.penalties[0].weight
-    parts = [(value_at(d, n) > 0, value_at(l1, n) == 100, value_at(g, n)) for n in (0, 80_000, 95_000)]
-    assert parts == [(False, False, 1e-3), (True, False, 1e-3), (True, True, pytest.approx(1e-4))]
+    parts = [(value_at(d, n) > 0, value_at(config.game_weight, n), value_at(g, n)) for n in (0, 80_000, 95_000)]
+    assert parts == [(False, 0, 1e-3), (True, 0, 1e-3), (True, 1, pytest.approx(1e-4))]
+    assert {penalty.name: penalty.weight for penalty in config.generator.penalties} == {"pixel": 100, "perceptual": 10}
+    trainer = Trainer(small("colorize-nogan"), small_store(SHAPE, rows=9), CPU)
+    for images, moves, heard in ((0, False, False), (80_000, True, False), (95_000, True, True)):
+        trainer.images, before = images, weights(trainer.game.discriminator)
+        trainer.window.clear()
+        trainer.step()
+        assert torch.equal(weights(trainer.game.discriminator), before) != moves
+        assert ("loss/generator" in trainer.window) == heard
+        assert {"penalty/generator/pixel", "penalty/generator/perceptual"} <= trainer.window.keys()
 
 
 @pytest.mark.parametrize(("name", "changes", "message"), [

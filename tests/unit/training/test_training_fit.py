@@ -1,6 +1,7 @@
 """Recipes and networks fit themselves to samples; what no samples could mend is refused before any are read."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -141,3 +142,14 @@ def test_equalized_networks_say_so(name, role):
         network = build(model, role, (3, 32, 32), 0)
     scaled = any(isinstance(module, (EqualizedConv2d, EqualizedLinear)) for module in network.modules())
     assert is_equalized(name, role) == scaled
+
+
+def test_pace_makes_images_and_schedules_shorter_together():
+    """A short run has all its stages, where `--images` alone would cut the last one off."""
+    usual, short = (fitted("esrgan", (3, 64, 64), "laptop", changes) for changes in ({}, {"pace": "0.1"}))
+    assert (usual.images, short.images, short.pace) == (80_000, 8_000, 0.1)
+    for pick in (lambda c: c.discriminator.optimizer.lr, lambda c: c.generator.penalties[1].weight):
+        assert pick(short) == replace(pick(usual), images=4_000, hold=4_000)
+    named = {"pace": 0.1, "images": 9_000, "discriminator.optimizer.lr.images": 6_000}
+    own = fitted("esrgan", (3, 64, 64), "laptop", named)
+    assert (own.images, own.discriminator.optimizer.lr.images) == (9_000, 6_000)
