@@ -173,11 +173,9 @@ class Trainer:
         return Moment(
             due,
             self.recent.probability(self.images),
-            value_at(config.noise, self.images),
-            value_at(config.blur, self.images),
-            value_at(config.top_k, self.images),
-            self.recent.answers if self.recent.remembers else None,
-            self.recent.lengths,
+            *(value_at(value, self.images) for value in (config.noise, config.blur, config.top_k)),
+            memory=self.recent.answers if self.recent.remembers else None,
+            lengths=self.recent.lengths,
             judged=name == "discriminator" or self.players["discriminator"].is_heard(due, weight),
             weight=weight,
         )
