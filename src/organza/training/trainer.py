@@ -167,13 +167,12 @@ class Trainer:
 
     def _moment(self, name: str) -> Moment:
         """What the schedules say now."""
-        config, player = self.config, self.players[name]
-        due = due_penalties(player.config, player.turns_taken, self.images)
-        weight = value_at(config.game_weight, self.images)
+        config, player, seen = self.config, self.players[name], self.images
+        due, weight = due_penalties(player.config, player.turns_taken, seen), value_at(config.game_weight, seen)
         return Moment(
             due,
-            self.recent.probability(self.images),
-            *(value_at(value, self.images) for value in (config.noise, config.blur, config.top_k)),
+            self.recent.probability(seen),
+            *(value_at(value, seen) for value in (config.noise, config.blur, config.top_k)),
             memory=self.recent.answers if self.recent.remembers else None,
             lengths=self.recent.lengths,
             judged=name == "discriminator" or self.players["discriminator"].is_heard(due, weight),
