@@ -8,13 +8,16 @@ Each trains with the recipe's own `laptop` size at 64x64 for as many minutes as 
 training did not see: PSNR, SSIM and the embedded perceptual distance beside the true counterparts (which the unpaired
 recipes never saw as such), and the Fréchet distance of results to targets in the features of the embedded network.
 Pictures go to docs/pictures. `photographs` are those in colour that scikit-image ships, in tiles of 64x64 pixels; its
-cat and its astronaut are kept from training. `x4` and `x4-photographs` train on bicubic copies and not on the recipe's
-own second-order pipeline.
+cat and its astronaut are kept from training. `x4` and `x4-photographs` train on bicubic copies, `x4-degraded` on the
+recipe's own second-order pipeline. `tones` are the embedded emoji of people in five tones of skin, which are the
+classes; every tenth person is kept from training and has its counterparts in the other four. Recipes with stages
+have all of them in fewer images, by `pace`.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -26,6 +29,8 @@ from common import keep_row, markdown, read_rows
 from PIL import Image
 
 import organza
+from organza.data import open_data
+from organza.evaluation import Receipt
 from organza.hub.translator import Translator
 from organza.report.grid import grid_image
 from organza.training.assemble import open_for
@@ -33,23 +38,34 @@ from organza.training.run import Run
 
 NAME, KEYS, SEED = "translation", ("demonstration",), 0
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
+METRICS = ("psnr", "ssim", "perceptual", "fd")
 SCORES = ("psnr", "ssim", "perceptual", "fd-general")
 PHOTOGRAPHS = {
     "train": ("rocket.jpg", "coffee.png", "motorcycle_left.png", "hubble_deep_field.jpg", "ihc.png", "retina.jpg"),
     "test": ("chelsea.png", "astronaut.png"),
 }
 TILE = 64
+TONES = {
+    "1F3FB": "1 light",
+    "1F3FC": "2 medium light",
+    "1F3FD": "3 medium",
+    "1F3FE": "4 medium dark",
+    "1F3FF": "5 dark",
+}
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A recipe, its data, and for how long."""
+    """A recipe, its data, and for how long; without minutes it takes the recipe's images, times `pace`."""
 
     recipe: str
     data: str
-    minutes: float = 15.0
+    minutes: float | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
+
+PLAIN = {"precision": "float32"}  # where bfloat16 is slower, as on processors that have it without tiles
+SMALL = {"data.resolution": 32}
 
 DEMONSTRATIONS = {
     "outlines": Demonstration("pix2pix", "emoji", 10.0, {"data.degrade": "outline"}),
@@ -63,6 +79,14 @@ DEMONSTRATIONS = {
     "x4-photographs": Demonstration("real-esrgan", "photographs", 12.0, {"data.degrade": "bicubic-x4"}),
     "holes": Demonstration("inpaint", "emoji", 12.0),
     "holes-lama": Demonstration("lama", "emoji", 12.0),
+    "twemoji-hd": Demonstration("pix2pixhd", "emoji-pairs", changes=PLAIN | {"pace": 0.2}),
+    "twemoji-drawn": Demonstration("animegan", "emoji-pairs", changes=PLAIN | {"pace": 0.053333}),
+    "regions": Demonstration("spade", "emoji", changes=PLAIN | {"pace": 0.08}),
+    "colours-nogan": Demonstration("colorize-nogan", "emoji", changes=PLAIN | {"pace": 0.048}),
+    "x4-esrgan": Demonstration("esrgan", "emoji", changes=PLAIN | {"pace": 0.1125}),
+    "x4-degraded": Demonstration("real-esrgan", "emoji", changes=PLAIN | {"pace": 0.175}),
+    "tones": Demonstration("stargan", "tones", changes=SMALL | {"pace": 0.08}),
+    "tones-v2": Demonstration("stargan-v2", "tones", changes=SMALL | {"pace": 0.066667}),
 }
 
 
@@ -82,27 +106,69 @@ def photographs(folder: Path) -> str:
     return str(folder)
 
 
+def people(folder: Path) -> str:
+    """The embedded emoji of people in five tones of skin, a folder for each tone, in `train` and `test`."""
+    emoji, found = organza.open_dataset("emoji"), dict[str, dict[str, int]]()
+    for row, caption in enumerate(emoji.captions):
+        if toned := re.fullmatch(r"(.+), skin tone (\w+)", caption):
+            found.setdefault(toned[1], {})[TONES[toned[2]]] = row
+    whole = [rows for rows in found.values() if len(rows) == len(TONES)]
+    for number, rows in enumerate(whole):
+        for tone, row in rows.items():
+            place = folder / ("test" if number % 10 == 9 else "train") / tone
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(emoji.images[row].permute(1, 2, 0).numpy()).save(place / f"{number:03}.png")
+    return str(folder)
+
+
+MADE = {"photographs": photographs, "tones": people}  # data that are written into a folder first
+
+
 def measure(name: str, runs: Path) -> dict[str, Any]:
     """Train as the command line would, and judge the run."""
     what = DEMONSTRATIONS[name]
     if (runs / name / "summary.json").is_file():  # trained before, and kept by --runs
         run = Run(runs / name)
     else:
-        data = photographs(runs / "photographs") if what.data == "photographs" else what.data
+        data = MADE[what.data](runs / "data" / what.data) if what.data in MADE else what.data
         run = organza.train(
-            what.recipe, data=data, out=runs / name, minutes=what.minutes, seed=SEED, changes=what.changes
-        )
-    receipt = organza.evaluate(run.path, metrics=("psnr", "ssim", "perceptual", "fd"), out=run.path / "evaluation.json")
+            what.recipe, data=data, out=runs / name, minutes=what.minutes, seed=SEED, changes=what.changes,
+        )  # fmt: skip
+    toned = what.data == "tones"
+    receipt, right = in_every_tone(run, name) if toned else (organza.evaluate(run.path, metrics=METRICS), "")
+    receipt.save(run.path / "evaluation.json")
     if what.recipe == "munit":
         styles(run)
-    last = sorted((run.path / "samples").glob("*-ema.png"))[-1]
-    shutil.copyfile(last, PICTURES / f"translation-{name}.png")
+    if not toned:
+        last = sorted((run.path / "samples").glob("*-ema.png"))[-1]
+        shutil.copyfile(last, PICTURES / f"translation-{name}.png")
     summary = run.summary
-    row = {"demonstration": name, "recipe": what.recipe, "data": what.data, "minutes": what.minutes}
+    row = {"demonstration": name, "recipe": what.recipe, "data": what.data}
+    row |= {"minutes": what.minutes or round(summary["seconds"] / 60, 1)}
     row |= {"images": summary["images"], "seconds": summary["seconds"]}
     for score in receipt.scores:
         row |= {score.name: round(score.value, 4), f"{score.name} low": score.low, f"{score.name} high": score.high}
-    return row | {"samples": receipt.scores[0].n_fake}
+    return row | {"samples": receipt.scores[0].n_fake, "tone right": right}
+
+
+def in_every_tone(run: Run, name: str, shown: int = 10) -> tuple[Receipt, float]:
+    """People that training did not see in each other tone, beside the emoji that are just these.
+
+    And the share of results that are nearer to theirs than to the same emoji in the other four tones.
+    """
+    kept, translator = open_data(run.config.data, split="test"), organza.load(run.path)
+    assert isinstance(translator, Translator)
+    tones = len(translator.classes)
+    truth = kept.images.view(tones, -1, *kept.shape)  # files come in the order of the tones, and then of the people
+    made = torch.stack([translator.translate(kept.images, label=tone).view_as(truth) for tone in translator.classes])
+    rows = torch.linspace(0, truth.shape[1] - 1, shown).long()
+    given = tones // 2
+    grid_image(torch.cat([truth[given, rows], *made[:, given, rows]]), shown).save(PICTURES / f"translation-{name}.png")
+    other = ~torch.eye(tones, dtype=torch.bool)  # asked for a tone that the source does not have
+    nearest = (made[:, :, None].float() - truth.float()).abs().flatten(4).mean(4).argmin(2)  # [asked, given, person]
+    right = nearest[other] == torch.arange(tones).repeat_interleave(tones - 1)[:, None]
+    wanted = truth[:, None].expand_as(made)[other].flatten(0, 1)
+    return organza.evaluate(made[other].flatten(0, 1), wanted, METRICS), round(float(right.float().mean()), 4)
 
 
 def styles(run: Run, count: int = 6) -> None:
