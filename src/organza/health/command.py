@@ -73,7 +73,8 @@ def _own(case: Case, after: Config, size: Size) -> dict[str, Any]:
     try:
         usual, wanted = _fields(RECIPES[after.recipe](case.shape, size)), _fields(after)
         named = {name: wanted[name] for role in ROLES if wanted[name := f"{role}.model"] != usual[name]}
-        return _fields(fitted(after.recipe, case.shape, size, named)) | {name: usual[name] for name in named}
+        own = _fields(fitted(after.recipe, case.shape, size, named | {"pace": after.pace}))
+        return own | {name: usual[name] for name in (*named, "pace")}
     except ConfigError:  # the recipe has no such size for them, or none with these networks alone
         return {}
 

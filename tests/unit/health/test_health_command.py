@@ -34,7 +34,7 @@ ODD = {
     "clipped": {"generator.clip": 1.5, "discriminator.weight_clip": 0.01, "discriminator.init": "he"},
     "optimisers": {"generator.optimizer.name": "rmsprop", "discriminator.optimizer.name": "sgd"},
     "written": {"output.log": 16, "output.checkpoint": 48, "output.score": 96},
-    "autopilot": {"autopilot": True},
+    "autopilot": {"autopilot": True}, "paced": {"pace": 0.01},
     "other networks": {"generator.model": "sngan", "discriminator.model": "fastgan", "generator.model.z_dim": 9},
     "another critic": {"discriminator.model": "r3gan", "discriminator.penalties": "r1", "share_fakes": False},
     "everything": EVERYTHING, "techniques": TECHNIQUES | {"batch": 8},
@@ -105,6 +105,13 @@ def test_each_odd_field_is_in_the_command(tmp_path, photos, name):
     command = must_repeat(case_of(tmp_path, "dcgan", photos, {"data.resolution": 16} | ODD[name]), {"noise": 0.125})
     assert " --data.resolution 16,16 " in command
     assert " --noise 0.125 " in command
+
+
+def test_a_paced_run_is_repeated_by_its_pace(tmp_path):
+    """Whose schedules and images would be many options."""
+    case = case_of(tmp_path, "colorize-nogan", "emoji", {"pace": 0.05})
+    command = must_repeat(case, {"batch": 4})
+    assert command.startswith("organza train colorize-nogan --data emoji --pace 0.05 --batch 4 --out ")
 
 
 def test_the_run_of_the_audit(tmp_path, photos):
