@@ -73,8 +73,12 @@ FIXTURES: dict[str, Fixture] = {
         "wgan", "ring", 400_000, {f"{D}.weight_clip": 100.0, f"{G}.optimizer.lr": 2e-3, f"{D}.optimizer.lr": 2e-3},
         ("oscillation", "divergence"),
     ),
-    "circling": Fixture(
-        "wgan", "ring", 400_000, {f"{D}.model.depth": 0, f"{D}.weight_clip": 100.0, f"{D}.turns": 1}, ("oscillation",)
+    "circling": Fixture(  # the bilinear game
+        "wgan", "ring", 400_000,
+        {f"{G}.model.depth": 0, f"{D}.model.depth": 0, f"{D}.weight_clip": 100.0, f"{D}.turns": 1,
+         f"{G}.optimizer.name": "sgd", f"{D}.optimizer.name": "sgd", f"{G}.optimizer.lr": 1e-4,
+         f"{D}.optimizer.lr": 0.04},
+        ("oscillation",),
     ),
     "wild players": Fixture(
         "dcgan", "mnist", 30_000, {f"{G}.optimizer.lr": 0.1, f"{D}.optimizer.lr": 0.1},
