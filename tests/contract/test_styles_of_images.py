@@ -153,7 +153,7 @@ def test_codes_of_styles_are_drawn_around_the_middle():
 def test_what_an_encoder_needs():
     with pytest.raises(ValueError, match=r"add --generator\.model\.vae true"):
         translation_trainer("spade", SPADE | {"generator.model.vae": False})
-    with pytest.raises(ValueError, match="encoder_width is -1; it takes 0"):
+    with pytest.raises(ValueError, match="encoder_width is -1; it takes whole numbers from 0 on"):
         translation_trainer("spade", SPADE | {"generator.model.encoder_width": -1})
     with pytest.raises(ValueError, match=r"type --generator\.model\.vae true --generator\.model\.encoder_width 64"):
         translation_trainer("spade", {"generator.penalties": "codes"}).step()

@@ -28,8 +28,9 @@ def test_a_run_says_what_it_does_and_what_to_do_next(trained):
     assert plan[0].startswith("recipe    dcgan")
     (done,) = [number for number, line in enumerate(lines) if line.startswith("done      32 images in ")]
     assert lines[done + 1].startswith("score     fd-general-1k ")
+    assert lines[done + 2].startswith("score     variety ")
     protocol = "1,000 samples of the EMA against 16 reals, features of Organza's general network ("
-    assert lines[done + 2].startswith(" " * 10 + protocol)
+    assert lines[done + 3].startswith(" " * 10 + protocol)
     assert lines[-2:] == ["report    runs/a/report.html", "samples   organza sample runs/a -n 64"]
     assert any("0.0/0 kimg" in line for line in lines[len(plan) : done])
     assert trained.err == ""

@@ -107,7 +107,7 @@ CASES = {
     "points": ("gan", POINTS, {}),
     "batch-norm": ("dcgan", (1, 16, 16), {}),
     "spectral-norm": ("dcgan", (1, 16, 16), {"discriminator.model.norm": "none", "discriminator.spectral_norm": True}),
-    "labels": ("cgan", (1, 16, 16), {}),
+    "labels": ("cgan", (1, 16, 16), {"seed": 3}),  # with 0 a unit is at the kink of its slope, where rounding decides
     "targets": ("gan", POINTS, {"targets.real": 0.8, "targets.flip": 0.2}),
     "noise": ("gan", POINTS, {"noise": 0.5}),
     "pseudo": ("gan", POINTS, {"augment.fakes_for_reals": True, "augment.probability": 0.5}),
