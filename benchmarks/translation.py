@@ -80,7 +80,7 @@ DEMONSTRATIONS = {
     "holes": Demonstration("inpaint", "emoji", 12.0),
     "holes-lama": Demonstration("lama", "emoji", 12.0),
     "twemoji-hd": Demonstration("pix2pixhd", "emoji-pairs", changes=PLAIN | {"pace": 0.2}),
-    "twemoji-drawn": Demonstration("animegan", "emoji-pairs", changes=PLAIN | {"pace": 0.053333}),
+    "twemoji-drawn": Demonstration("animegan", "emoji-pairs", changes=PLAIN | {"pace": 0.2}),
     "regions": Demonstration("spade", "emoji", changes=PLAIN | {"pace": 0.08}),
     "colours-nogan": Demonstration("colorize-nogan", "emoji", changes=PLAIN | {"pace": 0.048}),
     "x4-esrgan": Demonstration("esrgan", "emoji", changes=PLAIN | {"pace": 0.1125}),
@@ -151,7 +151,7 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
     return row | {"samples": receipt.scores[0].n_fake, "tone right": right}
 
 
-def in_every_tone(run: Run, name: str, shown: int = 10) -> tuple[Receipt, float]:
+def in_every_tone(run: Run, name: str, shown: int = 9) -> tuple[Receipt, float]:
     """People that training did not see in each other tone, beside the emoji that are just these.
 
     And the share of results that are nearer to theirs than to the same emoji in the other four tones.
