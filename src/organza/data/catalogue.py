@@ -165,10 +165,15 @@ def _named(name: str, split: str, progress: Progress) -> Opened:
     return dataset.open(split, progress)
 
 
+def holds_run(path: Path) -> bool:
+    """Whether a folder is that of a training, perhaps without a model yet; a folder of a model alone is none."""
+    return (path / "checkpoints").is_dir() and (path / "config.json").is_file()
+
+
 def _at(source: str | Path, split: str) -> Opened:
     path = Path(source).expanduser()
     if path.is_dir():
-        if (path / "checkpoints").is_dir() and (path / "config.json").is_file():
+        if holds_run(path):
             raise ConfigError(
                 f"{source} is a run, and its pictures are no data; give images, such as those that it "
                 f"learned from, or make some: organza sample {shlex.quote(str(source))} -n 1000 --out made"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
+from organza.data.catalogue import holds_run
 from organza.data.files import MixedSizesError
 from organza.data.store import fingerprint
 from organza.evaluation.finite import broken_rows, must_be_finite
@@ -70,10 +71,7 @@ def is_model(subject: Subject) -> bool:
 
 def _is_run(subject: Subject) -> bool:
     """Whether a path is that of a run, perhaps without a model yet."""
-    if not isinstance(subject, (str, Path)):
-        return False
-    path = Path(subject).expanduser()
-    return (path / "checkpoints").is_dir() and (path / "config.json").is_file()
+    return isinstance(subject, (str, Path)) and holds_run(Path(subject).expanduser())
 
 
 def place_of_data(subject: Subject) -> str:

@@ -30,7 +30,10 @@ def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
 
 
 def _paced(node: Any, pace: float) -> Any:
-    """A configuration, or a part of it, whose schedules take `pace` times as many images."""
+    """A configuration, or a part of it, whose schedules, and stages of growth, take `pace` times as many images."""
+    if isinstance(node, Model):
+        stages = {name: round(pace * node.options[name]) for name in ("fade", "stable") if name in node.options}
+        return Model(name=node.name, options={**node.options, **stages})
     if isinstance(node, Schedule):
         return dataclasses.replace(node, images=round(pace * node.images), hold=round(pace * node.hold))
     if isinstance(node, tuple):

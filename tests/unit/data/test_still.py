@@ -1,6 +1,5 @@
 """Pictures of every kind that users have, read and written with what makes them what they are."""
 
-import contextlib
 import io
 import zlib
 
@@ -94,12 +93,17 @@ def test_a_broken_file_is_named_with_the_reason(tmp_path, content, words):
 
 
 def test_whatever_pillow_raises_is_a_reason(tmp_path):
+    """A GIF cut at any length: the first frame as it is, or the file's name with a reason, and nothing else."""
     path = written(tmp_path / "a.gif", colours(20, 30), save_all=True, append_images=[colours(30, 20)])
-    whole = path.read_bytes()
+    whole, first, reasons = path.read_bytes(), read_still(path), []
     for length in range(40, len(whole) - 1):  # at some of them Pillow raises an IndexError
         path.write_bytes(whole[:length])
-        with contextlib.suppress(ValueError):  # of some lengths the first frame is whole
-            read_still(path)
+        try:
+            assert read_still(path).pixels.shape == first.pixels.shape
+        except ValueError as problem:
+            reasons.append(str(problem))
+    assert 0 < len(reasons) < len(whole) - 41
+    assert all(reason.startswith("a.gif: ") and len(reason) > len("a.gif: ") for reason in reasons)
 
 
 def test_floats_of_another_range_are_refused(tmp_path):

@@ -249,6 +249,16 @@ def test_top_k_follows_its_schedule():
     assert seen == [1.0, 0.75, 0.5, 0.5]
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_d_says_weighs_for_g_what_it_is_told(loss):
+    game, batch, _ = scene(10, loss=loss)
+    fake = torch.randn(10, 2, requires_grad=True)
+    one, half = (game.generator_turn(batch, fake, Moment(weight=weight))[0] for weight in (1.0, 0.5))
+    assert half.item() == pytest.approx(one.item() / 2, rel=1e-6)
+    whole = game.discriminator_turn(batch, fake, Moment())[0]
+    assert torch.equal(whole, game.discriminator_turn(batch, fake, Moment(weight=0.5))[0])  # D has its own
+
+
 # Micro-batches
 
 ORTHOGONAL = (Penalty(name="orthogonal", weight=0.001),)

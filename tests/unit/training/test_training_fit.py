@@ -150,6 +150,14 @@ def test_pace_makes_images_and_schedules_shorter_together():
     assert (usual.images, short.images, short.pace) == (80_000, 8_000, 0.1)
     for pick in (lambda c: c.discriminator.optimizer.lr, lambda c: c.generator.penalties[1].weight):
         assert pick(short) == replace(pick(usual), images=4_000, hold=4_000)
+    for recipe in ("progan", "stylegan"):  # growth too, else a short run would end before its last level
+        usual, short = (fitted(recipe, (3, 32, 32), "laptop", changes) for changes in ({}, {"pace": 0.1}))
+        for player in ("generator", "discriminator"):
+            long, quick = (getattr(config, player).model.options for config in (usual, short))
+            assert long["fade"] > 0
+            assert [quick[name] * 10 for name in ("fade", "stable")] == [long[name] for name in ("fade", "stable")]
+            assert quick.get("first") == long.get("first")
+        assert short.images * 10 == usual.images
     named = {"pace": 0.1, "images": 9_000, "discriminator.optimizer.lr.images": 6_000}
     own = fitted("esrgan", (3, 64, 64), "laptop", named)
     assert (own.images, own.discriminator.optimizer.lr.images) == (9_000, 6_000)
