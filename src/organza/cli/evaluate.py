@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from organza.cli.console import Console
 from organza.cli.options import Device, Truncation
-from organza.cli.words import number, told
+from organza.cli.words import count_or_none, number, told
 from organza.config import ConfigError
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def _metrics(options: Options) -> list[str]:
 
 def _settings(options: Options) -> dict:
     asked = {
-        "samples": number(options.samples, int, "samples"), "seed": number(options.seed, int, "seed"),
-        "real_samples": number(options.real_samples, int, "real-samples"), "network": options.network or None,
+        "samples": count_or_none(options.samples, "samples"), "seed": number(options.seed, int, "seed"),
+        "real_samples": count_or_none(options.real_samples, "real-samples"), "network": options.network or None,
         "truncation": number(options.truncation, float, "truncation"), "weights": options.weights or None,
     }  # fmt: skip
     always = {"download": options.download, "device": options.device, "split": options.split}

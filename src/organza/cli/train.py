@@ -14,7 +14,7 @@ from tyro.conf import FlagCreatePairsOff, Positional
 
 from organza.cli.console import Console
 from organza.cli.options import Device
-from organza.cli.words import count, number, split, told
+from organza.cli.words import count_or_none, number, split, told
 from organza.config import ConfigError, Size, closest, override
 from organza.recipes import RECIPES
 
@@ -103,7 +103,7 @@ def _arguments(options: Options) -> dict[str, Any]:
         "recipe": options.recipe or None,
         "data": options.data or None,
         "out": options.out or None,
-        "images": count(options.images, "images") if options.images else None,
+        "images": count_or_none(options.images, "images"),
         "minutes": number(options.minutes, float, "minutes"),
         "seed": number(options.seed, int, "seed"),
         "device": options.device,

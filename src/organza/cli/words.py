@@ -67,6 +67,11 @@ def count(text: str, name: str) -> int:
     return int(value)
 
 
+def count_or_none(text: str, name: str) -> int | None:
+    """The same, or None for no text. Raises ConfigError."""
+    return count(text, name) if text else None
+
+
 def number(text: str, kind: type[int] | type[float], name: str) -> Any:
     """The number, or None for no text. Raises ConfigError."""
     return coerce(text, kind, name) if text else None

@@ -90,9 +90,25 @@ def _targets(data: Data, progress: Progress) -> ImageStore:
         if isinstance(opened, Listing):
             return _in_tiles(opened, data, data.window, progress)
     train = open_data(data, labelled=False, progress=progress)
-    if not _has_test(data, progress):
-        return _halved(train)
-    test = open_data(data, split="test", labelled=False, progress=progress)
+    return _with_test(train, data, progress) if _has_test(data, progress) else _halved(train)
+
+
+def open_domains(data: Data, progress: Progress = SILENT) -> ImageStore:
+    """Images and their classes; `test` holds those that a folder keeps apart, or `data.heldout`. Raises ConfigError."""
+    train = open_data(data, progress=progress)
+    if train.test is not None or not _has_test(data, progress):
+        return train
+    return _with_test(train, data, progress)
+
+
+def _with_test(train: ImageStore, data: Data, progress: Progress) -> ImageStore:
+    """The store, and the images beside it that training does not see. Raises ConfigError for others than its own."""
+    test = open_data(data, split="test", labelled=train.labels is not None, progress=progress)
+    if test.classes != train.classes:
+        raise ConfigError(
+            f"{train.name} has the classes {', '.join(train.classes)} in train and {', '.join(test.classes) or 'none'} "
+            "in test; give both the same folders"
+        )
     if test.shape != train.shape:
         raise ConfigError(
             f"{train.name} has images of {_size(train.images)} in train and of {_size(test.images)} in test; add "

@@ -26,9 +26,9 @@ def train_again(case: Case, changes: Changes) -> str:
     return " ".join([f"organza train {case.config.recipe} --data {source}", *options, f"--out {out}"])
 
 
-def go_on(case: Case) -> str:
-    """The command that trains the run for as long again."""
-    return f"organza train --out {shlex.quote(place(case))} --resume --images {2 * max(case.run.images, 1)}"
+def go_on(case: Case, least: int = 1) -> str:
+    """The command that trains the run for as long again, and to `least` images."""
+    return f"organza train --out {shlex.quote(place(case))} --resume --images {max(2 * case.run.images, least)}"
 
 
 def place(case: Case) -> str:

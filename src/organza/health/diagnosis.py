@@ -99,7 +99,7 @@ def _early(case: Case) -> Iterator[Finding]:
         yield Finding(
             "too early", "note", f"the log has {lines} lines, and curves and samples are judged from {SETTLES} on",
             "log.jsonl", "sure", f"a run of {case.run.images} images, with a line every {case.config.output.log}",
-            command.go_on(case),
+            command.go_on(case, SETTLES * case.config.output.log),
         )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.metrics.checks import Features, as_pair, must_be_from
 from organza.metrics.influence import Influence, centred
@@ -160,6 +161,7 @@ def distance_of(sums: Sums) -> Influence:
     within = real.of_rows / (m - 1), fake.of_rows / (n - 1)
     between = cross.of_columns / n, cross.of_rows / m
     value = within[0].mean() + within[1].mean() - 2 * between[0].mean()
+    _must_be_finite(value, real.one.points)
     contributions = [centred(2 * (own - other)) for own, other in zip(within, between, strict=True)]
     return Influence(float(value), contributions[0], contributions[1], samples=(m, n))
 
@@ -168,4 +170,15 @@ def of_subsets(sums: Sums, size: int) -> SubsetDistance:
     """The distance of each subset, from the sums within them."""
     real, fake, cross = (part.of_subsets for part in sums)
     values = (real + fake) / (size * (size - 1)) - 2 * cross / size**2
+    _must_be_finite(values, sums[0].one.points)
     return SubsetDistance(float(values.mean()), float(values.std(correction=0)), len(values), size)
+
+
+def _must_be_finite(values: Tensor, points: Points) -> None:
+    """Raise ConfigError where a sum of cubes has left the range of its type."""
+    if not values.isfinite().all():
+        kind = str(points.features.dtype).removeprefix("torch.")
+        raise ConfigError(
+            f"the kernel, a cube, leaves the range of {kind}: the features lie up to {float(points.squares.max()):.1e} "
+            "(squared) from their mean; divide those of both sets by one number"
+        )

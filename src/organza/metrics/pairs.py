@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 
 BLOCK = 768
@@ -46,6 +47,9 @@ class Points:
     def __init__(self, features: Tensor, centre: Tensor) -> None:
         self.features, self.centre, self.scratch = features, centre, Scratch()
         self.squares = torch.cat([self[rows].square_().sum(1) for rows in blocks(len(features))])  # |x - centre|^2
+        if not self.squares.isfinite().all():
+            kind = str(features.dtype).removeprefix("torch.")
+            raise ConfigError(f"squared distances of the features leave the range of {kind}; divide both by one number")
 
     def __len__(self) -> int:
         return len(self.features)

@@ -14,7 +14,7 @@ from organza import config as configs
 from organza.config import Config, ConfigError, Shape, closest
 from organza.data.catalogue import open_data
 from organza.data.degrade import degradation
-from organza.data.pairs import open_pairs
+from organza.data.pairs import open_domains, open_pairs
 from organza.data.progress import SILENT, Progress
 from organza.data.store import ImageStore
 from organza.draws import number_of
@@ -84,8 +84,10 @@ def _must_grow_together(generator: configs.Model, discriminator: configs.Model) 
 def open_for(config: Config, progress: Progress = SILENT) -> ImageStore:
     """The data of a game: samples, or what is translated and what it shall become. Raises as `open_dataset`."""
     kind = GAMES.get(config.game, GAMES["latent"])  # an unknown one is named by `resolve`
-    if not kind.translates or (kind.domains and config.data.degrade == "none"):
+    if not kind.translates:
         return open_data(config.data, labelled=config.conditional, progress=progress)
+    if kind.domains and config.data.degrade == "none":
+        return open_domains(config.data, progress)
     return open_pairs(config.data, kind.paired, progress)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import organza
 from organza.config import ConfigError, Data
 from organza.data.degrade import DEGRADATIONS, degradation, grey, outline, smaller
-from organza.data.pairs import open_pairs
+from organza.data.pairs import open_domains, open_pairs
 from organza.draws import Draws
 from organza.training.batches import Batches, middle, of_source, to_bytes
 
@@ -224,6 +224,31 @@ def test_a_degraded_set_keeps_the_test_images_that_it_has(tmp_path):
     write(tmp_path / "test", ("x", "y"), 100, (12, 12))
     with pytest.raises(ConfigError, match=r"8x8 in train and of 12x12 in test; add --data.resolution 8"):
         opened(tmp_path, degrade="outline")
+
+
+def test_folders_of_classes_keep_the_test_images_that_they_have(tmp_path):
+    for split, shade in (("train", 10), ("test", 100)):
+        for number, kind in enumerate(("cats", "dogs")):
+            write(tmp_path / split / kind, ("x", "y"), shade + 10 * number)
+    store = open_domains(Data(source=str(tmp_path)))
+    assert (shades(store.images), store.labels.tolist(), store.classes) == (
+        [10, 11, 20, 21],
+        [0, 0, 1, 1],
+        ("cats", "dogs"),
+    )
+    assert (shades(store.test.images), store.test.labels.tolist()) == ([100, 101, 110, 111], [0, 0, 1, 1])
+    write(tmp_path / "test" / "owls", ("x",), 120)
+    with pytest.raises(ConfigError, match="classes cats, dogs in train and cats, dogs, owls in test"):
+        open_domains(Data(source=str(tmp_path)))
+
+
+def test_classes_without_a_test_folder_keep_what_they_are_asked_to(tmp_path):
+    write(tmp_path / "cats", [f"{i:03}" for i in range(200)], 0)
+    write(tmp_path / "dogs", [f"{i:03}" for i in range(200)], 0)
+    assert open_domains(Data(source=str(tmp_path))).test is None
+    kept = open_domains(Data(source=str(tmp_path), heldout=0.1))
+    assert (len(kept), len(kept.test)) == (360, 40)
+    assert kept.test.labels.tolist() == [0] * 20 + [1] * 20
 
 
 def test_every_tenth_of_each_side_is_kept_where_nothing_pairs(tmp_path):

@@ -156,6 +156,16 @@ def test_a_score_that_falls_says_go_on_and_a_flat_one_says_enough(log):
     assert "still improving" not in flat
 
 
+def test_a_run_that_has_hardly_begun_is_told_to_go_on_to_where_it_can_be_judged(log):
+    path = log()
+    kept = (path / "log.jsonl").read_text()
+    (path / "log.jsonl").write_text("".join(kept.splitlines(keepends=True)[:1]))
+    early = next(f for f in diagnose(path) if f.name == "too early")
+    every = json.loads((path / "config.json").read_text())["output"]["log"]
+    assert int(early.advice.split()[-1]) >= 12 * every
+    (path / "log.jsonl").write_text(kept)
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_every_advice_is_a_command_that_the_command_line_takes(log, name, capsys):
     words = shlex.split(found(log(PLANTED[name][0]))[name].advice)
