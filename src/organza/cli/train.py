@@ -151,9 +151,13 @@ def _stopped(run: Run, options: Options, seconds: float) -> list[tuple[str, str]
 def _scores(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A line for each score, the protocol behind the last of those that share it."""
     scores = summary.get("scores", {})
-    lines: list[tuple[str, str]] = [("score", f"{name} {score['value']:g}") for name, score in scores.items()]
+    lines = [("score", f"{name} {score['value']:g}{_between(score)}") for name, score in scores.items()]
     protocols = dict.fromkeys(score["protocol"] for score in scores.values())
     return [*lines, *(("", protocol) for protocol in protocols)]
+
+
+def _between(score: Mapping[str, Any]) -> str:
+    return f" ({score['low']:.3g} to {score['high']:.3g})" if {"low", "high"} <= score.keys() else ""
 
 
 def _clock(seconds: float) -> str:

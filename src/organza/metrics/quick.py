@@ -13,8 +13,9 @@ from organza.data.synthetic import grid_modes, ring_modes
 from organza.latent.perceptual import Distance, open_distance
 from organza.metrics.digits import digit_features
 from organza.metrics.diversity import mean_pairwise_distance
-from organza.metrics.frechet import frechet_distance
-from organza.metrics.modes import mode_coverage, mode_shares, stacked_modes
+from organza.metrics.frechet import frechet_influence
+from organza.metrics.influence import Influence, of_mean
+from organza.metrics.modes import count_modes, mode_coverage, mode_shares, mode_surprise, stacked_labels
 from organza.metrics.networks import open_network
 from organza.metrics.networks.extractor import full_precision
 from organza.metrics.networks.general import GeneralNetwork, compute, general_network
@@ -31,8 +32,11 @@ class QuickScore(Protocol):
     protocol: str
     headline: tuple[str, int]  # the score that chooses the best checkpoint, and 1 if less is better, -1 if more is
 
-    def of(self, samples: Tensor) -> dict[str, float]:
-        """Scores by name, and where the data have known modes the share of the samples in each, `mode/NAME`."""
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
+        """Scores by name, as an `Influence` where an interval is made of it.
+
+        Where the data have known modes, the share of the samples in each stands under `mode/NAME`.
+        """
         ...
 
 
@@ -53,11 +57,11 @@ class DigitScore:
         """Features of the reals."""
         return digit_features(_some(self.store, 10_000))[0]
 
-    def of(self, samples: Tensor) -> dict[str, float]:
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """The distance, `variety`, how many digits have at least a fifth of their fair share, and all the shares."""
         features, digits = digit_features(samples)
         shares = torch.bincount(digits, minlength=10) / len(digits)
-        found = {"fd-digits-2k": frechet_distance(real=self.real, fake=features)}
+        found: dict[str, float | Influence] = {"fd-digits-2k": frechet_influence(real=self.real, fake=features)}
         found |= {"digits-present": float((shares > 0.02).sum()), "variety": spread(features) / self.real_spread}
         return found | named(shares)
 
@@ -83,10 +87,10 @@ class GeneralScore:
         images = _some(self.store, 2_000)
         return self._features(images if images.dtype == torch.uint8 else to_bytes(to_range(images)))
 
-    def of(self, samples: Tensor) -> dict[str, float]:
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """The distance, which is defined for collapsed samples, too, and `variety`."""
         features = self._features(samples)
-        distance = frechet_distance(real=self.real, fake=features)
+        distance = frechet_influence(real=self.real, fake=features)
         return {"fd-general-1k": distance, "variety": spread(features) / self.real_spread}
 
     @cached_property
@@ -115,11 +119,12 @@ class ModeScore:
     def __init__(self, centres: Tensor, sigma: float) -> None:
         self.centres, self.sigma = centres, sigma
 
-    def of(self, samples: Tensor) -> dict[str, float]:
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """`modes` found, and `high-quality`: the share of samples within 3 sigma of a mode."""
         modes, share = mode_coverage(samples, self.centres, self.sigma)
         shares = mode_shares(samples, self.centres, self.sigma)
-        return {"modes": float(modes), "high-quality": share} | named(shares)
+        good = torch.arange(len(samples)) < round(share * len(samples))
+        return {"modes": float(modes), "high-quality": of_mean(good, 0.0, 1.0)} | named(shares)
 
 
 class StackedScore:
@@ -132,10 +137,10 @@ class StackedScore:
         reader = named_network("digits")
         self.protocol = f"5,000 samples of the EMA, read by {reader}; KL(samples || uniform) over 1000 modes"
 
-    def of(self, samples: Tensor) -> dict[str, float]:
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """Both, under names with the number of samples: no figure of 26 000 samples compares with them."""
-        found = stacked_modes(samples)
-        return {"modes-5k": float(found.modes), "reverse-kl-5k": found.reverse_kl}
+        labels = stacked_labels(samples)
+        return {"modes-5k": float(count_modes(labels).modes), "reverse-kl-5k": of_mean(mode_surprise(labels), 0.0)}
 
 
 class TranslationScore:
@@ -153,16 +158,17 @@ class TranslationScore:
             f"{beside if known else ''}"
         )
 
-    def of(self, samples: Tensor) -> dict[str, float]:
+    def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """`fd-general`, and `psnr` and `perceptual` where result i has a counterpart, target i."""
-        found = {"fd-general": frechet_distance(real=self._features(self.targets), fake=self._features(samples))}
+        distance = frechet_influence(real=self._features(self.targets), fake=self._features(samples))
+        found: dict[str, float | Influence] = {"fd-general": distance}
         if not self.known:
             return found
         error = (samples.float() - self.targets.float()).square().flatten(1).mean(1) / 255**2
-        found["psnr"] = float((-10 * error.clamp(min=1e-10).log10()).mean())
+        found["psnr"] = of_mean(-10 * error.clamp(min=1e-10).log10())
         pairs = zip(to_range(samples).split(64), to_range(self.targets).split(64), strict=True)
         with torch.no_grad():
-            found["perceptual"] = float(torch.cat([self.distance(a, b) for a, b in pairs]).mean())
+            found["perceptual"] = of_mean(torch.cat([self.distance(a, b) for a, b in pairs]), 0.0)
         return found
 
     @cached_property

@@ -238,7 +238,8 @@ class Outputs:
         if self.scoring.best is None or about is None:
             shutil.rmtree(folder, ignore_errors=True)
         elif not (folder / "config.json").is_file() or images_of(folder) != about["images"]:
-            scores = {about["score"]: {name: about[name] for name in ("value", "n", "protocol")}}
+            told = {name: about[name] for name in ("value", "low", "high", "n", "protocol") if name in about}
+            scores = {about["score"]: told}
             facts = {"images": about["images"], "seconds": about["seconds"], "scores": scores}
             generator = self.scoring.generator(trainer)
             replace_folder(folder, lambda path: self._model(trainer, generator, path, facts))

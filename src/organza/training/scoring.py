@@ -21,7 +21,9 @@ from organza.config import Config, ConfigError
 from organza.data.store import ImageStore
 from organza.games import GAMES
 from organza.health.signals import untouched
+from organza.metrics.influence import Influence
 from organza.metrics.quick import HISTOGRAM, QuickScore, TranslationScore, quick_score
+from organza.metrics.uncertainty import interval as bounds
 from organza.training.batches import middle, to_bytes, to_range
 from organza.training.examples import at_once, drawn, example_batch, spread_rows, translated
 
@@ -87,20 +89,21 @@ class Scoring:
         if self.score is None or self.summary.get("scored_at") == trainer.images:
             return {}
         with untouched(trainer.average, device=trainer.device):
-            values = self.score.of(made := samples(trainer, self.score.samples))
+            found = self.score.of(made := samples(trainer, self.score.samples))
         self.drawn = None if GAMES[trainer.config.game].translates else made[:EXAMINED].to("cpu", copy=True)
+        values = {key: value.value if isinstance(value, Influence) else value for key, value in found.items()}
         histogram = {key: values.pop(key) for key in list(values) if key.startswith(HISTOGRAM)}
         name, direction = self.score.headline
         value, before = values[name] * direction, self.summary.get("best")
         protocol = {"n": self.score.samples, "protocol": self.score.protocol}
-        self.summary["scores"] = {key: {"value": short(found), **protocol} for key, found in values.items()}
+        self.summary["scores"] = {key: {**told(found[key]), **protocol} for key in values}
         self.summary["scored_at"] = trainer.images
         if before is None or value < before:
             about = {"folder": FOLDER, "images": trainer.images, "seconds": round(trainer.seconds, 1)}
-            about |= {"score": name, "value": short(values[name])}
+            about |= {"score": name, **told(found[name])}
             self.summary |= {"best": value, "best_at": trainer.images, "best_model": about | protocol}
             self.best = {key: t.detach().to("cpu", copy=True) for key, t in trainer.average.state_dict().items()}
-        return {f"score/{key}": found for key, found in values.items()} | histogram
+        return {f"score/{key}": value for key, value in values.items()} | histogram
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -159,6 +162,14 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> None:
 def images_of(folder: Path) -> int | None:
     """At which the model in a folder was taken."""
     return json.loads((folder / "config.json").read_text())["training"].get("images")
+
+
+def told(score: float | Influence) -> dict[str, float]:
+    """A score, between the bounds of its interval where it has one."""
+    if not isinstance(score, Influence):
+        return {"value": short(score)}
+    found = bounds(score)
+    return {"value": short(found.value), "low": short(found.low), "high": short(found.high)}
 
 
 def short(value: float) -> float:

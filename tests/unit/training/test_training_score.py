@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 import organza
 from organza.config import ConfigError, from_dict, to_dict
 from organza.data import open_dataset
+from organza.data.synthetic import ring_modes
 from organza.evaluation import Receipt
 from organza.metrics.networks import open_network
 from organza.metrics.quick import GeneralScore, ModeScore, TranslationScore, quick_score
@@ -19,7 +20,7 @@ from organza.reporter import Silent
 from organza.training.checkpoint import load as load_checkpoint
 from organza.training.checkpoint import save as save_checkpoint
 from organza.training.run import Run
-from organza.training.scoring import FULL, LONG, full_evaluation
+from organza.training.scoring import FULL, LONG, full_evaluation, told
 
 IMAGES = 160
 POINTS_SMALL = {
@@ -83,6 +84,21 @@ def test_a_run_that_was_scored_without_that_goes_on(tmp_path):
     assert max(logged(run)) == 96
 
 
+def test_the_interval_of_a_quick_score_is_that_of_the_bootstrap(tmp_path):
+    run = trained(tmp_path, images=48)
+    for about in (run.summary["scores"]["fd-general-1k"], run.summary["best_model"]):
+        assert 0 < about["low"] < about["value"] < about["high"] < 2 * about["value"]
+    assert set(run.summary["scores"]["variety"]) == {"value", "n", "protocol"}
+    about = json.loads((run.path / "best" / "config.json").read_text())["training"]["scores"]["fd-general-1k"]
+    assert {"low", "high"} <= about.keys()
+    score = quick_score(open_dataset("ring"))
+    found = score.of(torch.from_numpy(ring_modes()).float().repeat(100, 1) + torch.arange(800)[:, None].gt(599) * 3.0)
+    assert found["high-quality"].value == 0.75
+    bounds = told(found["high-quality"])
+    assert bounds["low"] == pytest.approx(0.75 - 1.96 * (0.75 * 0.25 / 800) ** 0.5, abs=0.004)
+    assert bounds["high"] == pytest.approx(0.75 + 1.96 * (0.75 * 0.25 / 800) ** 0.5, abs=0.004)
+
+
 def test_a_run_is_the_same_with_and_without(tmp_path):
     with_scores, without = trained(tmp_path), trained(tmp_path, "without", **{"output.score": False})
     assert_same(networks(with_scores), networks(without))
@@ -105,7 +121,7 @@ def test_the_best_has_the_least_value_and_its_model_gives_it(tmp_path):
     assert gan.training["images"] == best["images"]
     store = open_dataset(run.config.data.source)
     found = GeneralScore(store).of(gan.sample(1000, seed=1_000_000, batch=8))["fd-general-1k"]
-    assert found == pytest.approx(best["value"], rel=1e-3)
+    assert found.value == pytest.approx(best["value"], rel=1e-3)
     assert {file.name for file in (run.path / "best").iterdir()} == {"model.safetensors", "config.json", "README.md"}
     assert "fd-general-1k" in (run.path / "report.html").read_text()
 
@@ -203,7 +219,7 @@ def test_what_cannot_be_scored_is_refused(tmp_path):
 
 def test_collapsed_samples_have_a_score():
     grey = torch.full((1000, 1, 16, 16), 128, dtype=torch.uint8)
-    assert GeneralScore(small_store()).of(grey)["fd-general-1k"] > 0
+    assert GeneralScore(small_store()).of(grey)["fd-general-1k"].value > 0
 
 
 class Told(Silent):
