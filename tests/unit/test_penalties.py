@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from contextlib import nullcontext
 from pathlib import Path
@@ -90,6 +91,20 @@ def test_gradient_norm_is_taken_between_the_samples():
     between = mix[:, None] * real + (1 - mix[:, None]) * fake
     expected = (between.norm(dim=1) - 1).square()
     torch.testing.assert_close(PENALTIES["gradient-norm"].per_sample(evidence(judge, real, fake, mix)), expected)
+
+
+def test_dragan_looks_beside_the_data_half_a_deviation_away_at_most():
+    def judge(x):
+        return x.square().sum(1) / 2  # gradient x
+
+    real, deviation = torch.randn(SIZE, 3), 0.8
+    turn = dataclasses.replace(evidence(judge, real, real), deviation=deviation)
+    noise = Draws(torch.arange(SIZE)).uniform("dragan", 3)
+    assert 0 <= noise.min() < 0.4
+    assert 0.6 < noise.max() < 1
+    found = PENALTIES["dragan"].per_sample(turn)
+    torch.testing.assert_close(found, ((real + deviation / 2 * noise).norm(dim=1) - 1).square())
+    assert (found - (real.norm(dim=1) - 1).square()).abs().min() > 1e-3  # nor is it the penalty at the data
 
 
 def test_gradient_norm_of_a_flat_critic_has_a_finite_gradient():

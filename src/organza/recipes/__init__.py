@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
 }
 
 MEASURED: dict[str, str] = {
-    "gan": "ring: 8 of 8 modes, 91 % within 3 sigma",
+    "gan": "ring: 8 of 8 modes, 90 % within 3 sigma",
     "dcgan": "mnist: FD 10.9, digits, 10k",
     "cgan": "mnist: FD 2.4, digits, 10k",
     "wgan-gp": "mnist: FD 78.4, digits, 10k",
@@ -105,8 +105,8 @@ MEASURED: dict[str, str] = {
     "sagan": "mnist: FD 30.7, digits, 10k, 5 minutes",
     "biggan": "mnist: FD 19.0, digits, 10k, 5 minutes",
     "biggan-deep": "mnist: FD 33.2, digits, 10k, 5 minutes",
-    "stylegan": "emoji 32: FD 1121.7, efficientnet, 10k, 20 minutes",
-    "stylegan2": "emoji 32: FD 1213.2, efficientnet, 10k, 20 minutes",
+    "stylegan": "emoji 32: FD 1144.2, efficientnet, 10k, 20 minutes",
+    "stylegan2": "emoji 32: FD 942.4, efficientnet, 10k, 20 minutes",
     "stylegan3-t": "emoji 32: FD 1631.4, efficientnet, 10k, 20 minutes",
     "stylegan3-r": "emoji 32: FD 1570.2, efficientnet, 10k, 20 minutes",
     "stylegan2-ada": "emoji 64: FD 4.1, general, 1k, 46 minutes",
