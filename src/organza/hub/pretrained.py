@@ -161,7 +161,8 @@ def _stated(
     own = {"parameters": {"generator": sum(p.numel() for p in gan.generator.parameters())}, **known, **gan.training}
     if isinstance(gan, Translator):
         own = {"scale": gan.scale, "use": gan.use, **own}
-    data = {**(own.get("data") or {}), **(facts.get("data") or {})}
+    made = {"shape": list(gan.shape), "classes": list(gan.classes)} if isinstance(gan, GAN) else {}
+    data = {**made, **(own.get("data") or {}), **(facts.get("data") or {})}
     if not str(data.get("name", "")).startswith(PREFIX):
         data["name"] = re.split(r"[/\\]", str(data.get("name") or ""))[-1]  # no path of a machine
     scores = {**(own.get("scores") or {}), **(facts.get("scores") or {})}

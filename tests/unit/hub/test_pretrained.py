@@ -86,10 +86,11 @@ def test_the_card_states_what_a_published_model_must(gan, tmp_path):
         "license: mit", "**Source**: my camera", "**Licence**: CC BY 4.0", "## Intended use", "non-consensual likeness",
         "| fd-digits | 3.4 | 3.3 to 3.5 | 10,000 | digits-1, EMA |", "Cats only.", "Not to be used for",
         '{type: "fd-digits", value: 3.4, name: "fd-digits, N 10,000, digits-1, EMA"}', "samples/grid.png",
-        "may be asked for by class", "generator 1,",
+        f"may be asked for by class ({len(gan.classes)} classes)", "generator 1,",
     ):  # fmt: skip
         assert words in card, words
     assert "Not stated" not in card
+    assert len(gan.classes) > 0
 
 
 @pytest.mark.parametrize(("facts", "lacks"), [({}, "data.source"), ({"data": {"source": "x"}}, "data.people")])
