@@ -32,7 +32,7 @@ def as_features(name: str, given: Features, least: int = 1) -> Tensor:
     if tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.float() if tensor.is_floating_point() else tensor.double()
     must_be_finite(name, tensor)
-    return tensor
+    return tensor.contiguous()  # another order of the same numbers would add them up in another order
 
 
 def _plain(name: str, given: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from organza.metrics.influence import Influence, centred
 from organza.metrics.pairs import Points, Scratch, scan, seen_from_their_centre
 
 LEAST = 2
+FEW = 128  # numbers that are added in their own type
 SEED = 2020  # of torch-fidelity's protocol
 
 
@@ -129,20 +130,25 @@ class KernelSums:
         )
 
     def __call__(self, rows: slice, columns: slice, products: Tensor) -> None:
-        """Add a block: its own sums in the type of the features, those of all blocks in float64."""
+        """Add a block: sums of few in the type of the features, those of all in float64."""
         room, within = self.scratch.of(*products.shape, like=products), self.one is self.two
         kernel = torch.add(self.one.shift[rows, None], products, alpha=1 / self.dim, out=room)
         kernel.add_(self.two.shift[columns]).pow_(3)
         diagonal = within and rows == columns
         if diagonal:
             kernel.fill_diagonal_(0)
-        self.of_rows[rows] += kernel.sum(1)
+        self.of_rows[rows] += _summed(kernel, 1)
         if not diagonal:
             across = self.of_rows if within else self.of_columns
-            across[columns] += kernel.sum(0)
+            across[columns] += _summed(kernel, 0)
         if self.one.inside is not None and self.two.inside is not None:
             sums = (kernel @ self.two.inside[columns]).mul_(self.one.inside[rows]).sum(0)
             self.of_subsets += 2 * sums if within and not diagonal else sums
+
+
+def _summed(kernel: Tensor, dim: int) -> Tensor:
+    """Over `dim`, in float64 but for the sums of a few: those of all in float32 lose a digit, and in float64 take long."""
+    return torch.stack([part.sum(dim) for part in kernel.split(FEW, dim)]).sum(0, dtype=torch.float64)
 
 
 Sums = tuple[KernelSums, KernelSums, KernelSums]
