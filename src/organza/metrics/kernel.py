@@ -147,7 +147,7 @@ class KernelSums:
 
 
 def _summed(kernel: Tensor, dim: int) -> Tensor:
-    """Over `dim`, in float64 but for the sums of a few: those of all in float32 lose a digit, and in float64 take long."""
+    """Over `dim`: a few in their own type, then in float64. All in float32 lose a digit, all in float64 take long."""
     return torch.stack([part.sum(dim) for part in kernel.split(FEW, dim)]).sum(0, dtype=torch.float64)
 
 
