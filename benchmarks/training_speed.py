@@ -48,9 +48,7 @@ DIGITS = ("gan", "dcgan", "cgan", "acgan", "infogan", "lsgan", "dragan", "wgan",
 WITH_R1 = {"share_fakes": False, "discriminator.penalties": "r1"}
 PRODUCTS = re.compile(r"aten::(.*conv.*|.*mm)$")
 SHORT_RUN = 40  # steps, of the run whose time the plan foretells
-LATENT = [
-    name for name, recipe in RECIPES.items() if recipe((3, 32, 32)).game == "latent"
-]  # a translator has no plain loop
+LATENT = [name for name, make in RECIPES.items() if make((3, 32, 32)).game == "latent"]  # others have no plain loop
 
 
 def recipe_on_data(recipe: str, changes: dict[str, Any] | None = None) -> tuple[Config, ImageStore]:

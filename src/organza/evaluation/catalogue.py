@@ -30,7 +30,7 @@ from organza.metrics import (
 )  # fmt: skip
 from organza.metrics.diversity import pair_similarities, random_pairs, ssim
 from organza.metrics.equivariance import Motion, decibels
-from organza.metrics.influence import Influence, centred
+from organza.metrics.influence import Influence, of_mean, of_share
 from organza.metrics.lpips import Trunk
 from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mode_shares, stacked_labels
 from organza.metrics.uncertainty import Score
@@ -274,15 +274,15 @@ def _beside_reals(name: str, fake: Tensor, real: Tensor, seen: Evidence) -> Part
 
 def _of_share(name: str, share: float, seen: Evidence) -> Part:
     """The share of the fakes with a quality, of which more is better."""
-    verdicts = (torch.arange(len(seen.fake)) < round(share * len(seen.fake))).double()
-    return _of_values(name, verdicts, -1, seen, 0.0, 1.0)
+    influence = replace(of_share(share, len(seen.fake)), samples=(len(seen.real), len(seen.fake)))
+    return _of_influence(name, influence, -1, seen.seed)
 
 
 def _of_values(
     name: str, values: Tensor, better: int, seen: Evidence, least: float = -torch.inf, most: float = torch.inf
 ) -> Part:
     """The mean of a value for each sample or pair, with its interval."""
-    influence = Influence(float(values.mean()), None, centred(values), least, most, (len(seen.real), len(seen.fake)))
+    influence = replace(of_mean(values, least, most), samples=(len(seen.real), len(seen.fake)))
     return _of_influence(name, influence, better, seen.seed)
 
 

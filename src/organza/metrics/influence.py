@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -34,3 +35,8 @@ def centred(contributions: Tensor) -> Tensor:
 def of_mean(values: Tensor, least: float = -math.inf, most: float = math.inf) -> Influence:
     """The mean of a value for each fake [N], which holds no real."""
     return Influence(float(values.double().mean()), None, centred(values), least, most, (0, len(values)))
+
+
+def of_share(share: float, count: int) -> Influence:
+    """The share of so many fakes with a quality."""
+    return of_mean(torch.arange(count) < round(share * count), 0.0, 1.0)

@@ -14,7 +14,7 @@ from organza.latent.perceptual import Distance, open_distance
 from organza.metrics.digits import digit_features
 from organza.metrics.diversity import mean_pairwise_distance
 from organza.metrics.frechet import frechet_influence
-from organza.metrics.influence import Influence, of_mean
+from organza.metrics.influence import Influence, of_mean, of_share
 from organza.metrics.modes import count_modes, mode_coverage, mode_shares, mode_surprise, stacked_labels
 from organza.metrics.networks import open_network
 from organza.metrics.networks.extractor import full_precision
@@ -123,8 +123,7 @@ class ModeScore:
         """`modes` found, and `high-quality`: the share of samples within 3 sigma of a mode."""
         modes, share = mode_coverage(samples, self.centres, self.sigma)
         shares = mode_shares(samples, self.centres, self.sigma)
-        good = torch.arange(len(samples)) < round(share * len(samples))
-        return {"modes": float(modes), "high-quality": of_mean(good, 0.0, 1.0)} | named(shares)
+        return {"modes": float(modes), "high-quality": of_share(share, len(samples))} | named(shares)
 
 
 class StackedScore:

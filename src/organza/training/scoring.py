@@ -96,11 +96,12 @@ class Scoring:
         name, direction = self.score.headline
         value, before = values[name] * direction, self.summary.get("best")
         protocol = {"n": self.score.samples, "protocol": self.score.protocol}
-        self.summary["scores"] = {key: {**told(found[key]), **protocol} for key in values}
+        scores = {key: told(found[key]) for key in values}
+        self.summary["scores"] = {key: score | protocol for key, score in scores.items()}
         self.summary["scored_at"] = trainer.images
         if before is None or value < before:
             about = {"folder": FOLDER, "images": trainer.images, "seconds": round(trainer.seconds, 1)}
-            about |= {"score": name, **told(found[name])}
+            about |= {"score": name, **scores[name]}
             self.summary |= {"best": value, "best_at": trainer.images, "best_model": about | protocol}
             self.best = {key: t.detach().to("cpu", copy=True) for key, t in trainer.average.state_dict().items()}
         return {f"score/{key}": value for key, value in values.items()} | histogram
