@@ -231,10 +231,10 @@ def override(config: Config, changes: Changes) -> Config:
     return config
 
 
-def closest(word: str, allowed: typing.Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the most similar allowed word, or the allowed words."""
+def closest(word: str, allowed: typing.Iterable[str], alike: float = 0.5) -> str:
+    """`; did you mean 'x'?` for the most similar allowed word from `alike` (0 to 1) on, or the allowed words."""
     words = sorted(allowed)
-    found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(word, words, n=1, cutoff=alike)
     return f"; did you mean '{found[0]}'?" if found else f"; allowed: {', '.join(words)}"
 
 
@@ -297,6 +297,8 @@ def _tuple(value: Any, options: tuple[Any, ...], path: str) -> tuple[Any, ...]:
     items = _items(value)
     if options[-1] is Ellipsis:
         return tuple(coerce(item, options[0], f"{path}.{i}") for i, item in enumerate(items))
+    if len(items) == 1 and isinstance(items[0], str) and options == (int, int):
+        items = items[0].lower().split("x")  # 48x32, a height and a width
     if len(items) == 1:  # 64 for (64, 64)
         items *= len(options)
     if len(items) != len(options):

@@ -21,7 +21,7 @@ import inspect
 import typing
 from typing import TYPE_CHECKING, Any, Literal
 
-from organza.config import Codes, ConfigError, Model, Shape, closest, coerce
+from organza.config import Codes, Config, ConfigError, Model, Shape, closest, coerce
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,7 +69,8 @@ def complete(model: Model, role: Role) -> Model:
     hints = _options(model.name, role)
     for key in model.options:
         if key not in hints:
-            raise ConfigError(f"{role} '{model.name}' has no option '{key}'{closest(key, hints)}")
+            everywhere = f", and for every network --{key}" if key in Config.__dataclass_fields__ else ""
+            raise ConfigError(f"{role} '{model.name}' has no option '{key}'{closest(key, hints, 0.7)}{everywhere}")
     options = {
         key: coerce(model.options.get(key, default), hint, f"{role}.model.{key}")
         for key, (hint, default) in hints.items()

@@ -11,13 +11,15 @@ which section 2 proves local convergence; the penalty on real samples alone is n
 Both penalties act in every turn; every eighth turn, a saving that other GANs allow, fails on Stacked-MNIST. Over the
 burn-in, a cosine moves the rate, gamma, Adam's beta2 and the half-life of the average from first to last values.
 
-`paper` takes the nearest published column (tables of the appendix): Stacked-MNIST up to 32x32 without colour,
-CIFAR-10 with colour, FFHQ-64, FFHQ-256. At other sizes gamma grows with the number of pixels, a rule of thumb:
-gamma is the first thing to tune. Published runs on CIFAR-10 are conditional (`--conditional true`), and all but
-Stacked-MNIST augment both players' images (probability 0 -> 0.55, 0.3, 0.3), which this recipe does not.
+`paper` takes the nearest published column (tables of the appendix): Stacked-MNIST for 28x28 pixels and for little grey
+images, CIFAR-10 for other little ones, FFHQ-64, FFHQ-256. At other sizes gamma grows with the number of pixels, a rule
+of thumb: gamma is the first thing to tune. Published runs on CIFAR-10 are conditional (`--conditional true`). All but
+Stacked-MNIST mirror half of the images and augment both players' with ADA's set, colours half as often as the rest,
+with a probability that follows the cosine.
 
-`laptop` keeps the loss, the penalties and the schedules, and cuts widths and budgets. A discriminator's turn with both
-penalties costs about six forward passes, so that most channels stand where there are few pixels.
+`laptop` keeps the loss, the penalties and the schedules, leaves augmentation out, and cuts widths and budgets. A
+discriminator's turn with both penalties costs about six forward passes, so that most channels stand where there are few
+pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
+from organza.config import EMA, Augment, Config, Data, Model, Optimizer, Output, Penalty, Player, Schedule, Shape, Size
 from organza.layers.geometry import image, pyramid
 from organza.recipes.gan import points
 
@@ -42,23 +44,24 @@ class Column:
     gamma: tuple[float, float]
     half_life: float  # of the average, in images; it starts at zero
     flip: bool
+    augment: float  # the probability at the end of the burn-in; it starts at zero
 
 
 STACKED_MNIST = Column(
     side=32, images=10_000_000, burn_in=2_000_000, batch=512, lr=(2e-4, 2e-4), gamma=(1.0, 0.1),
-    half_life=500_000.0, flip=False,
+    half_life=500_000.0, flip=False, augment=0.0,
 )  # fmt: skip
 CIFAR10 = Column(
     side=32, images=250_000_000, burn_in=20_000_000, batch=512, lr=(2e-4, 5e-5), gamma=(0.05, 0.005),
-    half_life=5_000_000.0, flip=True,
+    half_life=5_000_000.0, flip=True, augment=0.55,
 )  # fmt: skip
 FFHQ64 = Column(
     side=64, images=100_000_000, burn_in=20_000_000, batch=256, lr=(2e-4, 5e-5), gamma=(2.0, 0.2),
-    half_life=500_000.0, flip=True,
+    half_life=500_000.0, flip=True, augment=0.3,
 )  # fmt: skip
 FFHQ256 = Column(
     side=256, images=200_000_000, burn_in=20_000_000, batch=256, lr=(2e-4, 5e-5), gamma=(150.0, 15.0),
-    half_life=500_000.0, flip=True,
+    half_life=500_000.0, flip=True, augment=0.3,
 )  # fmt: skip
 
 
@@ -100,12 +103,20 @@ def _config(column: Column, pixels: int, widths: tuple[int, ...], size: Size) ->
         loss="relativistic",
         share_fakes=False,
         data=Data(flip=column.flip),
+        augment=_augment(column),
         batch=column.batch,
         images=column.images,
         ema=EMA(half_life=Schedule(start=0.0, end=column.half_life, images=burn_in), ramp=None),
         precision="float32" if size == "laptop" else "auto",
         output=_output(column.images),
     )
+
+
+def _augment(column: Column) -> Augment:
+    if not column.augment:
+        return Augment()
+    probability = Schedule(start=0.0, end=column.augment, images=column.burn_in)
+    return Augment(policy=("bg", "color-ada:0.5", "cutout"), probability=probability)
 
 
 def _points(base: Config) -> Config:
@@ -123,7 +134,7 @@ def _nearest(shape: Shape) -> Column:
     channels, height, width = image(shape)
     pixels = height * width
     if pixels < 48**2:
-        return CIFAR10 if channels >= 3 else STACKED_MNIST
+        return STACKED_MNIST if channels < 3 or (height, width) == (28, 28) else CIFAR10
     return FFHQ64 if pixels < 128**2 else FFHQ256
 
 
@@ -149,7 +160,7 @@ def _laptop(column: Column) -> Column:
     start, end = column.gamma
     return Column(
         side=column.side, images=120_000, burn_in=120_000, batch=16, lr=(1.5e-3, 2e-4), gamma=(10 * start, 20 * end),
-        half_life=5_000.0, flip=column.flip,
+        half_life=5_000.0, flip=column.flip, augment=0.0,
     )  # fmt: skip
 
 

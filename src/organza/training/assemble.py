@@ -24,9 +24,9 @@ from organza.games.view import View
 from organza.layers.codes import Reader
 from organza.layers.init import initialise
 from organza.layers.patches import PatchSampler
-from organza.layers.spectral import add_spectral_norm, weights_of
+from organza.layers.spectral import add_spectral_norm
 from organza.losses import LOSSES
-from organza.models import build, complete, is_two_way, reads_attributes, reads_by_itself, translator
+from organza.models import Role, build, complete, is_two_way, reads_attributes, reads_by_itself, translator
 from organza.models.both_ways import both_ways
 from organza.penalties import PENALTIES
 from organza.penalties.eyes import chosen, open_eyes
@@ -155,12 +155,8 @@ def build_game(config: Config, store: ImageStore, device: torch.device) -> Laten
     generator, discriminator = _networks(config, store, classes)
     _add_heads(discriminator, config, classes)
     _add_heads_of_maker(generator, config, store)
-    for network, player in ((generator, config.generator), (discriminator, config.discriminator)):
-        initialise(network, player.init)
-        if player.spectral_norm:
-            add_spectral_norm(network)
-        if "orthogonal" in {penalty.name for penalty in player.penalties} and not weights_of(network):
-            raise ConfigError("the penalty orthogonal finds no plain weights in this network; leave it out")
+    _weights_as_asked("generator", generator, config.generator)
+    _weights_as_asked("discriminator", discriminator, config.discriminator)
     _check_norm(generator, discriminator, config)
     _check_styles(generator, config)
     _check_places(discriminator, config, store)
@@ -220,6 +216,16 @@ def _networks(config: Config, store: ImageStore, classes: int) -> tuple[nn.Modul
     if is_two_way(maker.name):
         raise ConfigError(f"'{maker.name}' translates both ways at once; add --game cycle")
     return translator(maker, source, shape, classes), build(judge, "discriminator", seen, told)
+
+
+def _weights_as_asked(role: Role, network: nn.Module, player: configs.Player) -> None:
+    """Set and normed by the player's fields. Raises ConfigError for weights that start at zero."""
+    try:
+        initialise(network, player.init)
+        if player.spectral_norm:
+            add_spectral_norm(network)
+    except ConfigError as problem:
+        raise ConfigError(f"{role}.{problem}") from None
 
 
 def _compile(generator: nn.Module, discriminator: nn.Module) -> None:

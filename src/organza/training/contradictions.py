@@ -114,15 +114,12 @@ def _players(config: Config) -> Iterator[str]:
     for role, player in _roles(config):
         if player.clip is not None and player.clip <= 0:
             yield f"{role}.clip is {player.clip}; it takes the largest norm of a gradient, such as 1, or none"
+        if is_equalized(player.model.name, role):
+            yield from _scaled(role, player)
         if player.weight_clip is None:
             continue
         if player.weight_clip <= 0:
             yield f"{role}.weight_clip is {player.weight_clip}; it takes a number above 0, such as 0.01"
-        if is_equalized(player.model.name, role):
-            yield (
-                f"{role}.weight_clip cuts the weights of '{player.model.name}', which are large by design and scaled "
-                f"as it runs: little is left of them; add --{role}.weight_clip none"
-            )
         if player.spectral_norm:
             yield (
                 f"{role}.weight_clip cuts weights that spectral_norm divides by their norm anyway; add "
@@ -133,6 +130,17 @@ def _players(config: Config) -> Iterator[str]:
                 f"{role}.weight_clip keeps slopes far below 1, to which the penalty {pulled[0]} pulls them; add "
                 f"--{role}.weight_clip none, or leave the penalty out"
             )
+
+
+def _scaled(role: Role, player: Player) -> Iterator[str]:
+    """Of weights that are standard normal ones, scaled as the network runs: nothing else may set or norm them."""
+    has = f"and those of '{player.model.name}' are large by design and scaled as it runs"
+    asked = {"weight_clip": player.weight_clip, "spectral_norm": player.spectral_norm, "init": player.init}
+    for field, usual in (("weight_clip", None), ("spectral_norm", False), ("init", "own")):
+        if asked[field] != usual:
+            yield f"{role}.{field} is of plain weights, {has}; add --{role}.{field} {str(usual).lower()}"
+    if "orthogonal" in (penalty.name for penalty in player.penalties):
+        yield f"{role}.penalties.orthogonal is of plain weights, {has}; leave the penalty out"
 
 
 def _frozen(config: Config) -> Iterator[str]:

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from organza.config import ConfigError, Schedule, from_dict, to_dict
+from organza.augment import GROUPS, _shares
+from organza.config import Augment, ConfigError, Schedule, from_dict, to_dict
 from organza.models import build, complete
 from organza.recipes.r3gan import r3gan
 
@@ -28,15 +29,16 @@ def test_the_method(shape, size):
 
 
 @pytest.mark.parametrize(
-    ("shape", "batch", "images", "burn_in", "lr", "gammas", "half_life", "widths"),
+    ("shape", "batch", "images", "burn_in", "lr", "gammas", "half_life", "augment", "widths"),
     [
-        ((1, 32, 32), 512, 10e6, 2e6, (2e-4, 2e-4), (1, 0.1), 0.5e6, (768,) * 4),
-        ((3, 32, 32), 512, 250e6, 20e6, (2e-4, 5e-5), (0.05, 0.005), 5e6, (768,) * 4),
-        ((3, 64, 64), 256, 100e6, 20e6, (2e-4, 5e-5), (2, 0.2), 0.5e6, (768, 768, 768, 768, 384)),
-        ((3, 256, 256), 256, 200e6, 20e6, (2e-4, 5e-5), (150, 15), 0.5e6, (768, 768, 768, 768, 384, 192, 96)),
+        ((1, 32, 32), 512, 10e6, 2e6, (2e-4, 2e-4), (1, 0.1), 0.5e6, 0, (768,) * 4),
+        ((3, 28, 28), 512, 10e6, 2e6, (2e-4, 2e-4), (0.766, 0.0766), 0.5e6, 0, (768,) * 3),
+        ((3, 32, 32), 512, 250e6, 20e6, (2e-4, 5e-5), (0.05, 0.005), 5e6, 0.55, (768,) * 4),
+        ((3, 64, 64), 256, 100e6, 20e6, (2e-4, 5e-5), (2, 0.2), 0.5e6, 0.3, (768, 768, 768, 768, 384)),
+        ((3, 256, 256), 256, 200e6, 20e6, (2e-4, 5e-5), (150, 15), 0.5e6, 0.3, (768, 768, 768, 768, 384, 192, 96)),
     ],
 )
-def test_published_columns(shape, batch, images, burn_in, lr, gammas, half_life, widths):
+def test_published_columns(shape, batch, images, burn_in, lr, gammas, half_life, augment, widths):
     config = r3gan(shape, "paper")
     optimizer = config.discriminator.optimizer
     assert (config.batch, config.images) == (batch, images)
@@ -44,8 +46,20 @@ def test_published_columns(shape, batch, images, burn_in, lr, gammas, half_life,
     assert optimizer.beta2 == Schedule(start=0.9, end=0.99, images=int(burn_in))
     assert config.ema.half_life == Schedule(start=0.0, end=half_life, images=int(burn_in))
     assert config.ema.ramp is None
+    assert config.data.flip == bool(augment) == bool(config.augment.policy)
+    if augment:
+        assert config.augment.probability == Schedule(start=0.0, end=augment, images=int(burn_in), shape="cosine")
     assert gamma(config) == pytest.approx(gammas)
     assert config.generator.model.options["widths"] == widths
+
+
+def test_the_published_augmentation_is_adas_with_half_the_colours():
+    shares = _shares(r3gan((3, 256, 256), "paper").augment.policy)
+    colours = {"brightness", "contrast", "lumaflip", "hue", "saturation"}
+    assert shares == {
+        name: 0.5 if name in colours else 1.0 for name in GROUPS["bgcfnc"] if name not in ("filter", "noise")
+    }
+    assert r3gan((3, 256, 256)).augment == Augment()
 
 
 def test_gamma_grows_with_the_pixels():

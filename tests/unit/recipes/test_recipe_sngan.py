@@ -50,7 +50,14 @@ def test_published_widths(shape, generator, discriminator, downs):
     assert config.discriminator.model.options["downs"] == downs
 
 
-def test_points_and_odd_sides_are_refused():
-    for shape in ((2,), (1, 27, 27)):
-        with pytest.raises(ConfigError):
-            sngan(shape)
+@pytest.mark.parametrize("size", ["laptop", "paper"])
+def test_points_keep_the_loss_and_the_norm(size):
+    config = sngan((2,), size)
+    assert config.generator.model.name == config.discriminator.model.name == "mlp"
+    assert (config.loss, config.share_fakes) == ("hinge", False)
+    assert (config.discriminator.spectral_norm, config.discriminator.turns) == (True, 3)
+
+
+def test_odd_sides_are_refused():
+    with pytest.raises(ConfigError, match="27x27"):
+        sngan((1, 27, 27))

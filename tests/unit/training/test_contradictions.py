@@ -70,8 +70,20 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"discriminator.clip": 0}, ("discriminator.clip is 0", "such as 1")),
     ({"generator.weight_clip": 0}, ("generator.weight_clip is 0", "such as 0.01")),
     ({"discriminator.weight_clip": 0.01, "discriminator.spectral_norm": True}, ("spectral_norm divides",)),
-    ({"discriminator.weight_clip": 0.01, "discriminator.model": "progan"}, ("weight_clip cuts", "large by design")),
-    ({"generator.weight_clip": 0.01, "generator.model": "stylegan3"}, ("weight_clip cuts", "large by design")),
+    ({"discriminator.weight_clip": 0.01, "discriminator.model": "progan"}, ("clip is of plain weights", "by design")),
+    ({"generator.weight_clip": 0.01, "generator.model": "stylegan3"}, ("clip is of plain weights", "by design")),
+    (
+        {"generator.spectral_norm": True, "generator.model": "stylegan3"},
+        ("generator.spectral_norm is of plain weights", "'stylegan3'", "add --generator.spectral_norm false"),
+    ),
+    (
+        {"discriminator.init": "he", "discriminator.model": "progan"},
+        ("discriminator.init is of plain weights", "'progan'", "add --discriminator.init own"),
+    ),
+    (
+        {D: "orthogonal", "discriminator.model": "stylegan2"},
+        ("discriminator.penalties.orthogonal is of plain weights", "'stylegan2'", "leave the penalty out"),
+    ),
     (
         {"discriminator.weight_clip": 0.01, "discriminator.model": "stylegan2", "discriminator.spectral_norm": True},
         ("large by design", "add --discriminator.weight_clip none"),
@@ -315,10 +327,10 @@ ASSEMBLED = {
     "both players grow together, but generator.model.fade is 7": lambda: resolve(
         asked(GROWING | {"generator.model.fade": 7, "discriminator.model.fade": 9})
     ),
-    "the penalty orthogonal finds no plain weights": lambda: trained({G: "orthogonal"}, "progan"),
-    "spectral_norm finds no plain": lambda: trained({"generator.spectral_norm": True}, "progan"),
-    "init 'he' finds no plain": lambda: trained({"generator.init": "he"}, "progan"),
-    "weights that start at zero": lambda: trained({"discriminator.spectral_norm": True}, "r3gan"),
+    "generator.penalties.orthogonal is of plain weights": lambda: trained({G: "orthogonal"}, "progan"),
+    "generator.spectral_norm is of plain weights": lambda: trained({"generator.spectral_norm": True}, "progan"),
+    "generator.init is of plain weights": lambda: trained({"generator.init": "he"}, "progan"),
+    "discriminator.spectral_norm cannot divide": lambda: trained({"discriminator.spectral_norm": True}, "r3gan"),
     "dropout leaves out some of D's last features": lambda: trained({"dropout": 0.5}, "fastgan"),
     "compile needs a C++ compiler on the PATH": without_compiler,
     "batch norm needs two samples": lambda: trained({"batch": 1}, "gan"),
