@@ -8,10 +8,12 @@ Two fully connected players; algorithm 1 with one turn each, and the non-saturat
     D minimises  -E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))
     G minimises  -E log sigmoid(D(G(z)))
 
-G has batch norm; for images it ends in tanh, and D has dropout, as the paper's D had. For points D has none, and both
-are perceptrons of three or four layers, much as in VEEGAN's study of modes (arXiv:1705.07761). These are won or lost in
-the first tenth of a run: the noise of arXiv:1610.04490 on all that D sees, gone after a third, lets G hear of all of
-them, and a rate that falls to nothing draws it to their centres.
+G has batch norm; for images it ends in tanh, and D has dropout, as the paper's D had. That paper prints no rates, so
+that those of DCGAN stand here (arXiv:1511.06434, section 4); `paper` is wider than `laptop` and trains longer.
+
+For points D has no dropout, and both are perceptrons of three or four layers, much as in VEEGAN's study of modes
+(arXiv:1705.07761). These are won or lost in the first tenth of a run: the noise of arXiv:1610.04490 on all that D sees,
+gone after a third, lets G hear of all of them, and a rate that falls to nothing draws it to their centres.
 """
 
 from __future__ import annotations

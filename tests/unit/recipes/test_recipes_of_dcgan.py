@@ -7,6 +7,9 @@ from organza.recipes import RECIPES
 
 SHAPE = (1, 28, 28)
 PUBLISHED = {
+    "dcgan": {
+        "loss": "non-saturating", "batch": 128, "turns": 1, "beta1": 0.5, "rates": (2e-4, 2e-4), "z_dim": 100,
+    },  # arXiv:1511.06434, section 4
     "lsgan": {
         "loss": "least-squares", "batch": 64, "turns": 1, "beta1": 0.5, "rates": (1e-3, 1e-3),
     },  # arXiv:1611.04076, section 4.1
@@ -56,6 +59,18 @@ def test_the_method_is_the_same_on_a_laptop(recipe):
     of_the_method = PUBLISHED[recipe].keys() & {"loss", "turns", "cut", "penalties", "codes", "z_dim", "conditional"}
     found = settings(recipe, "laptop")
     assert {name: found[name] for name in of_the_method} == {name: PUBLISHED[recipe][name] for name in of_the_method}
+
+
+@pytest.mark.parametrize("recipe", ["gan", "cgan"])
+def test_fully_connected_players_have_the_first_loss_and_dcgans_rates(recipe):
+    """arXiv:1406.2661 prints no rates; its noise is of 100 numbers, and its D has dropout (section 5)."""
+    config = RECIPES[recipe](SHAPE, "paper")
+    assert (config.loss, config.conditional) == ("non-saturating", recipe == "cgan")
+    assert {player.model.name for player in (config.generator, config.discriminator)} == {"mlp"}
+    assert config.generator.model.options["z_dim"] == 100
+    assert config.discriminator.model.options["dropout"] > 0
+    for player in (config.generator, config.discriminator):
+        assert (player.optimizer.lr, player.optimizer.beta1, player.turns) == (2e-4, 0.5, 1)
 
 
 def test_g_has_to_be_legible_too():
