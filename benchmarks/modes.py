@@ -49,9 +49,9 @@ def measure(recipe: str, data: str, seed: int, minutes: float | None) -> dict[st
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         run = organza.train(
-            recipe, data=data, out=Path(folder) / "run", images=config.images, minutes=minutes, seed=seed
+            recipe, data=data, out=Path(folder) / "run", images=config.images, minutes=minutes, seed=seed, device="cpu"
         )
-        gan, summary = organza.load(run.path), run.summary
+        gan, summary = organza.load(run.path, "cpu"), run.summary
     cpu_seconds = time.process_time() - began
     centres, deviation = MIXTURES[data]
     modes, share = mode_coverage(gan.sample(SAMPLES, seed=FIRST_SEED), torch.from_numpy(centres), deviation)

@@ -50,8 +50,10 @@ def measure(recipe: str, data: str, minutes: float | None) -> dict[str, Any]:
     """Train as the command line would, and judge the exported model."""
     changes = {"data.resolution": SIDE} if data == "emoji" else {}
     with tempfile.TemporaryDirectory() as folder:
-        run = organza.train(recipe, data=data, out=Path(folder) / "run", minutes=minutes, seed=SEED, changes=changes)
-        gan, summary = organza.load(run.path), run.summary
+        run = organza.train(
+            recipe, data=data, out=Path(folder) / "run", minutes=minutes, seed=SEED, device="cpu", changes=changes
+        )
+        gan, summary = organza.load(run.path, "cpu"), run.summary
     samples = gan.sample(SAMPLES, seed=FIRST_SEED)
     png = RESULTS / f"recipe-{recipe}.png" if minutes is None else PICTURES / f"{recipe}-{data}.png"
     png.parent.mkdir(exist_ok=True)

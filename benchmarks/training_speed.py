@@ -148,8 +148,9 @@ def seconds_of_run(recipe: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         changes = {} if config.data.resolution is None else {"data.resolution": config.data.resolution}
         run = organza.train(
-            recipe, data=config.data.source, images=short_images(config), out=Path(folder) / "run", changes=changes
-        )
+            recipe, data=config.data.source, images=short_images(config), out=Path(folder) / "run", device="cpu",
+            changes=changes,
+        )  # fmt: skip
         return run.summary["seconds"]
 
 

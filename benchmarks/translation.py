@@ -132,7 +132,8 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
     else:
         data = MADE[what.data](runs / "data" / what.data) if what.data in MADE else what.data
         run = organza.train(
-            what.recipe, data=data, out=runs / name, minutes=what.minutes, seed=SEED, changes=what.changes,
+            what.recipe, data=data, out=runs / name, minutes=what.minutes, seed=SEED, device="cpu",
+            changes=what.changes,
         )  # fmt: skip
     toned = what.data == "tones"
     receipt, right = in_every_tone(run, name) if toned else (organza.evaluate(run.path, metrics=METRICS), "")

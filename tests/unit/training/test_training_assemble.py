@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from engine_helpers import CPU, small_config, small_store
 
 from organza.config import ConfigError, override
 from organza.models import MODELS
 from organza.recipes import RECIPES
-from organza.training.assemble import resolve
+from organza.training.assemble import build_game, resolve
 
 REFUSED = {
     "seed is -1": {"seed": -1},
@@ -53,3 +54,10 @@ def test_who_grows_without_a_plan_grows_as_the_other(role: str) -> None:
         }  # fmt: skip
     with pytest.raises(ConfigError, match=r"add --discriminator.model.fade 77"):
         resolve(override(config, {"generator.model.fade": 77, "discriminator.model.fade": 78}))
+
+
+def test_dragan_steps_by_the_deviation_of_the_data_and_others_look_for_none() -> None:
+    store = small_store()
+    game = build_game(resolve(small_config("dragan")), store, CPU)
+    assert float(game.deviation) == pytest.approx(float((store.images.float() / 127.5 - 1).std()), rel=1e-6)
+    assert build_game(resolve(small_config("dcgan")), store, CPU).deviation == 1.0
