@@ -120,6 +120,14 @@ TECHNIQUES = {
 """Every technique that remembers, adapts or moves with the images seen, at once."""
 
 
+STYLES = {
+    "share_fakes": False, "conditional": True, "generator.model.mixing": 0.9, "discriminator.frozen": 2,
+    "generator.penalties": (Penalty(name="path-length", weight=2.0, every=2),),
+    "discriminator.penalties": (Penalty(name="r1", weight=0.1, every=3),),
+}  # fmt: skip
+"""What StyleGAN2 remembers and draws beside its networks: the mean length of its paths, mixed styles, frozen layers."""
+
+
 def variants() -> dict:
     """Name -> (recipe, changes) of the runs that must survive being killed."""
     plain = {name: (name, {}) for name in LATENT}
@@ -129,6 +137,7 @@ def variants() -> dict:
         "gan-unrolled": ("gan", {"unroll": 2, "augment.fakes_for_reals": True, "augment.probability": 0.3}),
         "gan-dropout-flip": ("gan", {"data.flip": True, "discriminator.model.dropout": 0.5}),
         "gan-autopilot": ("gan", {"autopilot": True, "output.log": 8, "discriminator.optimizer.lr": 1e-9}),
+        "stylegan2-styles": ("stylegan2", STYLES),
         "cgan-rmsprop": ("cgan", {"generator.optimizer.name": "rmsprop", "discriminator.optimizer.name": "sgd"}),
     }
     return plain | more

@@ -10,6 +10,7 @@ import pytest
 from engine_helpers import CPU, shrunk, small_store
 
 from organza.config import override
+from organza.evaluation import METRICS
 from organza.recipes import RECIPES
 from organza.training.assemble import resolve
 from organza.training.trainer import Trainer
@@ -37,6 +38,12 @@ def test_the_page_has_commands_of_every_kind() -> None:
     assert {command.split()[1] for command in TYPED} <= RECIPES.keys()
     first = {row for row in re.findall(r"^\| `(stylegan[^`]*)` \| \[", PAGE, re.M)}
     assert first == {recipe for recipe in RECIPES if recipe.startswith("stylegan")}
+
+
+def test_what_is_evaluated_exists() -> None:
+    metrics = " ".join(re.findall(r"^    organza evaluate .*--metrics ([a-z -]+?) --", PAGE, re.M)).split()
+    assert metrics == ["eq-t", "eq-t-frac", "eq-r"]
+    assert set(metrics) <= METRICS.keys()
 
 
 def test_links_of_the_page_exist() -> None:

@@ -69,3 +69,45 @@ def test_every_run_of_the_doctor_and_of_the_autopilot_can_be_built(monkeypatch):
         shape = (2,) if fixture.data in ("ring", "grid") else (3, 32, 32) if fixture.data == "emoji" else (1, 28, 28)
         config = fitted(fixture.recipe, shape, "laptop", {**fixture.changes, "images": fixture.images})
         assert config.images == fixture.images
+
+
+@pytest.fixture
+def speed(monkeypatch, tmp_path):
+    """benchmarks/stylegan_speed.py, told to write elsewhere, on the smallest networks."""
+    folder = Path(__file__).parents[2] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    for name in ("common", "stylegan_speed"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import common
+    import stylegan_speed
+
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    small = ("--device", "cpu", "--size", "laptop", "--side", "8", "--steps", "1")
+    monkeypatch.setattr(sys, "argv", [str(folder / "stylegan_speed.py"), *small])
+    return stylegan_speed
+
+
+def test_a_form_that_fails_is_told_and_the_others_go_on(speed, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(speed, "FORMS", {"float8": {}, "float32": {}})  # the first is unknown to the process that tries
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    failed, row, verdict = capsys.readouterr().out.splitlines()
+    assert ended.value.code == 1
+    assert failed.startswith("float8: failed: ")
+    assert "invalid choice: 'float8'" in failed
+    assert "'form': 'float32'" in row
+    assert verdict.startswith("no verdict")
+    assert [line.split(",")[3] for line in (tmp_path / "stylegan_speed.csv").read_text().splitlines()[1:]] == [
+        "float32"
+    ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+def test_without_a_gpu_it_says_so_in_a_line(speed, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stylegan_speed.py"])
+    with pytest.raises(SystemExit) as ended:
+        speed.main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert "device is 'cuda'" in said
+    assert "--device cpu" in said

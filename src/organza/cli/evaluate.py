@@ -38,7 +38,9 @@ class Options:
     side by side, where their scores compare.
     """
 
-    fake: Annotated[str, Positional, arg(metavar="MODEL", help="a run, a model, or images: folder, zip, array, name")]
+    fake: Annotated[
+        str, Positional, arg(metavar="MODEL", help="a run, a model, network.pkl, or images: folder, zip, array, name")
+    ]
     real: Annotated[str, told(metavar="DATA", help="what is real (default: the data of the run)")] = ""
     metrics: Annotated[
         tuple[str, ...], told(metavar="METRIC ...", help="(default fd kd precision-recall density-coverage)")

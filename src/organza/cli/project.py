@@ -18,11 +18,17 @@ from organza.config import ConfigError
 from organza.interruption import interruptible
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from organza.hub import GAN
     from organza.latent.projection import Projection
 
 SECONDS, REST = 4.0, 1.5  # of the film, and of its last picture
-FILES = ("target.png", "projection.png", "code.safetensors", "fit.json", "fit.gif", "model")
+FILMS = {"gif": ".gif", "mp4": ".mp4", "frames": ""}
+FILES = (
+    "target.png", "projection.png", "code.safetensors", "fit.json", "model",
+    *(f"{name}{suffix}" for name in ("fit", "tuned") for suffix in FILMS.values()),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Options:
     """Find the code whose sample looks most like a picture (arXiv:1912.04958, appendix D).
 
     The folder gets target.png, projection.png, code.safetensors and projected_w.npz for other programs, fit.gif and
-    fit.json; with --tune also model/, a GAN that draws the picture from that code, and tuned.png. Ctrl-C ends the
-    search early and writes what it has found.
+    fit.json; with --tune also model/, a GAN that draws the picture from that code, tuned.png, and tuned.gif, the whole
+    way. Ctrl-C ends the search early and writes what it has found.
     """
 
     model: shared.Model
@@ -47,6 +53,9 @@ class Options:
         told(metavar="auto|lpips-vgg|general|pixels", help="what judges (default auto: LPIPS if its weights are here)"),
     ] = "auto"
     seed: Annotated[str, told(metavar="S", help="of the search (default 0)")] = ""
+    film: Annotated[
+        str, told(metavar="gif|mp4|frames", help="of the way; mp4 by ffmpeg, frames exact (default gif)")
+    ] = "gif"  # fmt: skip
     out: Annotated[str, told(metavar="DIR", help="a folder (default projections/RECIPE-IMAGE)")] = ""
     device: shared.Device = "auto"
     no_provenance: shared.NoProvenance = False
@@ -62,6 +71,8 @@ def main(argv: list[str]) -> None:
     seed, signals = seed_of(options.seed), []
     if tuning is not None and tuning < 1:
         raise ConfigError(f"tune is {tuning}; it takes a number of steps, such as 350")
+    if options.film not in FILMS:
+        raise ConfigError(f"film is '{options.film}'; it takes {', '.join(FILMS)}")
     with Console() as console:
         console.wait("loading torch")
         from organza.latent.projection import project
@@ -77,11 +88,16 @@ def main(argv: list[str]) -> None:
                 perceptual=options.perceptual, progress=timed, stop=lambda: bool(signals),
             )  # fmt: skip
             lines = _written(gan, found, folder, not options.no_provenance)
+            _save_film(
+                gan, found, found.frames, folder / f"fit{FILMS[options.film]}", not options.no_provenance, console
+            )
         if signals:
             place = f"at step {found.steps} of {found.planned}" if found.interrupted else "behind the last step"
             lines.append(("stopped", f"by {Signals(signals[0]).name} {place}; the fit so far is written"))
         elif tuning:
-            lines.append(_tuned(gan, found, tuning, folder, timed, not options.no_provenance))
+            line, frames = _tuned(gan, found, tuning, folder, timed, not options.no_provenance)
+            lines.append(line)
+            _save_film(gan, found, frames, folder / f"tuned{FILMS[options.film]}", not options.no_provenance, console)
     console.lines(lines)
     if signals:
         raise SystemExit(128 + signals[0])
@@ -97,7 +113,6 @@ def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tu
     save_png(one_image(found.target), folder / "target.png")
     save_png(one_image(found.image), folder / "projection.png", mark_of(gan, None, marked=marked))
     save_code(found, folder)
-    _save_film(gan, found, folder / "fit.gif", marked)
     about = {
         "space": found.space, "perceptual": found.perceptual, "distance": found.distance, "steps": found.steps,
         "seed": found.seed, "label": found.label, "model": gan.recipe, "sha256": gan.sha256,
@@ -109,7 +124,7 @@ def _written(gan: GAN, found: Projection, folder: Path, marked: bool) -> list[tu
     return [("distance", f"{told} (judged by {found.perceptual})"), ("written", f"{folder}/ (target.png, …)")]
 
 
-def _save_film(gan: GAN, found: Projection, path: Path, marked: bool) -> None:
+def _save_film(gan: GAN, found: Projection, frames: Tensor, path: Path, marked: bool, console: Console) -> None:
     """The way to the picture, beside the target; the last frame stays for a while."""
     import torch
     from torch.nn import functional as F
@@ -117,7 +132,7 @@ def _save_film(gan: GAN, found: Projection, path: Path, marked: bool) -> None:
     from organza.report.provenance import name_of, packet
     from organza.report.video import FASTEST_GIF, FilmWriter
 
-    frames, still = found.frames, found.target[None].float()
+    still = found.target[None].float()
     if still.shape[2:] != frames.shape[2:]:
         still = F.interpolate(still, frames.shape[2:], mode="bilinear", antialias=True)
     beside = torch.stack([still.round().to(torch.uint8).expand_as(frames), frames], 1)
@@ -125,11 +140,16 @@ def _save_film(gan: GAN, found: Projection, path: Path, marked: bool) -> None:
     with FilmWriter(path, rate, columns=2, mark=packet(name_of(gan), gan.sha256, None) if marked else None) as writer:
         writer.take(beside)
         writer.take(beside[-1:].expand(round(REST * rate), *beside.shape[1:]))
+    if writer.note:
+        console.note(writer.note)
 
 
 def _tuned(
     gan: GAN, found: Projection, steps: int, folder: Path, timed: Timed, marked: bool
-) -> tuple[str, str]:  # fmt: skip
+) -> tuple[tuple[str, str], Tensor]:  # fmt: skip
+    """What is told, and the whole way in pictures."""
+    import torch
+
     from organza.cli.writing import one_image
     from organza.hub import load_gan, save
     from organza.latent.codes import save_code
@@ -139,7 +159,8 @@ def _tuned(
     from organza.report.provenance import mark_of
     from organza.training.batches import to_bytes
 
-    save(tune(gan, found, steps, progress=timed), folder / "model", card(gan, steps))
+    frames = [found.frames]
+    save(tune(gan, found, steps, progress=timed, watch=frames.append), folder / "model", card(gan, steps))
     tuned = load_gan(folder / "model")
     label = None if found.label is None else gan.label_numbers(found.label, 1)
     image = to_bytes(LatentSpace(tuned.generator).draw(found.codes, label))[0]
@@ -147,4 +168,5 @@ def _tuned(
     save_code(found, folder / "model", noise=False)  # which it does not need
     far = float((image.float() - found.target.float()).square().mean().sqrt())
     before = float((found.image.float() - found.target.float()).square().mean().sqrt())
-    return "tuned", f"{folder / 'model'} ({steps} steps; {before:.1f} to {far:.1f} of 255 from the target)"
+    told = f"{folder / 'model'} ({steps} steps; {before:.1f} to {far:.1f} of 255 from the target)"
+    return ("tuned", told), torch.cat(frames)

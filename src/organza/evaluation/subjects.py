@@ -15,6 +15,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, Shape
 from organza.data import ImageStore, Progress, open_data, open_dataset
+from organza.data.arrays import PICKLES
 from organza.data.catalogue import holds_run
 from organza.data.files import MixedSizesError
 from organza.data.store import fingerprint
@@ -24,6 +25,8 @@ from organza.evaluation.names import names_of
 from organza.evaluation.results import translated
 from organza.games import GAMES
 from organza.hub import GAN, Translator, load, load_translator
+from organza.hub.loading import is_foreign
+from organza.training.checkpoint import DamagedError
 from organza.training.distributed import dealt
 from organza.training.run import Run
 
@@ -59,14 +62,14 @@ class Images:
 
 
 def is_model(subject: Subject) -> bool:
-    """Whether a path is that of a run or a model, and not of images."""
+    """Whether a path is that of a run or a model, and not of images; a file such as a .pt may be either."""
     if isinstance(subject, GAN):
         return True
     if not isinstance(subject, (str, Path)):
         return False
     path = Path(subject).expanduser()
     inside = any((path / name).is_file() for name in ("model.safetensors", "model/model.safetensors"))
-    return inside or _is_run(path) or path.name == "model.safetensors"
+    return inside or _is_run(path) or path.name == "model.safetensors" or path.suffix.lower() in PICKLES
 
 
 def _is_run(subject: Subject) -> bool:
@@ -95,10 +98,30 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
     if isinstance(subject, GAN):
         return subject
     if is_model(subject):
-        found = load(Path(subject).expanduser(), device)  # type: ignore[arg-type]
-        return found if isinstance(found, GAN) else _results(found, Path(subject).expanduser(), progress)  # type: ignore[arg-type]
-    side = of_store(_dataset(subject, "train", None, progress), subject)
+        return _of_model(Path(subject).expanduser(), device, progress)  # type: ignore[arg-type]
+    try:
+        side = of_store(_dataset(subject, "train", None, progress), subject)
+    except ConfigError:
+        if (found := _weights_at(subject, device, progress)) is None:
+            raise
+        return found
     return replace(side, names=names_of(subject, "train", len(side)))
+
+
+def _of_model(path: Path, device: str, progress: Progress) -> GAN | Images:
+    found = load(path, device)
+    return found if isinstance(found, GAN) else _results(found, path, progress)
+
+
+def _weights_at(subject: Subject, device: str, progress: Progress) -> GAN | Images | None:
+    """What a file of another project makes, if what is no data is one; zips are of images."""
+    path = Path(subject).expanduser() if isinstance(subject, (str, Path)) else Path()
+    if path.suffix.lower() == ".zip" or not is_foreign(path):
+        return None
+    try:
+        return _of_model(path, device, progress)
+    except DamagedError:
+        return None
 
 
 def _results(translator: Translator, run: Path, progress: Progress) -> Images:

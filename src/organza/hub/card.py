@@ -45,14 +45,17 @@ MARKING = """Organza writes into every PNG that it samples an XMP mark with the 
 The mark holds no path and no user name. Screenshots and most uploads remove it, so its absence proves nothing."""
 MISSING = "**Not stated.** Whoever publishes this model must fill this in first."
 _SPDX = {
-    "apache-2.0": r"apache.?2",
-    "mit": r"^mit\b",
     "cc0-1.0": r"cc0",
-    "cc-by-nc-4.0": r"cc.by.nc.4\.0",
+    "mit": r"^mit\b",
+    "apache-2.0": r"apache.?2",
+    "cc-by-4.0": r"cc.by.4\.0",
     "cc-by-sa-3.0": r"cc.by.sa.3\.0",
     "cc-by-sa-4.0": r"cc.by.sa.4\.0",
-    "cc-by-4.0": r"cc.by.4\.0",
+    "cc-by-nc-4.0": r"cc.by.nc.4\.0",
+    "other": r"",
 }
+"""Of the hub's names for licences, the loosest first, how they are written."""
+_NONE = "without a licence"  # of a source: nobody may pass it on
 
 
 def model_card(info: Mapping[str, Any], *, draft: bool = False) -> str:
@@ -125,8 +128,7 @@ class _Facts:
 
 
 def _front_matter(facts: _Facts) -> str:
-    licence = str(facts.value("licence") or "")
-    spdx = next((key for key, pattern in _SPDX.items() if re.search(pattern, licence, re.IGNORECASE)), "other")
+    spdx, licence = _licence(str(facts.value("licence") or ""), str(facts.value("source_licence") or ""))
     named = [f"license_name: {json.dumps(_inline(licence) or 'not stated')}"] if spdx == "other" else []
     data = str(facts.value("data.name"))
     fields = [
@@ -139,6 +141,21 @@ def _front_matter(facts: _Facts) -> str:
         *_results(facts),
     ]
     return "---\n" + "\n".join(fields) + "\n---\n"
+
+
+def _licence(stated: str, source: str) -> tuple[str, str]:
+    """The hub's name of a licence, and its words; `other`, with both, where that of the source is stricter."""
+    spdx, order = _spdx(stated), list(_SPDX)
+    known = "cc-by-nc-4.0" if re.search(r"non.?commercial", source, re.IGNORECASE) else _spdx(source)
+    stricter = _NONE in source or (known != "other" and order.index(known) > order.index(spdx))
+    if spdx == "other" or not stricter:
+        return spdx, stated
+    return "other", f"{stated}, as stated; of the file that the weights come from: {source}"
+
+
+def _spdx(licence: str) -> str:
+    """The hub's name of a licence in words."""
+    return next(key for key, pattern in _SPDX.items() if re.search(pattern, licence, re.IGNORECASE))
 
 
 def _task(facts: _Facts) -> str:

@@ -37,7 +37,7 @@ def load(path: str | Path, device: str = "cpu") -> GAN | Translator:
         path = fetched(str(path).removeprefix("hf:"))
     given = Path(path)
     if given.is_file():
-        if given.name not in FILES and (is_pickle(given) or given.suffix in (".param", ".safetensors")):
+        if is_foreign(given):
             return from_foreign(given, place)
         refuse_pickle(given)
         if given.name not in FILES:
@@ -53,6 +53,11 @@ def load(path: str | Path, device: str = "cpu") -> GAN | Translator:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as problem:
         raise DamagedError(f"{folder / 'config.json'} does not describe a GAN of Organza: {problem!r}") from None
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether `load` takes a path for that of a file of another project."""
+    return path.is_file() and path.name not in FILES and (is_pickle(path) or path.suffix in (".param", ".safetensors"))
 
 
 def load_gan(path: str | Path, device: str = "cpu") -> GAN:

@@ -22,20 +22,11 @@ HARMLESS: dict[str, set[str] | None] = {
 }  # fmt: skip
 """What files of weights name of Python's own library; none of it is called, all else of it is a sign of an attack."""
 SUSPECT = {
-    "builtins",
-    "eval",
-    "exec",
-    "getattr",
-    "importlib",
-    "nt",
-    "os",
-    "popen",
-    "posix",
-    "subprocess",
-    "sys",
-    "system",
-}
-"""Behind any name, as in torch.os.system."""
+    "CDLL", "Unpickler", "builtins", "eval", "exec", "exec_command", "getattr", "import_module", "importlib", "load",
+    "load_inline", "load_library", "load_model", "load_module", "load_state_dict_from_url", "loads", "nt", "os",
+    "popen", "posix", "read_pickle", "run_path", "runstring", "subprocess", "sys", "system", "unsafe_load",
+}  # fmt: skip
+"""Behind any name, as in torch.os.system: ways to Python's own library, and what opens or runs another file."""
 MANGLED = "___torch_mangle_"  # how TorchScript numbers classes of one name
 
 
@@ -88,7 +79,7 @@ class Budget:
 
 
 def hostile(names: Iterable[str]) -> list[str]:
-    """Of dotted names those that no file of weights needs: of Python's own library, but for its plain data types."""
+    """Of dotted names those that no file of weights needs: loaders, and Python's own library but for its data types."""
     return sorted(name for name in names if not _is_harmless(name))
 
 

@@ -229,10 +229,16 @@ class _Machine:
         self.since_mark()
 
     def on_dup(self, _: None) -> None:
-        self.stack.append(self.stack[-1])
+        self._again(self.stack[-1])
 
     def on_get(self, place: int) -> None:
-        self.stack.append(self.memo[place])
+        self._again(self.memo[place])
+
+    def _again(self, value: Any) -> None:
+        """A value once more; a name is counted each time."""
+        if isinstance(value, Name):
+            self.seen[str(value)] += 1
+        self.stack.append(value)
 
     on_binget = on_long_binget = on_get
 

@@ -187,7 +187,7 @@ class Fit:
             curve.append(far.detach())
             stopped = self.stop()
             if step % every == 0 or step == self.steps - 1 or stopped:
-                frames.append(_frame(image.detach()))
+                frames.append(frame_of(image.detach()))
             self.progress.step(f"projecting into {search.space}", step + 1, self.steps)
             if stopped:
                 break
@@ -263,7 +263,7 @@ def _normalise(noise: Tensor) -> None:
     noise.mul_(noise.square().mean().clamp(min=1e-12).rsqrt())
 
 
-def _frame(image: Tensor) -> Tensor:
+def frame_of(image: Tensor) -> Tensor:
     """uint8 [1, C, h, w] on the CPU, small; of a point nothing."""
     if image.dim() != 4:
         return torch.empty(1, 0, 0, 0, dtype=torch.uint8)

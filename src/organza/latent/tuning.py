@@ -12,6 +12,7 @@ with a = 30 in the paper, whose w has 512 numbers; here it never leads beyond th
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
 from organza.latent.perceptual import Distance, apart, open_distance
-from organza.latent.projection import Projection, drawn, evaluating
+from organza.latent.projection import FRAMES, Projection, drawn, evaluating, frame_of
 from organza.latent.space import LatentSpace
 from organza.latent.target import target_of
 from organza.layers.spectral import without_spectral_norm
@@ -37,13 +38,14 @@ SQUARES = 1.0  # weight of the mean squared difference
 
 def tune(
     gan: GAN, projection: Projection, steps: int = STEPS, *, lr: float = RATE, locality: float = LOCALITY,
-    seed: int = 0, progress: Progress = SILENT,
+    seed: int = 0, progress: Progress = SILENT, watch: Callable[[Tensor], object] = lambda _: None,
 ) -> GAN:  # fmt: skip
     """A new GAN whose `LatentSpace.draw(projection.codes, label)` comes near the target; `gan` itself is not changed.
 
     The noise maps of the projection are not needed any more: the weights learn what they carried. Where there is a w,
-    the mapping stays as it is. `locality` 0 lets other samples go where they will. Raises ConfigError for fewer steps
-    than 1, and for a projection of another generator.
+    the mapping stays as it is. `locality` 0 lets other samples go where they will. `watch` gets pictures of the way,
+    uint8 [1, C, h, w], as `Projection.frames` are. Raises ConfigError for fewer steps than 1, and for a projection of
+    another generator.
     """
     latent = LatentSpace(gan.generator)
     if steps < 1:
@@ -59,7 +61,7 @@ def tune(
     tuned = copy.deepcopy(without_spectral_norm(gan.generator)).eval().requires_grad_(False)
     work = _Tuning(latent, LatentSpace(tuned), projection, distance, target, seed)
     with full_precision(), evaluating(gan.generator):
-        work.run(steps, lr, locality, progress)
+        work.run(steps, lr, locality, progress, watch)
     about = {"projected": projection.perceptual, "tuned": {"steps": steps, "lr": lr, "locality": locality}}
     return replace(gan, generator=tuned, sha256="", training={**gan.training, **about})
 
@@ -77,7 +79,9 @@ class _Tuning:
         with torch.no_grad():
             self.seen = distance.look(target)
 
-    def run(self, steps: int, lr: float, locality: float, progress: Progress) -> None:
+    def run(
+        self, steps: int, lr: float, locality: float, progress: Progress, watch: Callable[[Tensor], object]
+    ) -> None:  # fmt: skip
         """Change the copy."""
         weights = list(self._part().parameters())
         for weight in weights:
@@ -85,6 +89,8 @@ class _Tuning:
         adam = torch.optim.Adam(weights, lr=lr)
         for step in range(steps):
             image = drawn(self.after, self.pivot, self.label)
+            if step % max(steps // FRAMES, 1) == 0:
+                watch(frame_of(image.detach()))
             loss = apart(self.distance.look(image), self.seen).sum() + SQUARES * _squares(image, self.target)
             if locality:
                 loss = loss + locality * self._strayed()
@@ -93,6 +99,7 @@ class _Tuning:
             adam.step()
             progress.step("tuning the generator", step + 1, steps)
         self.after.generator.requires_grad_(False)
+        watch(frame_of(drawn(self.after, self.pivot, self.label)))
         if not all(bool(weight.isfinite().all()) for weight in weights):
             raise ConfigError(f"tuning ended in NaN; it takes a smaller learning rate than {lr}")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from organza.config import ConfigError, Shape
 
+WIDEST_BASE = 16  # pixels of the shorter side, of the networks that recipes make; all published ones have 4
+
 
 def image(shape: Shape) -> tuple[int, int, int]:
     """The (channels, height, width) of a sample. Raises ConfigError for points, which have only (dimensions,)."""
@@ -28,9 +30,23 @@ def pyramid(height: int, width: int, smallest: int = 4) -> tuple[int, int, int]:
     if doublings == 0:
         raise ConfigError(
             f"images of {height}x{width} cannot be halved: both sides must be even and at least {2 * smallest}; "
-            f"resize to {_nearest(height, width, smallest)}, or type --data.resolution 32"
+            f"{_remedy(height, width, smallest)}, or type --data.resolution 32"
         )
     return base_h, base_w, doublings
+
+
+def must_shrink(height: int, width: int) -> None:
+    """Raise ConfigError, which names the nearest sizes that work, where `pyramid` ends far from the size of a base.
+
+    Layers between noise or logits and the base have weights for each of its pixels: hundreds of millions for the
+    125x125 of 500x500. `pyramid` itself allows it, so that the networks of a run made before stay what they are.
+    """
+    base_h, base_w, _ = pyramid(height, width)
+    if min(base_h, base_w) > WIDEST_BASE:
+        raise ConfigError(
+            f"images of {height}x{width} can be halved to {base_h}x{base_w} and no further, too large for these "
+            f"networks, whose first and last layers have weights for each pixel of that; {_remedy(height, width)}"
+        )
 
 
 def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
@@ -49,9 +65,15 @@ def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]
     return sizes
 
 
-def _nearest(height: int, width: int, smallest: int) -> str:
-    """The next workable sizes below and above, `26x26 or 28x28`."""
-    floor = 2 * smallest
-    below = (max(height // 2 * 2, floor), max(width // 2 * 2, floor))
-    above = (max((height + 1) // 2 * 2, floor), max((width + 1) // 2 * 2, floor))
-    return " or ".join(f"{h}x{w}" for h, w in dict.fromkeys((below, above)))
+def _remedy(height: int, width: int, smallest: int = 4) -> str:
+    """`resize to 480x480 or 512x512 (--data.resolution 512)`: the next sizes with a small base; the nearer is typed."""
+    step = 2
+    while -(-min(height, width) // step) > WIDEST_BASE:
+        step *= 2
+    near = [
+        tuple(max(side // step * step, 2 * smallest) for side in (height, width)),
+        tuple(max(-(-side // step) * step, 2 * smallest) for side in (height, width)),
+    ]
+    h, w = min(near[::-1], key=lambda size: abs(size[0] - height) + abs(size[1] - width))
+    told = " or ".join(f"{a}x{b}" for a, b in dict.fromkeys(near))
+    return f"resize to {told} (--data.resolution {h if h == w else f'{h},{w}'})"

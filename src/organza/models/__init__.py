@@ -42,6 +42,9 @@ MODELS = {
     "biggan-deep": "organza.models.biggan_deep",
 }
 
+HALVING = ("resnet", "r3gan", "progan", "stylegan", "stylegan2", "fastgan", "sngan", "biggan", "biggan-deep")
+"""Networks that halve images without rounding, down to a base (`organza.layers.geometry.must_shrink`)."""
+
 TRANSLATORS = {
     "pix2pix": "organza.models.pix2pix",
     "pix2pixhd": "organza.models.pix2pixhd",

@@ -102,10 +102,10 @@ def design(
     whole = 2 ** (max(size) - 1).bit_length()
     if min(size) < 16 or any(side * 16 % whole for side in size):
         step = max(whole // 16, 1)
-        near = "x".join(str(max(side // step * step, 16)) for side in size)
+        near = ",".join(str(max(round(side / step) * step, 16)) for side in size)
         raise ConfigError(
             f"images of {size[0]}x{size[1]}: both sides must be 16 or more and divide by {step}, a 16th of {whole}; "
-            f"type --data.resolution {near.replace('x', ',')}"
+            f"type --data.resolution {near}"
         )
     last_cutoff, last_band = whole / 2, whole / 2 * last_stopband
     bands = []

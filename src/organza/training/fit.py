@@ -8,7 +8,8 @@ from typing import Any
 
 from organza.config import Changes, Config, ConfigError, Data, Model, Schedule, Shape, Size, override
 from organza.data.catalogue import DATASETS
-from organza.models import Role
+from organza.layers.geometry import image, must_shrink
+from organza.models import HALVING, Role
 from organza.recipes import RECIPES
 from organza.training.assemble import GROWTH, resolve
 
@@ -26,7 +27,10 @@ def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
         config = dataclasses.replace(_paced(config, pace), images=max(round(pace * config.images), 1))
     config = _named_alone(config, "generator", "discriminator", shape, size, changes)
     config = _named_alone(config, "discriminator", "generator", shape, size, changes)
-    return resolve(override(config, changes))
+    config = resolve(override(config, changes))
+    if {config.generator.model.name, config.discriminator.model.name} & set(HALVING):
+        must_shrink(*(config.data.window or image(shape)[1:]))
+    return config
 
 
 def _paced(node: Any, pace: float) -> Any:

@@ -41,6 +41,9 @@ def test_project_writes_what_it_found(organza):
         assert arrays["w"].shape == (1, 6, 8)
     with Image.open(folder / "fit.gif") as film:
         assert film.n_frames == 3
+    with Image.open(folder / "tuned.gif") as film:
+        assert film.n_frames == 3 + 3  # before each step of the tuning, and after the last
+    assert read_provenance(folder / "tuned.gif")["model"] == "stylegan2"
     assert read_provenance(folder / "projection.png")["model"] == "stylegan2"
     assert read_provenance(folder / "target.png") is None
     assert read_provenance(folder / "tuned.png")["sha256"] == package.load(folder / "model").sha256
@@ -50,6 +53,24 @@ def test_project_writes_what_it_found(organza):
     again = organza("project", model, photo(), "--steps", "1", "--out", folder)
     assert again.code == 2
     assert "already, which would be lost" in again.err
+
+
+@pytest.mark.parametrize("film", ["mp4", "frames"])
+def test_the_films_of_a_projection_are_as_those_of_other_verbs(organza, monkeypatch, film):
+    """Without ffmpeg an MP4 is a folder of frames, and the command that makes one of it is told."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    words = ("--steps", "3", "--tune", "2", "--perceptual", "pixels", "--film", film, "--out", "p")
+    said = organza("project", saved("stylegan2"), photo(), *words)
+    assert said.code == 0, said.err
+    assert said.out.count("note: ffmpeg is not installed: the frames are in p/") == (2 if film == "mp4" else 0)
+    for name, frames, rest in (("fit", 3, 1), ("tuned", 6, 2)):
+        found = sorted(path.name for path in Path("p", name).iterdir())
+        assert found == [f"{number:05}.png" for number in range(frames + rest)]
+        with Image.open(Path("p", name, found[0])) as frame:
+            assert frame.size == (16 + 16 + 2, 16)  # the target, a gap, the picture
+    with Image.open(Path("p/tuned", found[5])) as last, Image.open("p/tuned.png") as tuned:
+        assert np.array_equal(np.asarray(last)[:, 18:], np.asarray(tuned))
+    assert "p has target.png" in organza("project", "m", photo(), *words).err
 
 
 class Interrupting:
@@ -101,6 +122,7 @@ def test_project_tells_what_is_wrong(organza):
         ((model, "none.png"), "no picture 'none.png'"), ((model, picture, "--space", "w"), "no w; type --space z"),
         ((model, picture, "--steps", "0"), "steps is 0"), ((model, picture, "--tune", "0"), "tune is 0"),
         ((points, picture), "makes no picture"), (("nowhere", picture), "type: organza project runs/first"),
+        ((model, picture, "--film", "avi"), "film is 'avi'; it takes gif, mp4, frames"),
         ((model, picture, "--out", "x.png"), "takes a folder"), ((model, picture, "--out", "x.mp4"), "takes a folder"),
     ):  # fmt: skip
         said = organza("project", *words)

@@ -6,6 +6,7 @@ import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
+import foreign_files as files
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from organza.evaluation import ALIASES, METRICS, Receipt, is_better, must_compar
 from organza.evaluation.catalogue import mean_influence
 from organza.evaluation.evidence import Features
 from organza.evaluation.subjects import lossy
+from organza.hub.convert import convert
 from organza.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
 from organza.metrics.influence import Influence
 from organza.metrics.networks import NETWORKS, open_network
@@ -373,3 +375,29 @@ def test_odd_numbers_of_samples_are_refused_plainly(digits):
         organza.evaluate(digits, digits, real_samples=-3)
     with pytest.raises(ConfigError, match="samples is '20'; it takes 1 or more"):
         organza.evaluate(digits, digits, samples="20")  # type: ignore[arg-type]
+
+
+def test_a_foreign_file_is_judged_as_the_folder_made_of_it(tmp_path):
+    generator = ("Generator", files.generator2(), {})
+    pickled = files.snapshot(tmp_path / "network.pkl", generator)
+    other = files.rosinality(tmp_path / "network.pt", files.generator2(rate=1), files.discriminator2(), 16)
+    folder = tmp_path / "made"
+    convert(pickled, folder)
+    real = torch.randint(256, (64, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    values = {
+        path: organza.evaluate(path, real, "fd", samples=16, network="general")["fd"].value
+        for path in (str(pickled), folder, other)
+    }
+    assert values[str(pickled)] == values[folder]
+    assert values[other] != values[folder]
+    with pytest.raises(ConfigError, match="only a run knows its data; say what to compare with"):
+        organza.evaluate(pickled, metrics="fd")
+
+
+def test_a_file_that_is_neither_data_nor_weights_keeps_the_words_of_data(tmp_path):
+    torch.save({"nothing": torch.zeros(3)}, tmp_path / "a.pt")
+    with pytest.raises(ConfigError, match=r"a\.pt has the shape \[3\]"):
+        organza.evaluate(tmp_path / "a.pt", torch.zeros(8, 3, 8, 8, dtype=torch.uint8))
+    (tmp_path / "b.pkl").write_bytes(b"\x80\x04.")
+    with pytest.raises(ValueError, match=r"b\.pkl cannot be read"):
+        organza.evaluate(tmp_path / "b.pkl", torch.zeros(8, 3, 8, 8, dtype=torch.uint8))

@@ -78,6 +78,32 @@ def test_rosinality(tmp_path, form):
         assert torch.equal(average, g["mapping.w_avg"])
 
 
+@pytest.mark.parametrize("layers", [0, 8])
+def test_the_generator_in_the_file_of_an_encoder(tmp_path, layers):
+    """pSp and e4e keep rosinality's StyleGAN2 as `decoder`, and the mean w, for each of its layers or once."""
+    g = files.generator2(w=8, res=32, base=128)
+    average, encoder = g["mapping.w_avg"], {"encoder.input_layer.0.weight": torch.zeros(4, 3, 3, 3)}
+    entries = {
+        "state_dict": encoder | {f"decoder.{k}": v for k, v in files.rosinality_generator(g, 32).items()},
+        "latent_avg": average.repeat(layers, 1) if layers else average,
+        "opts": {"output_size": 32, "start_from_latent_avg": True},
+    }
+    torch.save(entries, tmp_path / "psp.pt")
+    gan, t, z = organza.load(tmp_path / "psp.pt"), formulas.doubles(g), latents(range(3), 8)
+    space = LatentSpace(gan.generator)
+    near(space.draw(space.codes(z), noise="const"), formulas.synthesis2(t, formulas.codes(t, z.double(), None, 8), 32))
+    found = read(tmp_path / "psp.pt")
+    assert found.generator is not None
+    assert torch.equal(found.generator.tensors["mapping.w_avg"], average)
+    assert not found.generator.unknown
+    assert found.kind == "StyleGAN2 of a pSp or e4e encoder's file"
+    assert any("encoder is left out; organza project" in note for note in found.notes)
+    entries["state_dict"].pop("decoder.input.input")
+    torch.save(entries, tmp_path / "broken.pt")
+    with pytest.raises(DamagedError, match="none of the GANs that are read"):
+        read(tmp_path / "broken.pt")
+
+
 @pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_biggan(tmp_path, old, prefix):

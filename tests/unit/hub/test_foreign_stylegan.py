@@ -281,3 +281,21 @@ def test_the_means_of_classes_follow_their_own():
     assert torch.equal(mapping.w_avg[1], torch.zeros(5))
     assert torch.allclose(mapping.w_avg[2], 0.1 * w[2:].mean(0))
     assert mapping(torch.randn(2, 4), torch.tensor([0, 1])).shape == (2, 5)
+
+
+REFUSED = {
+    "EG3D": ({"G_ema": "TriPlaneGenerator"}, "class TriPlaneGenerator is no StyleGAN2 or 3"),
+    "FastGAN": ({"g": {"init.0.weight": torch.zeros(2)}, "g_ema": {"init.0.weight": torch.zeros(2)}}, "no StyleGAN2"),
+    "GigaGAN": ({"G": {"init_block": torch.zeros(2)}, "D": {}, "steps": 3}, "none of the GANs that are read"),
+}
+
+
+@pytest.mark.parametrize("form", REFUSED)
+def test_what_the_page_calls_refused_is(tmp_path, form):
+    entries, words = REFUSED[form]
+    if form == "EG3D":
+        path = files.snapshot(tmp_path / "g.pkl", (entries["G_ema"], {"backbone.w": torch.zeros(2)}, {}))
+    else:
+        torch.save(entries, path := tmp_path / "g.pt")
+    with pytest.raises(DamagedError, match=words):
+        read(path)

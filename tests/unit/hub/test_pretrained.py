@@ -17,6 +17,7 @@ import organza
 from organza.config import ConfigError, Model, to_dict
 from organza.evaluation.receipt import Receipt, Score
 from organza.hub import GAN, Translator
+from organza.hub.card import model_card
 from organza.hub.convert import convert
 from organza.hub.judge import save_judge
 from organza.models import build, translator
@@ -216,8 +217,25 @@ def test_a_licence_that_is_given_to_convert_stands_beside_that_of_the_file(tmp_p
     path = files.snapshot(tmp_path / "network.pkl", ("Generator", files.generator2(), {}))
     convert(path, tmp_path / "out", licence="MIT")
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "license: mit" in card
+    assert "license: mit" not in card  # the hub would show it alone
+    assert 'license: other\nlicense_name: "MIT, as stated; of the file that the weights come from: unknown; off' in card
     assert "**Weights (the file that they come from)**: unknown; official NVIDIA weights are for non-commercial" in card
+
+
+NVIDIA, NONE = "unknown; official NVIDIA weights are for non-commercial use", "unknown; code without a licence file"
+LICENCES = [  # stated, of the source, what the hub shows
+    ("MIT", "", "mit"), ("MIT", "unknown", "mit"), ("MIT", "Apache-2.0", "other"), ("Apache-2.0", "MIT", "apache-2.0"),
+    ("MIT", "non-commercial", "other"), ("CC0", "CC BY 4.0", "other"), ("CC BY-SA 4.0", "CC BY 4.0", "cc-by-sa-4.0"),
+    ("CC BY 4.0", "CC BY-NC 4.0", "other"), ("CC BY-NC 4.0", NVIDIA, "cc-by-nc-4.0"), ("CC BY-NC 4.0", NONE, "other"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stated", "source", "shown"), LICENCES)
+def test_the_hub_shows_no_looser_licence_than_that_of_the_source(stated, source, shown):
+    info = {"recipe": "dcgan", "licence": stated, "source_licence": source, "data": {"name": "cats"}}
+    head = model_card(info, draft=True).split("---")[1]
+    assert f"\nlicense: {shown}\n" in head
+    assert (f"{stated}, as stated; of the file that the weights come from: {source}" in head) == (shown == "other")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import re
 import resource
 import struct
 import subprocess
@@ -130,6 +131,29 @@ def test_what_would_be_called_is_told(tmp_path, planted):
         read(path)
     assert ("HOSTILE", "posix.system (1 times)") in listing(path)
     assert not planted.exists()
+
+
+LOADERS = (
+    "torch.load",
+    "numpy.load",
+    "joblib.load",
+    "dill._dill.loads",
+    "pandas.io.pickle.read_pickle",
+    "yaml.unsafe_load",
+)
+
+
+@pytest.mark.parametrize("name", [*LOADERS, "pickle.loads", "marshal.loads", "runpy.run_path"])
+def test_what_would_open_another_file_is_told_each_time(tmp_path, name):
+    module, _, function = name.rpartition(".")
+    path, argument = tmp_path / "g.pkl", text("other.pkl")
+    once = f"c{module}\n{function}\nq\x00(".encode() + argument + b"tR0"
+    path.write_bytes(once + 2 * (b"h\x00(" + argument + b"tR0") + b"ctorch\nload_not\n.")
+    lines = listing(path)
+    assert ("HOSTILE", f"{name} (3 times)") in lines
+    assert ("calls", "torch.load_not (1 times)") in lines
+    with pytest.raises(DamagedError, match=f"would call {re.escape(name)}, which"):
+        read(path)
 
 
 def test_hostile_code_in_an_honest_file(tmp_path, planted):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.autograd import gradgradcheck
 
 from organza.config import ConfigError, Model
 from organza.layers.minibatch import MinibatchDiscrimination, minibatch_deviation
@@ -97,3 +98,9 @@ def test_networks_with_features_may_see_the_batch(name):
     assert (apart > 1 - 1e-5).all()
     assert apart.mean() < together.mean()
     assert deviation(many, labels).shape == closeness(many, labels).shape == (4,)
+
+
+@pytest.mark.parametrize(("group", "features"), [(4, 1), (2, 2)])
+def test_second_derivatives_of_the_deviation(group, features):
+    x = torch.randn(4, 2, 2, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert gradgradcheck(lambda v: minibatch_deviation(v, group, features).square(), x)

@@ -151,6 +151,16 @@ def test_second_derivatives_of_the_synthesis():
     assert gradgradcheck(lambda v: network.synthesis(v, "const"), ws, fast_mode=True)
 
 
+@pytest.mark.parametrize("noise", ["const", "none"])
+def test_second_derivatives_of_adaptive_normalisation(noise):
+    layer, x, w = (
+        shaken(Style(2, (3, 2), W)),
+        random(2, 2, 3, 2, seed=1).requires_grad_(),
+        random(2, W).requires_grad_(),
+    )
+    assert gradgradcheck(lambda v, u: layer(v, u, noise, None), (x, w))
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ConfigError, match="mixing is -1"):
         maker(mixing=-1)

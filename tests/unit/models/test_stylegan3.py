@@ -222,6 +222,15 @@ def test_second_derivatives(options):
     assert gradgradcheck(network.synthesis, ws, fast_mode=True)
 
 
+def test_second_derivatives_of_the_waves():
+    """By the style and by a motion from outside."""
+    waves = maker((1, 16, 16), width=2, max_width=3, margin=0).synthesis.input
+    w, motion = random(2, W).requires_grad_(), (torch.eye(3).double() + 0.01 * random(1, 3, 3)).requires_grad_()
+    assert waves(w, motion).shape == (2, 3, 16, 16)
+    assert gradgradcheck(lambda v, m: waves(v, m)[:, :, ::5, ::5], (w, motion), fast_mode=True)
+    assert gradgradcheck(lambda v, m: waves(v, m)[:1, :1, 3:5, 3:5], (w, motion))
+
+
 def test_every_parameter_learns():
     network, discriminator = maker(classes=3).train(), Discriminator((3, 16, 16), 3, width=2, max_width=4, group=1)
     labels = torch.tensor([2, 0, 1])

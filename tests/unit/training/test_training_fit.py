@@ -1,5 +1,6 @@
 """Recipes and networks fit themselves to samples; what no samples could mend is refused before any are read."""
 
+import importlib
 import re
 from dataclasses import replace
 
@@ -12,8 +13,9 @@ from organza import api
 from organza.api import prepare
 from organza.config import ConfigError, Data, override
 from organza.layers.equalized import EqualizedConv2d, EqualizedLinear
-from organza.models import MODELS, build, is_equalized
+from organza.models import HALVING, MODELS, build, is_equalized
 from organza.recipes import RECIPES
+from organza.training.assemble import resolve
 from organza.training.fit import fitted, refuse_early
 
 CLIPPED = {"discriminator.weight_clip": 0.01, "discriminator.spectral_norm": True}
@@ -24,6 +26,12 @@ EARLY = [
     ("gan", "ring", CLIPPED, "spectral_norm divides"),
     ("progan", "mnist", {"data.resolution": 37}, "37x37 cannot be halved"),
     ("dcgan", "mnist", {"data.resolution": 37, "generator.model": "nogan"}, "unknown model 'nogan'"),
+    (
+        "dcgan",
+        "mnist",
+        {"data.resolution": 500, "discriminator.model": "stylegan2"},
+        "halved to 125x125 and no further",
+    ),
     ("dcgan", "a/folder", {"generator.model.widht": 8}, "did you mean 'width'"),
     ("dcgan", "a/folder", {"nose": 0.1}, "did you mean 'noise'"),
     ("sngan", "ring", {}, "this network makes images"),
@@ -62,6 +70,45 @@ def test_what_some_samples_allow_is_not_refused_early():
         fitted("stylegan2", (3, 32, 32), "paper", {"generator.penalties.path-length.weight": 1})
     refuse_early("progan", "laptop", Data(source="a/folder"), {})
     refuse_early("wgan-gp", "laptop", Data(source="points.csv"), {})
+
+
+LARGE = [(66, 66), (250, 250), (500, 500), (1000, 1000), (720, 1280)]
+
+
+@pytest.mark.parametrize("recipe", ["stylegan", "stylegan2", "stylegan2-ada", "progan", "r3gan"])
+@pytest.mark.parametrize("sides", LARGE)
+def test_a_base_of_hundreds_of_millions_of_weights_is_refused(recipe, sides):
+    for size in ("laptop", "paper"):
+        with pytest.raises(ConfigError, match=r"halved to .* and no further.*--data\.resolution"):
+            fitted(recipe, (3, *sides), size, {})
+
+
+@pytest.mark.parametrize("recipe", ["stylegan3-t", "stylegan3-r"])
+@pytest.mark.parametrize(
+    ("sides", "near"), zip(LARGE, ("64,64", "256,256", "512,512", "1024,1024", "768,1280"), strict=True)
+)
+def test_stylegan3_names_the_nearest_size_that_has_a_design(recipe, sides, near):
+    maker = fitted(recipe, (3, *sides), "laptop", {}).generator.model
+    with pytest.raises(ConfigError, match=f"type --data.resolution {near}$"):
+        build(maker, "generator", (3, *sides), 0)
+
+
+def test_every_network_that_halves_without_rounding_asks_for_a_small_base():
+    """StyleGAN3, whose discriminator is StyleGAN2's, has a stricter rule of its own."""
+    halving = {
+        name for name, module in MODELS.items()
+        if {"pyramid", "maps_of"} & vars(importlib.import_module(module)).keys()
+    }  # fmt: skip
+    assert halving == set(HALVING)
+
+
+def test_a_run_from_before_keeps_its_networks():
+    """`fitted` alone refuses: a saved configuration is resolved and built as it is."""
+    config = fitted(
+        "stylegan2", (3, 64, 64), "laptop", {"generator.model.max_width": 2, "discriminator.model.max_width": 2}
+    )
+    judge = build(resolve(config).discriminator.model, "discriminator", (3, 66, 66), 0)
+    assert judge.b33.fc.weight.shape == (2, 2 * 33 * 33)
 
 
 def test_a_network_that_is_named_alone_is_that_of_its_recipe():

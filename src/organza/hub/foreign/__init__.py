@@ -1,9 +1,10 @@
 """GANs of other projects, from their files to networks of the catalogue, without running anything of the files.
 
 Read are StyleGAN2, ADA and StyleGAN3 pickles of NVIDIA's PyTorch code, StyleGAN2's of its TensorFlow code, the first
-stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 and Brock's BigGAN and BigGAN-deep; of restorers, ESRGAN,
-Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's; and of translators, pix2pix, CycleGAN, CUT, pix2pixHD,
-SPADE, MUNIT, UNIT, StarGAN, its second version, AnimeGANv2 and LaMa. See `organza.hub.unpickle` for how.
+stage of StyleGAN-XL, R3GAN's pickles, rosinality's StyleGAN2 (also that of pSp and e4e) and Brock's BigGAN and
+BigGAN-deep; of restorers, ESRGAN, Real-ESRGAN and SRGAN's generator, PyTorch's files and ncnn's; and of translators,
+pix2pix, CycleGAN, CUT, pix2pixHD, SPADE, MUNIT, UNIT, StarGAN, its second version, AnimeGANv2 and LaMa. See
+`organza.hub.unpickle` for how.
 """
 
 from __future__ import annotations
@@ -134,6 +135,9 @@ def _recognised(contents: Contents, notes: list[str]) -> _Found:
         return _official(contents, notes)
     if isinstance(value, dict) and is_state_dict(value.get("g_ema")):
         return _rosinality(contents, notes)
+    if decoder := rosinality.decoder_in(value):
+        notes.append("its encoder is left out; organza project finds the code of a picture")
+        return _of_rosinality("StyleGAN2 of a pSp or e4e encoder's file", decoder, contents, notes)
     if (inner := restorers.inside(value)) is not None:
         tensors = state_dict(inner, contents.budget)
         return _restorer(*restorers.generator(tensors), UNKNOWN)
@@ -198,14 +202,19 @@ def _tensorflow(contents: Contents, notes: list[str]) -> _Found:
 
 def _rosinality(contents: Contents, notes: list[str]) -> _Found:
     """{g_ema, latent_avg, g, d, …} of rosinality's code."""
-    value, budget = contents.value, contents.budget
-    tensors = state_dict(value["g_ema"], budget)
-    if not rosinality.is_generator(tensors):
+    told = contents.value["g_ema"]
+    if not rosinality.is_generator(name.removeprefix("module.") for name in map(str, told)):
         raise DamagedError("its g_ema is no StyleGAN2 of rosinality's code")
+    return _of_rosinality("StyleGAN2 of rosinality's code", told, contents, notes)
+
+
+def _of_rosinality(kind: str, told: Mapping[Any, Any], contents: Contents, notes: list[str]) -> _Found:
+    """A generator of rosinality's names, with the mean w and the discriminator that may lie beside it."""
+    value, budget = contents.value, contents.budget
     average = None if value.get("latent_avg") is None else tensor_of(value["latent_avg"], budget)
-    made = stylegan.generator(rosinality.generator(tensors, average), notes)
+    made = stylegan.generator(rosinality.generator(state_dict(told, budget), average), notes)
     judge = _optional(lambda: _rosinality_judge(value, contents), notes)
-    return _Found("StyleGAN2 of rosinality's code", "stylegan2", made, judge, UNKNOWN)
+    return _Found(kind, "stylegan2", made, judge, UNKNOWN)
 
 
 def _rosinality_judge(value: dict[str, Any], contents: Contents) -> Described | None:

@@ -1,4 +1,5 @@
-"""The StyleGAN2 checkpoints of rosinality's PyTorch code, of its training and of its converter.
+"""The StyleGAN2 checkpoints of rosinality's PyTorch code, of its training and of its converter, and those of the
+encoders pSp and e4e, {state_dict, latent_avg, opts}, in which it is the decoder.
 
 Kernels stand as in the official PyTorch files, behind one axis more; layers are numbered from the smallest on.
 """
@@ -17,8 +18,16 @@ def is_generator(names: Any) -> bool:
     return {"style.1.weight", "input.input", "conv1.conv.weight", "to_rgb1.bias"} <= set(names)
 
 
+def decoder_in(value: Any) -> dict[str, Any]:
+    """The generator in what the file of an encoder holds, by rosinality's names; nothing where there is none."""
+    told = value.get("state_dict") if isinstance(value, dict) else None
+    names = [name for name in told or () if isinstance(name, str) and name.startswith("decoder.")]
+    found = {name.removeprefix("decoder."): told[name] for name in names}  # type: ignore[index]
+    return found if is_generator(found) else {}
+
+
 def generator(found: Tensors, average: Any) -> Part:
-    """The generator; `average` is the mean w [w_dim], or None."""
+    """The generator; `average` is the mean w [w_dim], or the same for each layer [layers, w_dim], or None."""
     tensors: Tensors = {}
     for name, tensor in found.items():
         enlarges = name.endswith(("conv.blur.kernel", "upsample.kernel"))  # stored with their gain
@@ -30,7 +39,7 @@ def generator(found: Tensors, average: Any) -> Part:
         if name.endswith(("noise_const", "torgb.bias", "noise_strength", "const")):
             tensors[name] = _squeezed(name, tensors[name])
     if average is not None:
-        tensors["mapping.w_avg"] = average.reshape(-1)
+        tensors["mapping.w_avg"] = average if average.dim() < 2 else average[0].reshape(-1)
     return Part("Generator", tensors, {"synthesis_kwargs": {}})
 
 
