@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import organza
+from organza.interruption import imports_first
 
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("organza.cli.train", "train a GAN on your data"),
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
-            _dispatch(words)
+            with imports_first():
+                _dispatch(words)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:  # the reader has gone, as `head` does
