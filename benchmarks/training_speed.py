@@ -204,10 +204,8 @@ def reason(config: Config) -> list[str]:
     if steep and dtype == torch.bfloat16:
         told.append(f"D's turns with {' and '.join(steep)} in float32")
     if not config.share_fakes:
-        relativistic = LOSSES[config.loss].relativistic
-        told.append(
-            "relativistic" if relativistic else f"a pass of G for each of {config.discriminator.turns + 1} turns"
-        )
+        reals = " and other reals" if LOSSES[config.loss].relativistic else ""
+        told.append(f"a pass of G{reals} for each of {config.discriminator.turns + 1} turns")
     return told
 
 

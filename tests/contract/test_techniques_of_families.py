@@ -29,6 +29,7 @@ TECHNIQUES = {
     "orthogonal": {D: "orthogonal"},
     "orthogonal-g": {G: "orthogonal"},
     "feature-matching": {G: "feature-matching"},
+    "smooth": {G: "smooth"},
     "cr": {D: "cr"},
     "bcr": {D: "bcr"},
     "zcr": {D: "zcr", G: "zcr"},
@@ -58,6 +59,8 @@ TECHNIQUES = {
     "ema": {"ema.half_life": 1000},
 }
 
+OF_POINTS = ("gan", "cgan", "lsgan", "dragan", "wgan", "wgan-gp", "infogan", "acgan", "sngan", "r3gan")
+OF_IMAGES = ("cr", "bcr", "smooth", "diffaugment", "ada")
 WHAT_TO_DO = ("add --", "type --", "choose --", "leave ", "allowed: ")  # a refusal ends with it
 CRITICS = {"wgan", "wgan-gp", "progan"}  # no answer of theirs means real
 SPECTRAL = {"fastgan", "projected-gan", "sngan", "sagan", "biggan", "biggan-deep"}
@@ -81,11 +84,11 @@ REFUSED = {
 
 def trainer_with(technique: str, recipe: str, store: ImageStore) -> Trainer:
     """Of the recipe with small networks; penalties join those that it has."""
-    config, changes = RECIPES[recipe]((1, 16, 16), "laptop"), dict(TECHNIQUES[technique])
+    config, changes = RECIPES[recipe](store.shape, "laptop"), dict(TECHNIQUES[technique])
     for field, player in ((D, config.discriminator), (G, config.generator)):
         if added := changes.get(field):
             changes[field] = ",".join(dict.fromkeys([*(penalty.name for penalty in player.penalties), added]))
-    small = {**shrunk(recipe), "batch": 4, "discriminator.turns": 1}
+    small = {**shrunk(recipe, store.shape), "batch": 4, "discriminator.turns": 1}
     config = resolve(override(config, {**small, **changes}))
     check_data(config, store, 1)
     return Trainer(config, store, CPU)
@@ -96,10 +99,27 @@ def store():
     return small_store()
 
 
+@pytest.fixture(scope="module")
+def points():
+    return small_store((2,))
+
+
 @pytest.mark.parametrize("technique", TECHNIQUES)
 @pytest.mark.parametrize("recipe", LATENT)
 def test_a_technique_takes_a_step_or_is_refused_where_it_does_not_fit(recipe, technique, store):
-    if recipe in REFUSED.get(technique, ()):
+    _takes_a_step(recipe, technique, store, recipe in REFUSED.get(technique, ()))
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES)
+@pytest.mark.parametrize("recipe", OF_POINTS)
+def test_the_same_with_points(recipe, technique, points):
+    of_networks = technique in ("model-dropout", "stddev", "discrimination", "init", "spectral-norm", "spectral-norm-g")
+    refused = set() if of_networks and recipe not in CUT else REFUSED.get(technique, set())
+    _takes_a_step(recipe, technique, points, recipe in refused or technique in OF_IMAGES)
+
+
+def _takes_a_step(recipe: str, technique: str, store: ImageStore, refused: bool) -> None:
+    if refused:
         with pytest.raises(ConfigError) as problem:
             trainer_with(technique, recipe, store)
         asked = TECHNIQUES[technique]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from engine_helpers import LATENT
 
+from organza.recipes import MEASURED
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "families.md").read_text()
 STYLEGAN = (ROOT / "docs" / "stylegan.md").read_text()
@@ -52,3 +54,18 @@ def test_the_pictures_are_there() -> None:
     found = {a or b for a, b in pictures}
     assert len(found) > 20
     assert all((ROOT / "docs" / name).is_file() for name in found)
+
+
+def test_the_catalogue_names_the_measured_figures(benchmarks: None) -> None:
+    """What `organza recipes` says of a recipe is the row of its own budget, else that of equal time."""
+    from common import read_rows
+
+    own = {(row["recipe"], row["data"]): row["frechet"] for row in read_rows("recipes")}
+    timed = {(row["recipe"], row["data"]): (row["frechet"], row["minutes"]) for row in read_rows("families")}
+    distances = {recipe: text for recipe, text in MEASURED.items() if ": FD " in text and "emoji 64" not in text}
+    assert len(distances) > 18
+    for recipe, text in distances.items():
+        data, told, minutes = re.match(r"(\w+)(?: 32)?: FD ([\d.]+), \w+, 10k(?:, (\d+) minutes)?$", text).groups()
+        found, within = timed[recipe, data] if minutes else (own[recipe, data], "")
+        assert float(told) == pytest.approx(float(found), abs=0.0501), recipe
+        assert not minutes or float(within) == float(minutes), recipe

@@ -37,7 +37,7 @@ def test_every_row_of_the_tables_is_there() -> None:
     rows = re.findall(r"^\| `", PAGE, re.M)
     assert len(COMMANDS) == len(rows) > 40
     assert {parsed(command)[0] for command in COMMANDS} == {"dcgan", "acgan", "infogan", "fastgan"}
-    assert [field for field, _ in FADING] == ["--noise", "--blur"]
+    assert [field for field, _ in FADING] == ["--noise", "--blur", "--top_k"]
     assert len(FADING) == PAGE.count("`{")
     assert len(SHELL) == len(re.findall(r"^    \S", PAGE, re.M)) == 1
 
@@ -73,7 +73,7 @@ def test_every_loss_and_penalty_is_told() -> None:
     for name in LOSSES:
         assert f"`{name}`" in PAGE or f"--loss {name}" in PAGE
     for name in PENALTIES:
-        page = PAGE if PENALTIES[name].of == "all" and name != "smooth" else TRANSLATION
+        page = PAGE if PENALTIES[name].of == "all" else TRANSLATION
         assert re.search(rf"[ ,`]{name}[ ,`]", page), name
 
 

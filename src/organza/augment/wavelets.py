@@ -90,4 +90,4 @@ def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
 def _tensor(matrix: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
     # It is kept, and a later call may differentiate through it, or compute after a plan on fake tensors.
     with torch.inference_mode(False), unset_fake_temporarily():
-        return torch.from_numpy(matrix).to(device, dtype)
+        return torch.from_numpy(matrix).to(dtype).to(device)  # some devices have no float64

@@ -138,6 +138,8 @@ def _docstring(name: str) -> str:
 def _print_one(config: Config, size: Size) -> None:
     console, fields = _console(), fields_of(config)
     console.print(Text(_docstring(config.recipe)))
+    if measured := MEASURED.get(config.recipe):
+        console.print(Text(f"\nMeasured at the size laptop: {measured} (docs/families.md, docs/stylegan.md)"))
     sized = "" if size == "laptop" else f" --size {size}"
     console.print(Text(f"\nEvery field, as it is typed behind: organza train {config.recipe}{sized}\n", style="bold"))
     for line in _lines(fields, console.width):

@@ -70,6 +70,18 @@ class Contents:
             )
 
 
+OTHERS: dict[tuple[bytes, ...], str] = {
+    (
+        b"<!doctype",
+        b"<html",
+        b"<?xml",
+    ): "a web page and no weights: the address that it came from is dead or asks to log in; download it anew",
+    (b"version https://git-lfs",): "a pointer of Git LFS and no weights; type git lfs pull in its folder",
+    (b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff"): "a picture and no weights",
+}
+"""What people take for weights, by how it begins."""
+
+
 def opened(path: Path) -> Contents:
     """Open a pickle, a torch file or safetensors.
 
@@ -83,8 +95,18 @@ def opened(path: Path) -> Contents:
     try:
         form, value = _parsed(path.read_bytes(), budget, names, 0)
     except DamagedError as problem:
-        raise DamagedError(f"{path} cannot be read: {problem}") from None
+        with path.open("rb") as file:
+            kind = _other_kind(file.read(64))
+        raise DamagedError(f"{path} cannot be read: {kind or problem}") from None
     return Contents(path, form, value, names, budget, size)
+
+
+def _other_kind(start: bytes) -> str | None:
+    """What a file that holds no weights is instead, by its first bytes."""
+    for beginnings, kind in OTHERS.items():
+        if start.lstrip().lower().startswith(beginnings):
+            return f"it is {kind}"
+    return None if start else "it is empty; download it again"
 
 
 def _parsed(content: bytes, budget: Budget, names: Counter[str], depth: int) -> tuple[Form, Any]:

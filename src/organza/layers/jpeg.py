@@ -80,11 +80,11 @@ def _coded(x: Tensor, table: Tensor) -> Tensor:
 
 
 def _table(base: tuple[int, ...], quality: Tensor) -> Tensor:
-    """Steps [B, 8, 8] of a quality [B], by libjpeg's rule; qualities are rounded down."""
-    q = quality.detach().floor().clamp(1, 100).to(torch.float64).view(-1, 1, 1)
-    percent = torch.where(q < 50, (5000 / q).floor(), 200 - 2 * q)
-    steps = torch.tensor(base, dtype=torch.float64, device=quality.device).view(1, BLOCK, BLOCK)
-    return ((steps * percent + 50) / 100).floor().clamp(1, 255)
+    """Steps [B, 8, 8] of a quality [B], by libjpeg's rule in whole numbers; qualities are rounded down."""
+    q = quality.detach().clamp(1, 100).long().view(-1, 1, 1)
+    percent = torch.where(q < 50, 5000 // q, 200 - 2 * q)
+    steps = torch.tensor(base, device=quality.device).view(1, BLOCK, BLOCK)
+    return ((steps * percent + 50) // 100).clamp(1, 255)
 
 
 def _cosine(like: Tensor) -> Tensor:

@@ -16,7 +16,10 @@ from organza.training.distributed import mean_of_all
 
 
 def orthogonal(network: nn.Module) -> Tensor:
-    """Sum over weights W [out, in] of |W W^T with its diagonal left out|^2 (Brock et al., arXiv:1809.11096, eq. 3)."""
+    """Sum over weights W [out, in] of |W W^T with its diagonal left out|^2 (Brock et al., arXiv:1809.11096, eq. 3).
+
+    Of W^T W where there are more outputs than inputs, whose rows cannot all be orthogonal: the columns can.
+    """
     total = torch.zeros(1, device=next(network.parameters()).device)
     for weight in weights_of(network):
         rows = weight.flatten(1).float()
@@ -48,7 +51,10 @@ ZCR_STEP = 0.05  # deviation of the step in z; the paper takes 0.03 to 0.07
 
 
 def latent_consistency(seen: Evidence) -> Tensor:
-    """(D(G(z)) - D(G(z + e)))^2 in D's turn, -|G(z) - G(z + e)|^2 in G's, e normal (arXiv:2002.04724, algorithm 2)."""
+    """(D(G(z)) - D(G(z + e)))^2 in D's turn, -mean (G(z) - G(z + e))^2 in G's (arXiv:2002.04724, algorithm 2).
+
+    e is normal; the mean over pixels makes a weight the same for all sizes.
+    """
     assert seen.draws is not None
     assert seen.generate is not None
     assert seen.z is not None

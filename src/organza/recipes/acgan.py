@@ -9,7 +9,7 @@ G is told the class and D has to name it, of real and of fake samples, with a se
     G minimises  -E log p(real | G(z, c)) - E log p(c | G(z, c))
 
 Compare the recipe `cgan`, where D is told the class too. `paper` has Adam 2e-4 with beta1 0.5, batches of 100 and
-dropout of one half in D (appendix A).
+dropout of one half in D (appendix A); `laptop` has the networks, rates and batches of `dcgan --size laptop`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ reads them back, and both players raise the bound on the mutual information betw
 On digits the category becomes the digit and the numbers become slant and width, without a single label. The report
 shows one row for each code, its values going from left to right.
 
-`paper` has the rates of appendix C: Adam 2e-4 for D, 1e-3 for G, 62 numbers of plain noise.
+`paper` has the rates of appendix C: Adam 2e-4 for D, 1e-3 for G, 62 numbers of plain noise; `laptop` has the networks,
+rates and batches of `dcgan --size laptop`.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from organza.training.schedule import value_at
 from organza.training.scoring import check_score
 
 SEEN_FOR_DEVIATION = 10_000  # samples
+HUES = {"hue", "saturation"}  # augmentations that leave grey as it is
 GROWTH = ("fade", "stable", "first")  # of networks that grow, and both players must
 
 
@@ -123,6 +124,11 @@ def check_data(config: Config, store: ImageStore, processes: int) -> None:
         raise ConfigError("unroll looks ahead in one process only; start it without torchrun, or add --unroll 0")
     if len(store.shape) != 3:
         _check_points(config)
+    elif (policy := config.augment.policy) and store.shape[0] < 3 and {w.partition(":")[0] for w in policy} <= HUES:
+        raise ConfigError(
+            f"augment.policy {','.join(policy)} changes nothing of greys, and '{store.name}' has no colours; type "
+            "--augment.policy bgc, or none"
+        )
     check_score(config, store)
 
 
@@ -144,9 +150,9 @@ def _check_points(config: Config) -> None:
         )
     if config.blur != 0:
         raise ConfigError("blur smooths images, but these samples are points; add --blur 0")
-    for penalty in config.discriminator.penalties:
-        if PENALTIES[penalty.name].images_only:
-            raise ConfigError(f"the penalty {penalty.name} needs images, but these samples are points; leave it out")
+    for name in sorted(named(config)):
+        if PENALTIES[name].images_only:
+            raise ConfigError(f"the penalty {name} needs images, but these samples are points; leave it out")
 
 
 def build_game(config: Config, store: ImageStore, device: torch.device) -> LatentGame:

@@ -49,6 +49,8 @@ def _shares(config: Config) -> Iterator[str]:
             yield f"{field} is {value}; it takes a number from 0 to 1"
     if min(_ends("top_k", config.top_k).values()) == 0:
         yield "top_k 0 leaves no fake to learn from; it takes more than 0, such as 0.5"
+    if config.batch == 1 and min(_ends("top_k", config.top_k).values()) < 1:
+        yield "top_k chooses among the fakes of a batch, and batch is 1; add --top_k 1, or --batch 2"
     if not 0 <= config.dropout < 1:
         yield f"dropout is {config.dropout}; it takes a share from 0 to below 1, such as 0.3"
     if config.balance is not None and not 0.5 <= config.balance < 1:
@@ -188,6 +190,12 @@ def _heads(config: Config) -> Iterator[str]:
             "codes have no effect unless G has to make them legible: type the recipe 'infogan', or give both players "
             "the penalty mutual-information"
         )
+    if "zcr" in named["generator"] - named["discriminator"]:
+        add = ",".join([*(penalty.name for penalty in config.discriminator.penalties), "zcr"])
+        yield (
+            "generator.penalties.zcr pays G for samples that move with z, without end unless D holds still; add "
+            f"--discriminator.penalties {add}"
+        )
     for role, other in (("generator", "discriminator"), ("discriminator", "generator")):
         for head in read[role].keys() - read[other].keys():
             name, add = read[role][head], next(n for n, rule in PENALTIES.items() if rule.head == head)
@@ -228,6 +236,8 @@ def _bounded(config: Config) -> Iterator[str]:
     if LOSSES[config.loss].border is None and not (bounds or critic.weight_clip or critic.spectral_norm or own):
         names = ",".join([*(penalty.name for penalty in critic.penalties), "gradient-norm"])
         ways = f"--discriminator.penalties {names} --discriminator.penalties.gradient-norm.weight 10"
+        if complete(critic.model, "discriminator").options.get("norm") == "batch":  # slopes are of each sample alone
+            ways += " --discriminator.model.norm none"
         if not is_equalized(critic.model.name, "discriminator"):  # neither is for weights that are scaled as they run
             ways += ", --discriminator.spectral_norm true or --discriminator.weight_clip 0.01"
         yield f"the loss {config.loss} needs a critic with a bounded slope; add {ways}"

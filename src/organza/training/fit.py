@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+
 from organza.config import Changes, Config, ConfigError, Data, Model, Schedule, Shape, Size, override
 from organza.data.catalogue import DATASETS
+from organza.games import GAMES
 from organza.layers.geometry import image, must_shrink
-from organza.models import HALVING, Role
+from organza.models import HALVING, Role, build
 from organza.recipes import RECIPES
 from organza.training.assemble import GROWTH, resolve
 
@@ -54,7 +57,10 @@ def refuse_early(recipe: str, size: Size, data: Data, changes: Changes) -> None:
     problems = []
     for shape in _possible(data):
         try:
-            fitted(recipe, shape, size, changes)
+            config = fitted(recipe, shape, size, changes)
+            if data.resolution is not None and not GAMES[config.game].translates:
+                with torch.device("meta"):  # a network that cannot have this size says so before images are resized
+                    build(config.generator.model, "generator", shape, 10 * config.conditional, config.codes)
             return
         except ConfigError as problem:
             problems.append(problem)

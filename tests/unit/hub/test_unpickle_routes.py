@@ -297,3 +297,19 @@ def test_the_corpus_is_not_empty(tmp_path, monkeypatch):
     with pytest.raises(DamagedError, match=r"would call os\.system"):
         read(path)
     assert called == ["true"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "a web page and no weights"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "a picture and no weights"),
+        (b"", "it is empty"),
+        (b"some words", "damaged pickle"),
+    ],
+)
+def test_what_people_take_for_weights_is_called_by_its_name(tmp_path, content, told):
+    (tmp_path / "network.pkl").write_bytes(content)
+    with pytest.raises(DamagedError, match=told):
+        organza.load(tmp_path / "network.pkl")

@@ -106,6 +106,10 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"conditional": True, G: "classification"}, (*READ, "--discriminator.penalties classification")),
     ({"conditional": True, D: "classification", G: "zcr"}, (*READ, "--generator.penalties zcr,classification")),
     ({"codes.continuous": 2, D: "mutual-information"}, (*READ, "--generator.penalties mutual-information")),
+    ({"top_k": 0.5, "batch": 1}, ("batch is 1", "add --top_k 1")),
+    ({G: "zcr"}, ("generator.penalties.zcr pays G", "add --discriminator.penalties zcr")),
+    ({G: "zcr", D: "r1"}, ("add --discriminator.penalties r1,zcr",)),
+    ({"loss": "wasserstein"}, ("gradient-norm.weight 10 --discriminator.model.norm none",)),
     ({"loss": "wasserstein"}, ("bounded slope", "gradient-norm", "spectral_norm true", "weight_clip 0.01")),
     ({"loss": "wasserstein", D: "lecam,cr"}, ("bounded slope", "--discriminator.penalties lecam,cr,gradient-norm")),
     ({"loss": "wasserstein", "discriminator.model": "progan", D: "drift"}, ("penalties drift,gradient-norm",)),
@@ -317,6 +321,10 @@ ASSEMBLED = {
     "data.flip mirrors images": lambda: checked({"data.flip": True}, **POINTS),
     "augment.policy moves and colours images": lambda: checked({"augment.policy": "bgc"}, **POINTS),
     "blur smooths images": lambda: checked({"blur": 1.0}, **POINTS),
+    "the penalty smooth needs images": lambda: checked({G: "smooth"}, **POINTS),
+    "augment.policy hue,saturation:0.5 changes nothing of greys": lambda: checked(
+        {"augment.policy": "hue,saturation:0.5"}, store=small_store()
+    ),
     "the penalty cr needs images": lambda: checked({D: "cr"}, **POINTS),
     "the penalty reconstruction needs images": lambda: checked({D: "reconstruction"}, **POINTS),
     "the penalty feature-matching reads the last features": lambda: trained({G: "feature-matching"}, "fastgan"),

@@ -208,3 +208,9 @@ def test_pace_makes_images_and_schedules_shorter_together():
     named = {"pace": 0.1, "images": 9_000, "discriminator.optimizer.lr.images": 6_000}
     own = fitted("esrgan", (3, 64, 64), "laptop", named)
     assert (own.images, own.discriminator.optimizer.lr.images) == (9_000, 6_000)
+
+
+def test_a_side_that_a_network_cannot_have_is_refused_before_images_are_resized():
+    with pytest.raises(ConfigError, match="10x10"):
+        refuse_early("fastgan", "laptop", Data(source="mnist", resolution=(10, 10)), {"data.resolution": (10, 10)})
+    refuse_early("fastgan", "laptop", Data(source="mnist", resolution=(16, 16)), {"data.resolution": (16, 16)})
