@@ -36,7 +36,8 @@ from organza.data.layouts import Palette, open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
-from organza.data.store import ImageStore, fingerprint, rows_of
+from organza.data.rows import rows_of, taken
+from organza.data.store import ImageStore, fingerprint
 from organza.data.tiles import holding, open_tiles
 
 HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
@@ -306,11 +307,11 @@ def _halved(store: ImageStore) -> ImageStore:
 
 def _rows(store: ImageStore, kept: bool) -> ImageStore:
     """Those that are kept from training, or the others."""
-    sources = store.sources
-    return replace(
-        rows_of(store, tenth(len(store)) == kept),
-        sources=None if sources is None else sources[tenth(len(sources)) == kept],
-    )
+    part = rows_of(store, tenth(len(store)) == kept)
+    if store.sources is None:
+        return part
+    rows = tenth(len(store.sources)) == kept
+    return replace(part, sources=taken(store.sources, rows, f"{store.fingerprint} sources"))
 
 
 def tenth(count: int) -> Tensor:
