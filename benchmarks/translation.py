@@ -11,7 +11,8 @@ Pictures go to docs/pictures. `photographs` are those in colour that scikit-imag
 cat and its astronaut are kept from training. `x4` and `x4-photographs` train on bicubic copies, `x4-degraded` on the
 recipe's own second-order pipeline. `tones` are the embedded emoji of people in five tones of skin, which are the
 classes; every tenth person is kept from training and has its counterparts in the other four. Recipes with stages
-have all of them in fewer images, by `pace`.
+have all of them in fewer images, by `pace`. Where styles can be read from images, a second row, `-styled`, has each
+source in the style of its own counterpart: what a style drawn at random makes of it has no counterpart.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any
 import torch
 from common import keep_row, markdown, read_rows
 from PIL import Image
+from torch import Tensor
 
 import organza
 from organza.data import open_data
@@ -121,11 +123,12 @@ def people(folder: Path) -> str:
     return str(folder)
 
 
+READ = ("munit", "stargan-v2")  # recipes whose styles can be read from images
 MADE = {"photographs": photographs, "tones": people}  # data that are written into a folder first
 
 
-def measure(name: str, runs: Path) -> dict[str, Any]:
-    """Train as the command line would, and judge the run."""
+def measure(name: str, runs: Path) -> list[dict[str, Any]]:
+    """Train as the command line would, and judge the run; where styles can be read, in those of counterparts too."""
     what = DEMONSTRATIONS[name]
     if (runs / name / "summary.json").is_file():  # trained before, and kept by --runs
         run = Run(runs / name)
@@ -143,7 +146,16 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
     if not toned:
         last = sorted((run.path / "samples").glob("*-ema.png"))[-1]
         shutil.copyfile(last, PICTURES / f"translation-{name}.png")
-    summary = run.summary
+    rows = [_row(name, run, receipt, right)]
+    if what.recipe in READ:
+        name = f"{name}-styled"
+        receipt, right = in_every_tone(run, name, read=True) if toned else (in_styles(run), "")
+        rows.append(_row(name, run, receipt, right))
+    return rows
+
+
+def _row(name: str, run: Run, receipt: Receipt, right: float | str) -> dict[str, Any]:
+    what, summary = DEMONSTRATIONS[name.removesuffix("-styled")], run.summary
     row = {"demonstration": name, "recipe": what.recipe, "data": what.data}
     row |= {"minutes": what.minutes or round(summary["seconds"] / 60, 1)}
     row |= {"images": summary["images"], "seconds": summary["seconds"]}
@@ -152,24 +164,44 @@ def measure(name: str, runs: Path) -> dict[str, Any]:
     return row | {"samples": receipt.scores[0].n_fake, "tone right": right}
 
 
-def in_every_tone(run: Run, name: str, shown: int = 9) -> tuple[Receipt, float]:
+def in_every_tone(run: Run, name: str, read: bool = False, shown: int = 9) -> tuple[Receipt, float]:
     """People that training did not see in each other tone, beside the emoji that are just these.
 
-    And the share of results that are nearer to theirs than to the same emoji in the other four tones.
+    And the share of results that are nearer to theirs than to the same emoji in the other four tones. `read` takes the
+    style of each result from the emoji that it shall become.
     """
     kept, translator = open_data(run.config.data, split="test"), organza.load(run.path)
     assert isinstance(translator, Translator)
     tones = len(translator.classes)
     truth = kept.images.view(tones, -1, *kept.shape)  # files come in the order of the tones, and then of the people
-    made = torch.stack([translator.translate(kept.images, label=tone).view_as(truth) for tone in translator.classes])
-    rows = torch.linspace(0, truth.shape[1] - 1, shown).long()
-    given = tones // 2
-    grid_image(torch.cat([truth[given, rows], *made[:, given, rows]]), shown).save(PICTURES / f"translation-{name}.png")
+    made = torch.stack([
+        styled(translator, kept.images, wanted.repeat(tones, 1, 1, 1), tone) if read
+        else translator.translate(kept.images, label=tone)
+        for tone, wanted in zip(translator.classes, truth, strict=True)
+    ]).view(tones, *truth.shape)  # fmt: skip
+    rows, given = torch.linspace(0, truth.shape[1] - 1, shown).long(), tones // 2
+    cells = torch.cat([truth[given, rows], *made[:, given, rows]])
+    grid_image(cells, shown).save(PICTURES / f"translation-{name}.png")
     other = ~torch.eye(tones, dtype=torch.bool)  # asked for a tone that the source does not have
     nearest = (made[:, :, None].float() - truth.float()).abs().flatten(4).mean(4).argmin(2)  # [asked, given, person]
     right = nearest[other] == torch.arange(tones).repeat_interleave(tones - 1)[:, None]
     wanted = truth[:, None].expand_as(made)[other].flatten(0, 1)
     return organza.evaluate(made[other].flatten(0, 1), wanted, METRICS), round(float(right.float().mean()), 4)
+
+
+def styled(translator: Translator, sources: Tensor, like: Tensor, label: str | None = None) -> Tensor:
+    """Each source in the style of the image beside it."""
+    pairs = zip(sources, like, strict=True)
+    return torch.cat([translator.translate(source[None], style=style, label=label) for source, style in pairs])
+
+
+def in_styles(run: Run) -> Receipt:
+    """Sources in the styles of their counterparts, none of which training saw."""
+    kept, translator = open_for(run.config).test, organza.load(run.path)
+    assert kept is not None
+    assert kept.sources is not None
+    assert isinstance(translator, Translator)
+    return organza.evaluate(styled(translator, kept.sources, kept.images), kept.images, METRICS)
 
 
 def styles(run: Run, count: int = 6) -> None:
@@ -206,9 +238,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name in [] if options.table else options.names or DEMONSTRATIONS:
-            row = measure(name, options.runs or Path(folder))
-            print(row, flush=True)
-            keep_row(NAME, row, KEYS, SEED)
+            for row in measure(name, options.runs or Path(folder)):
+                print(row, flush=True)
+                keep_row(NAME, row, KEYS, SEED)
     print(table())
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import organza
@@ -17,6 +21,8 @@ from organza.data.degrade import DEGRADATIONS
 from organza.games import GAMES
 from organza.penalties import PENALTIES
 from organza.recipes import RECIPES
+from organza.training.assemble import open_for
+from organza.training.run import Run
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, README = (DOCS / "translation.md").read_text(), (DOCS.parent / "README.md").read_text()
@@ -92,3 +98,34 @@ def test_the_tables_name_what_there_is() -> None:
 def test_links_of_the_page_exist() -> None:
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", PAGE)
     assert [link for link in links if not link.startswith("http") and not (DOCS / link).exists()] == []
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(DOCS.parent / "benchmarks"))
+    monkeypatch.delitem(sys.modules, "translation", raising=False)
+    return importlib.import_module("translation")
+
+
+def test_the_table_is_that_of_the_results(benchmark: Any) -> None:
+    assert benchmark.table() in PAGE
+
+
+def test_styles_that_can_be_read_are_judged_in_those_of_counterparts(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    small = {"generator.model.width": 4, "discriminator.model.width": 4, "data.resolution": 32, "images": 8}
+    small |= {"discriminator.model.scales": 1, "output.score": False, "output.pictures": False}
+    monkeypatch.setitem(
+        benchmark.DEMONSTRATIONS, "tiny", benchmark.Demonstration("munit", "emoji-pairs", changes=small)
+    )
+    monkeypatch.setattr(benchmark, "PICTURES", tmp_path)
+    monkeypatch.setattr(benchmark, "METRICS", ("psnr",))
+    drawn, read = benchmark.measure("tiny", tmp_path)
+    assert (drawn["demonstration"], read["demonstration"], read["images"]) == ("tiny", "tiny-styled", 8)
+    run = Run(tmp_path / "tiny")
+    kept, translator = open_for(run.config).test, organza.load(run.path)
+    made = [translator.translate(x[None], style=y) for x, y in zip(kept.sources, kept.images, strict=True)]
+    error = (torch.cat(made).double() - kept.images).square().flatten(1).mean(1)
+    assert read["psnr"] == pytest.approx(float((10 * (255**2 / error).log10()).mean()), abs=1e-3)
+    assert abs(read["psnr"] - drawn["psnr"]) > 1e-3

@@ -21,7 +21,8 @@ from organza.data.listing import Listing, list_folder, list_zip
 from organza.data.prepare import Preparation, preparation, prepare
 from organza.data.progress import SILENT, Progress
 from organza.data.public import CELEBA_NUMBERS, list_celeba, open_cifar, open_fashion_mnist, open_svhn
-from organza.data.store import ImageStore, chosen, fingerprint, held_back
+from organza.data.rows import held_back
+from organza.data.store import ImageStore, chosen, fingerprint
 from organza.data.synthetic import open_grid, open_ring, open_spiral, open_stacked_mnist
 
 Source = str | Path | Tensor | np.ndarray | ImageStore

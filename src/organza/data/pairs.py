@@ -36,7 +36,8 @@ from organza.data.layouts import Palette, open_layouts
 from organza.data.listing import Listing
 from organza.data.prepare import Preparation, preparation
 from organza.data.progress import SILENT, Progress
-from organza.data.store import ImageStore, fingerprint, rows_of
+from organza.data.rows import rows_of, taken
+from organza.data.store import ImageStore, fingerprint
 from organza.data.tiles import holding, open_tiles
 
 HALVES = (("{}A", "{}B"), ("{}_A", "{}_B"), ("{}_label", "{}_img"), ("A/{}", "B/{}"), ("A", "B"))
@@ -78,6 +79,9 @@ def open_pairs(data: Data, paired: bool, progress: Progress = SILENT) -> ImageSt
         train = _split(opened, "train", data, options, paired, progress)
         test = _split(opened, "test", data, options, paired, progress)
     if train is None:
+        for there, missing in ("AB", "BA"):
+            if _stems(opened, there):
+                raise _one_sided(opened, there, missing)
         raise ConfigError(f"{opened.where} has neither two folders nor images side by side; "
                           f"{_ways(data.layout_classes > 0)}")  # fmt: skip
     return replace(train, test=test) if test is not None else _halved(train)
@@ -219,10 +223,17 @@ def _split(
             return replace(_matched(listing, one, two, data, paired, progress), palette=one.palette or two.palette)
         if (a.entries or b.entries) and halves != HALVES[-1]:
             there, missing = tops if a.entries else tops[::-1]
-            raise ConfigError(f"{listing.where} has {there} but no images in {missing}")
+            raise _one_sided(listing, there, missing)
     if data.layout_classes:
         return None
     return _side_by_side(listing, split, data, options, progress)
+
+
+def _one_sided(listing: Listing, there: str, missing: str) -> ConfigError:
+    away = f", or take {there} away, and every {TENTH}th image of 100 or more is kept" if "test" in there else ""
+    return ConfigError(
+        f"{listing.where} has {there} but no images in {missing}; put images of the other kind into {missing}{away}"
+    )
 
 
 def _side(listing: Listing, top: str, options: Preparation, progress: Progress) -> Side:
@@ -256,6 +267,9 @@ def _matched(
                       "compare results; rename one side if they are none")  # fmt: skip
     if both and (paired or not (alone or twice)):
         return _store(listing.name, one.rows(both), two.rows(both), data, True, listing.licence, scaled=paired)
+    for side, what in ((one, "A"), (two, "B")):
+        if len(side.names) == 1:
+            progress.note(f"{what} of {listing.where} is a single image, which tells little of its kind; give more")
     return _store(listing.name, one.images, two.images, data, False, listing.licence)
 
 
@@ -306,11 +320,11 @@ def _halved(store: ImageStore) -> ImageStore:
 
 def _rows(store: ImageStore, kept: bool) -> ImageStore:
     """Those that are kept from training, or the others."""
-    sources = store.sources
-    return replace(
-        rows_of(store, tenth(len(store)) == kept),
-        sources=None if sources is None else sources[tenth(len(sources)) == kept],
-    )
+    part = rows_of(store, tenth(len(store)) == kept)
+    if store.sources is None:
+        return part
+    rows = tenth(len(store.sources)) == kept
+    return replace(part, sources=taken(store.sources, rows, f"{store.fingerprint} sources"))
 
 
 def tenth(count: int) -> Tensor:

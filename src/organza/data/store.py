@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +13,6 @@ from torch import Tensor
 from organza.config import ConfigError, Shape, closest
 
 _HASHED_AT_ONCE = 64 << 20  # bytes; bounds the copy that hashing a strided or memory-mapped array makes
-FEWEST_KEPT = 32  # samples that tell anything of those which training does not see
 
 
 @dataclass(frozen=True)
@@ -72,30 +70,6 @@ def chosen(store: ImageStore, names: Sequence[str]) -> ImageStore:
     labels = store.labels[:, [store.classes.index(name) for name in names]].contiguous()
     mark = hashlib.sha256(f"{store.fingerprint} {','.join(names)}".encode()).hexdigest()[:16]
     return replace(store, labels=labels, classes=tuple(names), fingerprint=mark)
-
-
-def held_back(store: ImageStore, share: float) -> ImageStore:
-    """The store without a share of its samples, evenly spread, which lie in its `test`. Raises ConfigError for few."""
-    steps = (torch.arange(len(store) + 1, dtype=torch.float64) * share).floor()
-    kept = steps[1:] > steps[:-1]
-    if int(kept.sum()) < FEWEST_KEPT:
-        enough = math.ceil(1000 * FEWEST_KEPT / max(len(store), 1)) / 1000
-        fits = f"; type --data.heldout {enough:g} or more" if enough <= 0.25 else ""
-        raise ConfigError(
-            f"data.heldout {share:g} keeps {int(kept.sum())} of the {len(store):,} samples of '{store.name}' from "
-            f"training, and fewer than {FEWEST_KEPT} tell nothing{fits}, or leave it out"
-        )
-    train, mark = rows_of(store, ~kept), hashlib.sha256(f"{store.fingerprint} without {share:g}".encode())
-    return replace(train, fingerprint=mark.hexdigest()[:16], test=rows_of(store, kept))
-
-
-def rows_of(store: ImageStore, rows: Tensor) -> ImageStore:
-    """Some samples, by a mask bool [N] or by their numbers int64 [M]; sources stay as they are."""
-    numbers = (rows.nonzero().flatten() if rows.dtype == torch.bool else rows).tolist()
-    return replace(
-        store, images=store.images[rows], labels=None if store.labels is None else store.labels[rows],
-        captions=tuple(store.captions[i] for i in numbers) if store.captions else (),
-    )  # fmt: skip
 
 
 def counts(labels: Tensor, classes: int) -> Tensor:

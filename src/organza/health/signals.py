@@ -27,7 +27,8 @@ from torch.utils._pytree import tree_leaves
 
 from organza.config import Data
 from organza.data import DATASETS, open_dataset
-from organza.data.store import ImageStore, rows_of
+from organza.data.rows import rows_of
+from organza.data.store import ImageStore
 from organza.games import GAMES
 from organza.games.latent import Batch, Moment
 from organza.training.examples import example_batch, spread_rows

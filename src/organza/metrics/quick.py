@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, cached_property
 from typing import Protocol
 
@@ -40,6 +41,28 @@ class QuickScore(Protocol):
         ...
 
 
+class Reals:
+    """Features of reals, which `find` computes when they are needed first, and samples beside them."""
+
+    def __init__(self, find: Callable[[], Tensor]) -> None:
+        self.find = find
+
+    @cached_property
+    def features(self) -> Tensor:
+        """[N, D]."""
+        return self.find()
+
+    @cached_property
+    def spread(self) -> float:
+        """What `variety` compares with."""
+        return spread(self.features)
+
+    def beside(self, name: str, fake: Tensor) -> dict[str, float | Influence]:
+        """The Fréchet distance of features [M, D], under its name, and `variety`."""
+        distance = frechet_influence(real=self.features, fake=fake)
+        return {name: distance, "variety": spread(fake) / self.spread}
+
+
 class DigitScore:
     """Fréchet distance of 2 000 digits to 10 000 training digits, in the features of the embedded classifier."""
 
@@ -47,28 +70,17 @@ class DigitScore:
     headline: tuple[str, int] = ("fd-digits-2k", 1)
 
     def __init__(self, store: ImageStore) -> None:
-        self.store = store
+        self.reals = Reals(lambda: digit_features(_some(store, 10_000))[0])
         self.protocol = (
             f"2,000 samples of the EMA against 10,000 training digits, features of {named_network('digits')}"
         )
-
-    @cached_property
-    def real(self) -> Tensor:
-        """Features of the reals."""
-        return digit_features(_some(self.store, 10_000))[0]
 
     def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """The distance, `variety`, how many digits have at least a fifth of their fair share, and all the shares."""
         features, digits = digit_features(samples)
         shares = torch.bincount(digits, minlength=10) / len(digits)
-        found: dict[str, float | Influence] = {"fd-digits-2k": frechet_influence(real=self.real, fake=features)}
-        found |= {"digits-present": float((shares > 0.02).sum()), "variety": spread(features) / self.real_spread}
-        return found | named(shares)
-
-    @cached_property
-    def real_spread(self) -> float:
-        """Of the reals."""
-        return spread(self.real)
+        found = self.reals.beside("fd-digits-2k", features)
+        return found | {"digits-present": float((shares > 0.02).sum())} | named(shares)
 
 
 class GeneralScore:
@@ -78,35 +90,13 @@ class GeneralScore:
     headline: tuple[str, int] = ("fd-general-1k", 1)
 
     def __init__(self, store: ImageStore) -> None:
-        self.store, count = store, min(len(store), 2_000)
+        count = min(len(store), 2_000)
+        self.reals = Reals(lambda: general_features(to_bytes(to_range(_some(store, count)))))
         self.protocol = f"1,000 samples of the EMA against {count:,} reals, features of {named_network('general')}"
-
-    @cached_property
-    def real(self) -> Tensor:
-        """Features of the reals."""
-        images = _some(self.store, 2_000)
-        return self._features(images if images.dtype == torch.uint8 else to_bytes(to_range(images)))
 
     def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """The distance, which is defined for collapsed samples, too, and `variety`."""
-        features = self._features(samples)
-        distance = frechet_influence(real=self.real, fake=features)
-        return {"fd-general-1k": distance, "variety": spread(features) / self.real_spread}
-
-    @cached_property
-    def real_spread(self) -> float:
-        """Of the reals."""
-        return spread(self.real)
-
-    @cached_property
-    def network(self) -> GeneralNetwork:
-        """Opened when it is needed first."""
-        return general_network()
-
-    @torch.no_grad()
-    def _features(self, images: Tensor) -> Tensor:
-        with full_precision():
-            return torch.cat([compute(self.network, part) for part in images.split(64)])
+        return self.reals.beside("fd-general-1k", general_features(samples))
 
 
 class ModeScore:
@@ -149,6 +139,7 @@ class TranslationScore:
 
     def __init__(self, targets: Tensor, known: bool, paired: bool, kept: bool) -> None:
         self.targets, self.known, self.samples = targets, known, len(targets)
+        self.reals = Reals(lambda: general_features(targets))
         self.headline: tuple[str, int] = ("perceptual", 1) if paired else ("fd-general", 1)
         seen = "images that training does not see" if kept else "images of the training, which keeps none back"
         beside = "; psnr in dB and perceptual (a sum of squares in these features) against their counterparts"
@@ -159,7 +150,7 @@ class TranslationScore:
 
     def of(self, samples: Tensor) -> dict[str, float | Influence]:
         """`fd-general`, and `psnr` and `perceptual` where result i has a counterpart, target i."""
-        distance = frechet_influence(real=self._features(self.targets), fake=self._features(samples))
+        distance = frechet_influence(real=self.reals.features, fake=general_features(samples))
         found: dict[str, float | Influence] = {"fd-general": distance}
         if not self.known:
             return found
@@ -175,17 +166,24 @@ class TranslationScore:
         """Opened when it is needed first."""
         return open_distance("general", tuple(self.targets.shape[1:]))
 
-    @torch.no_grad()
-    def _features(self, images: Tensor) -> Tensor:
-        with full_precision():
-            return torch.cat([compute(general_network(), part) for part in images.split(64)])
-
 
 @cache
 def named_network(name: str) -> str:
     """An embedded network in words, with the beginning of the sha256 of its weights."""
     kind = {"digits": "digit classifier", "general": "general network"}[name]
     return f"Organza's {kind} ({open_network(name).sha256[:12]})"
+
+
+@torch.no_grad()
+def general_features(images: Tensor) -> Tensor:
+    """Of images uint8 [N, C, H, W], by the embedded general network."""
+    with full_precision():
+        return torch.cat([compute(_general(), part) for part in images.split(64)])
+
+
+@cache
+def _general() -> GeneralNetwork:
+    return general_network()
 
 
 def spread(features: Tensor) -> float:

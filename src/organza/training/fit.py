@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from organza.config import Changes, Config, ConfigError, Data, Model, Schedule, Shape, Size, override
+from organza.config import Changes, Config, ConfigError, Data, Model, Output, Schedule, Shape, Size, override
 from organza.data.catalogue import DATASETS
 from organza.games import GAMES
 from organza.layers.geometry import image, must_shrink
@@ -16,6 +16,7 @@ from organza.models import HALVING, Role, build
 from organza.recipes import RECIPES
 from organza.training.assemble import GROWTH, resolve
 
+OFTEN = {"log": 100, "samples": 1_000, "checkpoint": 1_000}  # at the most; grids are named by thousands of images
 UNKNOWN: tuple[Shape, ...] = ((1, 28, 28), (3, 32, 32), (3, 256, 256), (2,))
 
 
@@ -23,7 +24,8 @@ def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
     """The recipe for samples of `shape`, changed. Raises ConfigError for what cannot work.
 
     A network that is named alone (`--generator.model sngan`) has the options that it has in its own recipe. With
-    `pace` its images and all its schedules are so many times as long, so that a short run has every stage.
+    `pace` its images and all its schedules are so many times as long, so that a short run has every stage, and below 1
+    it is written as much more often.
     """
     config = RECIPES[recipe](shape, size)
     if (pace := override(config, {"pace": changes.get("pace", 1.0)}).pace) > 0:  # others are refused below
@@ -37,12 +39,19 @@ def fitted(recipe: str, shape: Shape, size: Size, changes: Changes) -> Config:
 
 
 def _paced(node: Any, pace: float) -> Any:
-    """A configuration, or a part of it, whose schedules, and stages of growth, take `pace` times as many images."""
+    """A configuration, or a part of it, whose schedules, and stages of growth, take `pace` times as many images.
+
+    Of a shorter run grids, checkpoints and lines of the log come sooner, too.
+    """
     if isinstance(node, Model):
         stages = {name: round(pace * node.options[name]) for name in ("fade", "stable") if name in node.options}
         return Model(name=node.name, options={**node.options, **stages})
     if isinstance(node, Schedule):
         return dataclasses.replace(node, images=round(pace * node.images), hold=round(pace * node.hold))
+    if isinstance(node, Output):
+        usual = {name: getattr(node, name) for name in OFTEN}
+        often = {name: min(own, max(round(pace * own), OFTEN[name])) for name, own in usual.items()}
+        return dataclasses.replace(node, **often)
     if isinstance(node, tuple):
         return tuple(_paced(item, pace) for item in node)
     if dataclasses.is_dataclass(node) and not isinstance(node, type):

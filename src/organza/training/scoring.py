@@ -48,9 +48,9 @@ def open_score(config: Config, store: ImageStore) -> QuickScore | None:
     """What judges the data, None where nothing does or nobody asked."""
     if not interval(config) or not GAMES[config.game].translates:
         return quick_score(store) if interval(config) else None
-    if store.shape[0] not in (1, 3, 4):
-        return None
     told = store.test or store
+    if store.shape[0] not in (1, 3, 4) or len(told) < 2:  # of one image there is no distance of sets
+        return None
     rows = spread_rows(told, min(len(told), TranslationScore.most))
     reals = to_range(middle(told.images[rows], config.data.window, told.scale))
     known = told.paired or config.data.degrade != "none"

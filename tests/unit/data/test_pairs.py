@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from organza.config import ConfigError, Data
 from organza.data.degrade import DEGRADATIONS, degradation, grey, outline, smaller
 from organza.data.pairs import open_domains, open_pairs
 from organza.draws import Draws
+from organza.recipes import RECIPES
 from organza.training.batches import Batches, middle, of_source, to_bytes
+from organza.training.scoring import open_score
 
 SIDE = 8
 
@@ -169,12 +172,33 @@ def test_what_is_no_pair_is_refused(tmp_path):
     write(tmp_path / "half" / "other", ("x",))
     with pytest.raises(ConfigError, match="has trainA but no images in trainB"):
         opened(tmp_path / "half")
+    for there, missing in (("trainA", "trainB"), ("trainB", "trainA"), ("A", "B"), ("B", "A"), ("A/train", "B/train")):
+        write(tmp_path / f"no {missing}" / there, ("x",))
+        (tmp_path / f"no {missing}" / missing).mkdir(parents=True)
+        with pytest.raises(ConfigError, match=rf"has {there} but no images in {missing}; put .* into {missing}$"):
+            opened(tmp_path / f"no {missing}")
+    for top in ("trainA", "trainB", "testB"):
+        write(tmp_path / "test" / top, ("x",))
+    with pytest.raises(ConfigError, match=r"has testB but no .* into testA, or take testB away, and every 10th"):
+        opened(tmp_path / "test")
     write(tmp_path / "sizes" / "A", ("x",))
     write(tmp_path / "sizes" / "B", ("x",), size=(4, 4))
     with pytest.raises(ConfigError, match=r"8x8 in A and 4x4 in B \(B may be .* --data.resolution 4"):
         opened(tmp_path / "sizes")
     with pytest.raises(ConfigError, match="one kind of image"):
         opened("mnist")
+
+
+def test_a_kind_of_one_image_is_told_and_not_scored(tmp_path):
+    write(tmp_path / "trainA", ("x", "y", "z"))
+    write(tmp_path / "trainB", ("w",))
+    told = Kept()
+    store = open_pairs(Data(source=str(tmp_path)), False, told)
+    assert (len(store), len(store.sources)) == (1, 3)
+    assert any(re.search(r"^B of .* is a single image", note) for note in told.notes)
+    config = RECIPES["cyclegan"]((3, 64, 64), "laptop")
+    assert open_score(config, store) is None
+    assert open_score(config, replace(store, images=store.sources)) is not None
 
 
 def marked(folder, sizes):

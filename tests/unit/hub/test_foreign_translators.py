@@ -1,10 +1,13 @@
 """State dicts of translators as their official code writes them: what is read off them, and what they compute."""
 
+import hashlib
+import itertools
 import re
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import organza
 from organza.config import Model
@@ -140,16 +143,85 @@ def test_spade_with_the_old_names_of_spectral_norm(tmp_path, maps, options):
     assert [note[:15] for note in read(path).notes] == ["no tensor tells"] * (options.get("ups") != "most")
 
 
-@pytest.mark.parametrize("sides", [(64, 64), (32, 64)])
-def test_spade_that_begins_with_noise(tmp_path, sides):
+def styled_spade(path, sides=(64, 64)):
+    """A thin generator that begins with noise in `path`, and in the layout of `latest_net_E.pth` an encoder's tensors.
+
+    layerN.0: convolutions of 3x3 and stride 2 without bias, in the old names of spectral norm, down to 4x4 of at most
+    8 times the first channels; fc_mu and fc_var behind them.
+    """
     torch.manual_seed(1)
     model = Model(name="spade", options={"width": 2, "hidden": 2, "vae": True, "z_dim": 5})
-    made = translator(model, (4, *sides), (3, *sides))
-    varied(made)
-    found = organza.load(saved(tmp_path / "a.pth", old_names(made.state_dict())))
+    made = varied(translator(model, (4, *sides), (3, *sides)))
+    saved(path, old_names(made.state_dict()))
+    channels = [3, 6, 12, 24, 48, 48, 48][: min(sides).bit_length() - 2]
+    state = {}
+    for number, (before, after) in enumerate(itertools.pairwise(channels), 1):
+        u, v = (F.normalize(torch.randn(size), dim=0) for size in (after, 9 * before))
+        named = {"orig": torch.randn(after, before, 3, 3), "u": u, "v": v}
+        state |= {f"layer{number}.0.weight_{part}": value for part, value in named.items()}
+    for name in ("fc_mu", "fc_var"):
+        state |= {f"{name}.weight": torch.randn(5, 16 * channels[-1]), f"{name}.bias": torch.randn(5)}
+    return made, state
+
+
+def style_of(state, image):
+    """SPADE's encoder, line by line (arXiv:1903.07291, appendix A): the middle of an image's style."""
+    side = min(256, image.shape[2])
+    x = F.interpolate(image, (side, side), mode="bilinear", align_corners=False)
+    for number in range(1, sum(name.endswith("weight_orig") for name in state) + 1):
+        weight, u, v = (state[f"layer{number}.0.weight_{part}"] for part in ("orig", "u", "v"))
+        x = F.conv2d(x, weight / (u @ weight.flatten(1) @ v), stride=2, padding=1)
+        mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)
+        x = F.leaky_relu((x - mean) / (variance + 1e-5).sqrt(), 0.2)
+    return F.linear(x.flatten(1), state["fc_mu.weight"], state["fc_mu.bias"])
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (32, 64)])
+def test_spade_that_begins_with_noise(tmp_path, sides):
+    made, _ = styled_spade(tmp_path / "latest_net_G.pth", sides)
+    found = organza.load(tmp_path / "latest_net_G.pth")
     assert (found.source, found.shape) == ((4, *sides), (3, *sides))
+    assert "its encoder, latest_net_E.pth beside it" in read(tmp_path / "latest_net_G.pth").notes[0]
     x, z = torch.rand(1, 4, *sides), torch.randn(1, 5)
     assert torch.allclose(found.generator(x, z), made(x, z), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (32, 64), (256, 256)])
+def test_the_encoder_beside_spade_reads_styles(tmp_path, sides):
+    made, state = styled_spade(tmp_path / "latest_net_G.pth", sides)
+    path = saved(tmp_path / "latest_net_E.pth", state)
+    convert(tmp_path / "latest_net_G.pth", tmp_path / "folder")
+    x, like = torch.rand(1, 4, *sides), torch.rand(2, 3, *sides) * 2 - 1
+    wanted = style_of(state, like)
+    assert (wanted[0] - wanted[1]).abs().max() > 0.1
+    for place in ("latest_net_G.pth", "folder"):
+        found = organza.load(tmp_path / place)
+        assert torch.allclose(found.generator.style_of(like), wanted, rtol=1e-4, atol=1e-4)
+        in_style = found.translate(x, style=like[1])
+        assert (in_style - made(x, wanted[1:])).abs().mean() < 1e-2
+    about = organza.load(tmp_path / "folder").training
+    assert about["encoder"] == f"latest_net_E.pth, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda s: s.pop("layer4.0.weight_u"), "names and sizes are not"),
+    (lambda s: s.update({"fc_mu.weight": torch.zeros(6, 768)}), "names and sizes are not"),
+    (lambda s: [s.pop(name) for name in list(s) if name.startswith("fc")], "no encoder of SPADE"),
+    (lambda s: s.update({"layer1.0.weight_orig": torch.tensor(1.0)}), "another form"),
+])  # fmt: skip
+def test_an_encoder_that_is_not_spades_own_is_told(tmp_path, change, words):
+    _, state = styled_spade(tmp_path / "latest_net_G.pth")
+    change(state)
+    saved(tmp_path / "latest_net_E.pth", state)
+    (note,) = read(tmp_path / "latest_net_G.pth").notes
+    assert re.search(rf"no encoder.*latest_net_E.pth.*{words}", note)
+    assert not organza.load(tmp_path / "latest_net_G.pth").generator.styled
+
+
+def test_the_encoder_of_spade_alone_makes_no_pictures(tmp_path):
+    path = saved(tmp_path / "latest_net_E.pth", styled_spade(tmp_path / "latest_net_G.pth")[1])
+    with pytest.raises(DamagedError, match=r"give its generator, as latest_net_G.pth"):
+        organza.load(path)
 
 
 def test_munit_translates_both_ways(tmp_path):

@@ -11,7 +11,7 @@ from engine_helpers import LATENT, shrunk, write_data
 import organza
 from organza import api
 from organza.api import prepare
-from organza.config import ConfigError, Data, override
+from organza.config import ConfigError, Data, Output, override
 from organza.layers.equalized import EqualizedConv2d, EqualizedLinear
 from organza.models import HALVING, MODELS, build, is_equalized
 from organza.recipes import RECIPES
@@ -214,3 +214,17 @@ def test_a_side_that_a_network_cannot_have_is_refused_before_images_are_resized(
     with pytest.raises(ConfigError, match="10x10"):
         refuse_early("fastgan", "laptop", Data(source="mnist", resolution=(10, 10)), {"data.resolution": (10, 10)})
     refuse_early("fastgan", "laptop", Data(source="mnist", resolution=(16, 16)), {"data.resolution": (16, 16)})
+
+
+@pytest.mark.parametrize(
+    ("pace", "expected"),
+    [(0.1, (100, 1_000, 1_000)), (0.5, (500, 5_000, 5_000)), (0.01, (100, 1_000, 1_000)), (1, (1_000, 10_000, 10_000)),
+     (3, (1_000, 10_000, 10_000))],
+)  # fmt: skip
+def test_a_short_run_is_written_more_often(pace, expected):
+    """A tenth of the images has as many grids; a longer run is written no less often."""
+    output = fitted("cut", (3, 64, 64), "laptop", {"pace": pace}).output
+    assert (output.log, output.samples, output.checkpoint) == expected
+    own = fitted("cut", (3, 64, 64), "laptop", {"pace": pace, "output.samples": 700}).output
+    assert own == replace(output, samples=700)
+    assert replace(output, log=1, samples=1, checkpoint=1) == Output(log=1, samples=1, checkpoint=1)

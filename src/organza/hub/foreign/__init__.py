@@ -26,6 +26,7 @@ from organza.hub.foreign import (
     r3gan,
     restorers,
     rosinality,
+    spade,
     stylegan,
     tensorflow,
     translators,
@@ -115,6 +116,8 @@ def read(path: str | Path) -> Foreign:
         contents = opened(path)
         contents.must_be_harmless()
         found = _guarded(path, lambda: _recognised(contents, notes))
+        if found.generator is not None and found.generator.model.options.get("vae"):
+            _read_encoder(found, found.generator, spade.beside(path), notes)
     generator = _guarded(path, lambda: found.generator and fitted(found.generator, "generator", notes))
     judge = _optional(lambda: found.discriminator and fitted(found.discriminator, "discriminator", notes), notes)
     main = found.generator or found.discriminator
@@ -157,6 +160,23 @@ def _translator(known: translators.Known) -> _Found:
     """A network that translates pictures, or its discriminator."""
     made, judge = (None, known.made) if known.judges else (known.made, None)
     return _Found(known.kind, known.name, made, judge, known.licence)
+
+
+def _read_encoder(found: _Found, made: Described, path: Path, notes: list[str]) -> None:
+    """The encoder of a SPADE that begins with noise joins it; where there is none that fits, a note says so."""
+    if not path.is_file():
+        notes.append(f"styles come from noise, of --seed; its encoder, {path.name} beside it, would read them")
+        return
+    try:
+        contents = opened(path)
+        contents.must_be_harmless()
+        encoder = translators.flat(contents.value, contents.budget)
+        found.generator = _guarded(path, lambda: spade.with_encoder(made, encoder))
+    except DamagedError as problem:
+        notes.append(f"no encoder, and styles come from noise, of --seed: {problem}")
+        return
+    found.kind += f" with its encoder, {path.name}"
+    found.training["encoder"] = f"{path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def _official(contents: Contents, notes: list[str]) -> _Found:

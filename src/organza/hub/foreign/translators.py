@@ -3,8 +3,7 @@
     pix2pix, CycleGAN   model.model.0 (U-Net), model.1 … model.10.conv_block.1 … (residual); `*_net_G*.pth`
     CUT                 the residual one with low-pass filters, model.7.filt
     pix2pixHD           the residual one with other halvings; with a local enhancer model1_1, model1_2
-    SPADE               head_0.conv_0.weight_orig, …
-    others              see `organza.hub.foreign.domains` and `organza.hub.foreign.lama`
+    others              see `domains`, `lama` and `spade` beside this file
 
 Instance norm learns nothing; what old files keep of its statistics was never read, and is dropped.
 """
@@ -17,9 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from organza.config import Model
-from organza.hub.foreign import domains, judges, lama
+from organza.hub.foreign import domains, judges, lama, spade
 from organza.hub.foreign.parts import (
-    OFFICIAL,
     UNKNOWN,
     Described,
     Tensors,
@@ -31,7 +29,6 @@ from organza.hub.foreign.parts import (
 from organza.hub.foreign.restorers import WRAPPERS
 from organza.hub.records import Budget
 from organza.hub.tensors import tensor_of
-from organza.layers.norm_names import new_names
 from organza.training.checkpoint import DamagedError
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -149,38 +146,6 @@ def _enhanced(tensors: Tensors, notes: list[str]) -> Known:
     return Known(f"pix2pixHD's translator with a local enhancer, {_words(options)}", "pix2pixhd", made)
 
 
-def _spade(tensors: Tensors, notes: list[str]) -> Known:
-    """SPADE's generator; how often it doubles stands in no tensor but with noise, and is told by its channels."""
-    tensors = new_names(tensors)
-    hidden, maps = tensors["head_0.norm_0.mlp_shared.0.weight"].shape[:2]
-    most, vae = "up_4.conv_0.bias" in tensors, tensors["fc.weight"].dim() == 2
-    ups = "most" if most else "more" if maps == 36 else "usual"
-    after, last = tensors["conv_img.weight"].shape[:2]
-    norm = "batch" if "head_0.norm_0.param_free_norm.running_mean" in tensors else "instance"
-    options = {"width": last * (2 if most else 1), "ups": ups, "hidden": hidden, "norm": norm, "vae": vae,
-               "spectral": any(name.endswith(".original") for name in tensors)}  # fmt: skip
-    height, width = {"usual": (256, 256), "more": (256, 512), "most": (512, 512)}[ups]
-    if vae:
-        options["z_dim"] = tensors["fc.weight"].shape[1]
-        notes.append("its encoder's file (latest_net_E) is not read: styles come from noise, of --seed")
-        height, width = _begun(len(tensors["fc.weight"]) // (16 * options["width"]), ups)
-    elif not most:
-        notes.append(
-            f"no tensor tells whether it doubles 5 or 6 times (more); by its {maps} maps it is taken for '{ups}'"
-        )
-    made = Described(Model(name="spade", options=options), (after, height, width), 0, tensors, (maps, height, width))
-    return Known(f"SPADE's generator ({ups} ups, {maps} maps)", "spade", made, OFFICIAL)
-
-
-def _begun(places: int, ups: str) -> tuple[int, int]:
-    """The sides of what a generator with noise makes: squares, or twice as wide. Raises DamagedError for others."""
-    doubled = 2 ** {"usual": 5, "more": 6, "most": 7}[ups]
-    for height in range(1, places + 1):
-        if places in (height**2, 2 * height**2):
-            return height * doubled, places // height * doubled
-    raise DamagedError(f"a SPADE generator that begins with {places} places, of which no side is known")
-
-
 def _without_statistics(tensors: Tensors, notes: list[str]) -> Tensors:
     """Without what instance norm, which has no gain, kept in files of 2017 and 2018."""
     stray = [
@@ -235,7 +200,8 @@ READERS: tuple[Reader, ...] = (
     (_has("model.1.weight", "model1_1.1.weight"), _enhanced),
     (_is_residual, _residual),
     (_has("model.model.0.weight", "model.model.3.weight"), _u_net),
-    (_has("fc.weight", "conv_img.weight", "head_0.norm_0.mlp_shared.0.weight"), _spade),
+    (spade.is_generator, _of_domains(spade.generator)),
+    (spade.is_encoder, _of_domains(spade.encoder_alone)),
     *((is_it, _of_domains(make)) for is_it, make in domains.READERS),
     (judges.is_discriminator, _judge),
 )
