@@ -70,6 +70,7 @@ def refuse_early(recipe: str, size: Size, data: Data, changes: Changes) -> None:
             if data.resolution is not None and not GAMES[config.game].translates:
                 with torch.device("meta"):  # a network that cannot have this size says so before images are resized
                     build(config.generator.model, "generator", shape, 10 * config.conditional, config.codes)
+                    build(config.discriminator.model, "discriminator", shape, 0)
             return
         except ConfigError as problem:
             problems.append(problem)
