@@ -190,7 +190,7 @@ def recipe_row(recipe: str, rounds: int, seconds: float) -> dict[str, Any]:
     config, store = recipe_on_data(recipe)
     size = "x".join(map(str, store.shape))
     told = [f"{apart(share_of_products, recipe, seconds):.0%} of the loop are convolutions and products"]
-    if computes_in_bfloat16(CPU):
+    if computes_in_bfloat16(CPU) and pick_precision(config.precision, CPU)[0] != torch.bfloat16:
         times = apart(rate_in_bfloat16, recipe, seconds) / statistics.median(engine for _, engine in pairs)
         told.append(f"bfloat16 {times:.2f} times as fast")
     return row(f"train {recipe}", f"{store.name} {size}", "images/s", pairs, "; ".join([*told, *reason(config)]))
@@ -199,7 +199,7 @@ def recipe_row(recipe: str, rounds: int, seconds: float) -> dict[str, Any]:
 def reason(config: Config) -> list[str]:
     """Why the engine could not do more: what it computes in float32, and what it cannot share."""
     dtype, why = pick_precision(config.precision, CPU)
-    told = [] if dtype == torch.bfloat16 else [f"float32 {why}"]
+    told = ["in bfloat16" if dtype == torch.bfloat16 else f"float32 {why}"]
     steep = [p.name for p in config.discriminator.penalties if p.name in ("r1", "r2", "gradient-norm", "dragan")]
     if steep and dtype == torch.bfloat16:
         told.append(f"D's turns with {' and '.join(steep)} in float32")

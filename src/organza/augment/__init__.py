@@ -63,6 +63,7 @@ AUGMENTATIONS: dict[str, Operation] = {
     "color": Operation(diffaugment.color),
     "translation": Operation(diffaugment.translation),
     "cutout-half": Operation(diffaugment.cutout_half),
+    "cutout-fifth": Operation(diffaugment.cutout_fifth),
 }
 
 _BLIT = ("xflip", "rotate90", "xint")

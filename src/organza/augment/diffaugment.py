@@ -1,7 +1,8 @@
 """DiffAugment: "Differentiable Augmentation for Data-Efficient GAN Training" (Zhao et al., 2020, arXiv:2006.10738).
 
 Three changes, each of all samples where the probability is 1, as in the paper. All map images
-[B, C, H, W] to images; `translation` and `cutout_half` fill with zero, the middle grey of [-1, 1].
+[B, C, H, W] to images; `translation` and cutouts fill with zero, the middle grey of [-1, 1]. The smaller cutout is that
+of Projected GAN (Sauer et al., 2021, arXiv:2111.01007).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from organza.augment.warp import gathered
 from organza.draws import Draws
 
 REACH = 1 / 8  # of a translation, of each side
-SIDE = 1 / 2  # of the cutout, of each side
 
 
 def color(images: Tensor, draws: Draws, p: Probability) -> Tensor:
@@ -47,9 +47,18 @@ def translation(images: Tensor, draws: Draws, p: Probability) -> Tensor:
 
 def cutout_half(images: Tensor, draws: Draws, p: Probability) -> Tensor:
     """Hide a rectangle of half the sides, its centre anywhere."""
-    shares = draws.uniform("augment/cutout-half", 2)
-    rows, columns = (_hidden(shares[:, i], length, images) for i, length in enumerate(images.shape[2:]))
-    hidden = chosen(draws, "cutout-half", p)[:, None, None] & rows[:, :, None] & columns[:, None]
+    return _cut(images, draws, p, "cutout-half", 1 / 2)
+
+
+def cutout_fifth(images: Tensor, draws: Draws, p: Probability) -> Tensor:
+    """Hide a rectangle of a fifth of the sides, its centre anywhere."""
+    return _cut(images, draws, p, "cutout-fifth", 1 / 5)
+
+
+def _cut(images: Tensor, draws: Draws, p: Probability, name: str, side: float) -> Tensor:
+    shares = draws.uniform(f"augment/{name}", 2)
+    rows, columns = (_hidden(shares[:, i], length, images, side) for i, length in enumerate(images.shape[2:]))
+    hidden = chosen(draws, name, p)[:, None, None] & rows[:, :, None] & columns[:, None]
     return images * ~hidden[:, None]
 
 
@@ -59,9 +68,9 @@ def _step(share: Tensor, length: int) -> Tensor:
     return (share * (2 * reach + 1)).floor().long()[:, None] - reach
 
 
-def _hidden(share: Tensor, length: int, images: Tensor) -> Tensor:
+def _hidden(share: Tensor, length: int, images: Tensor, side: float) -> Tensor:
     """Bool [B, length]: a piece of the axis whose centre is any of the pixels, or the one behind the last if even."""
-    size = _rounded(length * SIDE)
+    size = _rounded(length * side)
     centres = length + 1 - size % 2
     start = (share * centres).floor().long()[:, None] - size // 2
     pixels = _numbers(length, images)

@@ -17,8 +17,8 @@ FID flatters these networks: it asks features learnt from the same photographs a
 arXiv:2203.06026). Judge them by others too, and with your eyes.
 
 `paper`: batch 64, Adam 2e-4 with beta 0 and 0.99 for both, FastGAN's width of 128, images enlarged to 224 pixels for
-the features. DiffAugment cuts half of each side out, where the authors' code cuts a fifth. `laptop` has narrower
-networks, enlarges to 64 pixels only, and takes four times as many steps for as many images.
+the features; DiffAugment cuts a fifth of each side out. `laptop` has narrower networks, enlarges to 64 pixels only,
+cuts out half, as DiffAugment itself, and takes four times as many steps for as many images.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ def projected_gan(shape: Shape, size: Size = "laptop") -> Config:
     if size == "paper":
         return _config(
             z_dim=256, g_width=128, d_width=64, resize=224, lr=2e-4, batch=64, images=10_000_000, half_life=20_000.0,
-            shared=False, output=Output(log=5_000, samples=100_000, checkpoint=200_000),
+            shared=False, policy=("color", "translation", "cutout-fifth"),
+            output=Output(log=5_000, samples=100_000, checkpoint=200_000),
         )  # fmt: skip
     return _config(
         z_dim=128, g_width=8, d_width=16, resize=64, lr=5e-4, batch=16, images=40_000, half_life=1_000.0,
-        shared=True, output=Output(log=2_000, samples=5_000, checkpoint=10_000),
+        shared=True, policy=("diffaugment",), output=Output(log=2_000, samples=5_000, checkpoint=10_000),
     )  # fmt: skip
 
 
 def _config(
     z_dim: int, g_width: int, d_width: int, resize: int, lr: float, batch: int, images: int, half_life: float,
-    shared: bool, output: Output,
+    shared: bool, policy: tuple[str, ...], output: Output,
 ) -> Config:  # fmt: skip
     judge = {"width": d_width, "resize": resize, "features": "auto", "norm": "batch"}
     adam = Optimizer(name="adam", lr=lr, beta1=0.0, beta2=0.99, eps=1e-8, weight_decay=0.0)
@@ -54,7 +55,7 @@ def _config(
         discriminator=Player(model=Model(name="projected", options=judge), optimizer=adam, spectral_norm=True),
         loss="hinge",
         share_fakes=shared,
-        augment=Augment(policy=("diffaugment",), probability=1.0),
+        augment=Augment(policy=policy, probability=1.0),
         data=Data(flip=False),
         batch=batch,
         images=images,

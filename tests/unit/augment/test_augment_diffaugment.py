@@ -41,19 +41,20 @@ def test_translation_moves_by_at_most_an_eighth_and_fills_with_zeros():
 
 
 @pytest.mark.parametrize("size", [(16, 12), (15, 13)])
-def test_cutout_hides_half_of_each_side(size):
-    y = augmentation(("cutout-half",))(torch.ones(3000, 1, *size), draws(3000), 1.0)
+@pytest.mark.parametrize(("word", "share"), [("cutout-half", 1 / 2), ("cutout-fifth", 1 / 5)])
+def test_cutout_hides_its_share_of_each_side(size, word, share):
+    y = augmentation((word,))(torch.ones(3000, 1, *size), draws(3000), 1.0)
     hidden = y[:, 0] == 0
     for axis, length in ((2, size[0]), (1, size[1])):
-        half = int(length / 2 + 0.5)
-        starts = [centre - half // 2 for centre in range(length + 1 - half % 2)]
-        expected = {tuple(start <= i < start + half for i in range(length)) for start in starts}
+        part = int(length * share + 0.5)
+        starts = [centre - part // 2 for centre in range(length + 1 - part % 2)]
+        expected = {tuple(start <= i < start + part for i in range(length)) for start in starts}
         assert {tuple(line) for line in hidden.any(axis).tolist()} == expected
     rows, columns = hidden.any(2), hidden.any(1)
     assert torch.equal(hidden, rows[:, :, None] & columns[:, None])  # a rectangle
 
 
-@pytest.mark.parametrize("word", ["color", "translation", "cutout-half"])
+@pytest.mark.parametrize("word", ["color", "translation", "cutout-half", "cutout-fifth"])
 @pytest.mark.parametrize("p", [0.0, 0.3])
 def test_they_strike_with_their_probability(word, p):
     x = images(3000, 3, 9, 9)

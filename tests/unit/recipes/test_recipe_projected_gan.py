@@ -36,7 +36,8 @@ def test_the_method(shape, size):
     assert config.generator.spectral_norm
     assert config.discriminator.spectral_norm
     assert (config.generator.model.name, config.discriminator.model.name) == ("fastgan", "projected")
-    assert config.augment == Augment(policy=("diffaugment",), probability=1.0)
+    own = {"laptop": ("diffaugment",), "paper": ("color", "translation", "cutout-fifth")}
+    assert config.augment == Augment(policy=own[size], probability=1.0)
     assert config.generator.optimizer == config.discriminator.optimizer
     assert (config.generator.optimizer.beta1, config.generator.optimizer.beta2) == (0.0, 0.99)
     assert from_dict(to_dict(config)) == config
