@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from organza.config import ConfigError
 from organza.latent.sampling import in_batches
 from organza.layers.style import Noise
 
@@ -66,8 +67,11 @@ class LatentSpace:
     ) -> Tensor:  # fmt: skip
         """Codes [B, layers, width] -> samples float32 [B, *shape]; without w, labels [B] where it is conditional.
 
-        `noise` and `more` (the `transform` of StyleGAN3) go to the synthesis, where there is one.
+        `noise` and `more` (the `transform` of StyleGAN3) go to the synthesis, where there is one. Raises ConfigError
+        without those labels.
         """
+        if not self.has_w and labels is None and getattr(self.generator, "classes", 0):
+            raise ConfigError("this GAN has classes and no w that holds them: give labels [B] with its codes")
         if not self.has_w:
             return self._batched(self.generator, batch, codes.flatten(1), labels)
         made: Any = self.generator.synthesis

@@ -161,6 +161,15 @@ def test_missing_and_additional_tensors(folder, change):
         organza.load(folder)
 
 
+def test_weights_that_another_program_wrote_anew(folder):
+    before, tensors = organza.load(folder).sample(2), load_file(folder / "model.safetensors")
+    save_file(tensors, folder / "model.safetensors")
+    assert torch.equal(organza.load(folder).sample(2), before)
+    save_file({f"net.{name}": value for name, value in tensors.items()}, folder / "model.safetensors")
+    with pytest.raises(DamagedError, match="other weights"):
+        organza.load(folder)
+
+
 TEXTS = [
     b"", b"{", b"[]", b"3", b"null", b"\xff\xfe\x00", b'"x"', b"{}", b"[" * 200_000, b'{"format": 1}',
     b'{"format": 1e999}', b"9" * 5000,

@@ -2,6 +2,7 @@ import pytest
 import torch
 from editing_helpers import tiny
 
+from organza.config import ConfigError
 from organza.latent.editing import codes_of
 from organza.latent.layers import first_layer, layer_view
 from organza.metrics.spectrum import radial_spectrum
@@ -71,3 +72,9 @@ def test_the_first_layer_of_many_samples():
     labels = torch.nn.functional.one_hot(torch.arange(70) % 2, 2)
     made = gan.generator.first(gan.generator.project(torch.cat([z, labels], 1)).view(-1, *gan.generator.base))
     assert torch.allclose(found, made.flatten(1), atol=1e-6)
+
+
+def test_a_gan_with_classes_asks_for_them():
+    gan = tiny("dcgan", ("a", "b"))
+    with pytest.raises(ConfigError, match=r"give labels \[B\]"):
+        layer_view(gan, codes_of(gan, [1])[0])
