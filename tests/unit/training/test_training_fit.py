@@ -34,7 +34,7 @@ EARLY = [
     ),
     ("dcgan", "a/folder", {"generator.model.widht": 8}, "did you mean 'width'"),
     ("dcgan", "a/folder", {"nose": 0.1}, "did you mean 'noise'"),
-    ("sngan", "ring", {}, "this network makes images"),
+    ("sagan", "ring", {}, "this network makes images"),
     ("pix2pix", "a/folder", {"generator.penalties": "r1"}, "belongs to the discriminator"),
 ]
 
