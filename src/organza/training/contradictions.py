@@ -190,12 +190,6 @@ def _heads(config: Config) -> Iterator[str]:
             "codes have no effect unless G has to make them legible: type the recipe 'infogan', or give both players "
             "the penalty mutual-information"
         )
-    if "zcr" in named["generator"] - named["discriminator"]:
-        add = ",".join([*(penalty.name for penalty in config.discriminator.penalties), "zcr"])
-        yield (
-            "generator.penalties.zcr pays G for samples that move with z, without end unless D holds still; add "
-            f"--discriminator.penalties {add}"
-        )
     for role, other in (("generator", "discriminator"), ("discriminator", "generator")):
         for head in read[role].keys() - read[other].keys():
             name, add = read[role][head], next(n for n, rule in PENALTIES.items() if rule.head == head)

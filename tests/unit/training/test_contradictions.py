@@ -107,8 +107,6 @@ REFUSED: list[tuple[dict, tuple[str, ...]]] = [
     ({"conditional": True, D: "classification", G: "zcr"}, (*READ, "--generator.penalties zcr,classification")),
     ({"codes.continuous": 2, D: "mutual-information"}, (*READ, "--generator.penalties mutual-information")),
     ({"top_k": 0.5, "batch": 1}, ("batch is 1", "add --top_k 1")),
-    ({G: "zcr"}, ("generator.penalties.zcr pays G", "add --discriminator.penalties zcr")),
-    ({G: "zcr", D: "r1"}, ("add --discriminator.penalties r1,zcr",)),
     ({"loss": "wasserstein"}, ("gradient-norm.weight 10 --discriminator.model.norm none",)),
     ({"loss": "wasserstein"}, ("bounded slope", "gradient-norm", "spectral_norm true", "weight_clip 0.01")),
     ({"loss": "wasserstein", D: "lecam,cr"}, ("bounded slope", "--discriminator.penalties lecam,cr,gradient-norm")),
