@@ -54,6 +54,7 @@ def taken(images: Tensor, rows: Tensor, mark: str) -> Tensor:
         return images[rows]
 
     def build(allocate: Allocate) -> Decoded:
+        """Copied part by part, so that little of the mapped file is in memory at once."""
         made = allocate((len(rows), *images.shape[1:]), str(images.dtype).removeprefix("torch."))
         done = 0
         for part in rows.split(max(_AT_ONCE // each, 1)):

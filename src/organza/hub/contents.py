@@ -71,11 +71,7 @@ class Contents:
 
 
 OTHERS: dict[tuple[bytes, ...], str] = {
-    (
-        b"<!doctype",
-        b"<html",
-        b"<?xml",
-    ): "a web page and no weights: the address that it came from is dead or asks to log in; download it anew",
+    (b"<!doctype", b"<html", b"<?xml"): "a web page and no weights, as dead addresses give; download it anew",
     (b"version https://git-lfs",): "a pointer of Git LFS and no weights; type git lfs pull in its folder",
     (b"\x89png", b"\xff\xd8\xff", b"gif8", b"riff"): "a picture and no weights",
 }
@@ -91,13 +87,11 @@ def opened(path: Path) -> Contents:
     size = path.stat().st_size
     if size * 3 > available_memory():
         raise DamagedError(f"{path} has {size / 1e9:.1f} GB; opening it takes three times as much memory as is free")
-    budget, names = Budget(size), Counter()
+    content, budget, names = path.read_bytes(), Budget(size), Counter()
     try:
-        form, value = _parsed(path.read_bytes(), budget, names, 0)
+        form, value = _parsed(content, budget, names, 0)
     except DamagedError as problem:
-        with path.open("rb") as file:
-            kind = _other_kind(file.read(64))
-        raise DamagedError(f"{path} cannot be read: {kind or problem}") from None
+        raise DamagedError(f"{path} cannot be read: {_other_kind(content[:64]) or problem}") from None
     return Contents(path, form, value, names, budget, size)
 
 

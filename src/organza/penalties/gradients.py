@@ -37,7 +37,7 @@ def gradient_norm(judge: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
 def dragan(seen: Evidence) -> Tensor:
     """(|grad D(x + e)| - 1)^2 near the data (Kodali et al., arXiv:1705.07215, section 2.3), per sample [B].
 
-    e is uniform in [0, sigma / 2) for data of deviation sigma; the paper has normal noise and leaves its size open.
+    e is uniform in [0, sigma / 2) for data of deviation sigma, where the paper's formula has normal noise.
     """
     assert seen.draws is not None
     noise = seen.draws.uniform("dragan", *seen.real.shape[1:])

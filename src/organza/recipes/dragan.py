@@ -10,7 +10,7 @@ of the data, and nowhere else (section 2.3):
 
 Unlike the recipe `wgan-gp` it takes one turn of each player and the loss of the first GAN. D has no batch norm here, as
 each sample has its own penalty. `paper` is DCGAN's, with Adam 2e-4 and beta1 0.5; `laptop` has the narrow networks of
-`dcgan --size laptop` and half of their rate, on half of their images, as the penalty costs a second backward pass.
+`dcgan --size laptop` and half of their rate, for 300,000 images, as the penalty costs a second backward pass.
 """
 
 from __future__ import annotations
