@@ -19,7 +19,7 @@ UNDECIDED = 0.03  # distance of D(x) and D(G(z)) from one half
 IDLE, HASTY = 1e-5, 0.05  # step over weight
 EXPLODED = 1e4  # level of D's answers
 VANISHED = 0.02  # G's gradient over its median
-MEMORISED = 0.5  # gap of D's answers to training and held-out reals, in deviations
+MEMORISED, LOOKS = 0.5, 8  # of the way from training reals to fakes, over so many looks: one sees 64 samples
 SWINGING = 3.0  # amplitude of G's loss over its mean
 IMPROVES, SETTLED = 0.05, 0.02  # of the score in the last third
 CROSS_ENTROPIES = ("non-saturating", "relativistic", "relativistic-average")  # losses that are 0 at best
@@ -36,11 +36,11 @@ def _explosion(case: Case) -> Iterator[Finding]:
 
 
 def _memorising(case: Case) -> Iterator[Finding]:
-    gap = case.end("heldout_gap")
+    gap = case.end("heldout_gap", LOOKS)
     if gap is not None and gap > MEMORISED and case.is_image:
         yield advised(
             case, "memorising discriminator", "warning",
-            f"D's answers to training images are {gap:.2f} deviations above those to images it never saw",
+            f"D's answers to images it never saw lie {gap:.0%} of the way from training images to fakes",
             "the curve heldout_gap", "likely", "too little data for so large a D, or for so long a training",
             advice.against_memory(case),
         )  # fmt: skip

@@ -46,10 +46,10 @@ class Case:
     device: str | torch.device = "cpu"
     drawn: Tensor | None = None  # samples that something else has drawn, where there is no model to draw any
 
-    def end(self, key: str) -> float | None:
-        """The median of the last quarter of a logged key; None where nothing was logged."""
+    def end(self, key: str, least: int = 1) -> float | None:
+        """The median of the last quarter of a logged key, of `least` values; None where there are fewer."""
         values = self.values(key)
-        return statistics.median(values[-max(len(values) // 4, 1) :]) if values else None
+        return statistics.median(values[-max(len(values) // 4, least) :]) if len(values) >= least else None
 
     def values(self, key: str) -> list[float]:
         """All that was logged under a key since the autopilot's last change, if it made one, in the order of images."""

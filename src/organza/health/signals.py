@@ -5,13 +5,14 @@
 * `average_distance`: how far the averaged generator is from the raw one, over the norm of the latter.
 * `diversity`: mean distance of two fakes in D's features over that of two reals; near 0 when samples are all alike.
 * `saturated`: share of the fakes' values at an end of the range, -1 or 1, less that of the reals.
-* `heldout_gap`: D's mean logit on reals that it trains on less that on others of the data's test split, over their
-  deviation; it grows when D learns reals by heart.
+* `heldout_gap`: where D's mean logit on reals of the test split lies on the way from those it trains on to fakes:
+  at 0 if these are reals like any, at 1 if it knows the first by heart (r_v, arXiv:2006.06676, eq. 1).
 * `nonfinite`: turns of a player so far, lost ones too, whose gradient was not finite; each led to a rollback.
 * `memory`: bytes at the peak, of the process or of the graphics card.
 
-The networks see the same latents and reals at every tick, as they are in training; buffers and random numbers are put
-back, so that a run with signals is equal, bit by bit, to one without.
+The networks see the same latents and reals at every tick, as they are in training, but for reals of the test split, of
+which each look takes others; buffers and random numbers are put back, so that a run with signals is equal, bit by bit,
+to one without.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from organza.training.turn import Player
 
 LOOKED_AT = 64  # samples of each kind; groups of minibatch deviation divide it
+OTHERS = 16 * LOOKED_AT  # of the test split, through which the looks go
 NORMS = nn.modules.batchnorm._BatchNorm
 SMALL = 32 * 32  # pixels of an image of which a translator is shown so many
 END = 0.999  # of the range [-1, 1]; a grey level is 0.008
@@ -49,8 +51,8 @@ class Signals:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.seen = example_batch(trainer, trainer.store, self._count(trainer))
-        other = heldout(trainer.store, trainer.config.data)
-        self.other = None if other is None else example_batch(trainer, other, self._count(trainer))
+        self.others = heldout(trainer.store, trainer.config.data)
+        self.other: Batch | None = None
 
     @staticmethod
     def _count(trainer: Trainer) -> int:
@@ -80,11 +82,20 @@ class Signals:
             found["saturated"] = at_the_ends(fake) - at_the_ends(real)
         if any(isinstance(module, NORMS) for module in game.discriminator.modules()):
             found["batch_leak"] = self._batch_leak(real, fake, real_logits, logits)
-        if self.other is not None:
-            other_logits, _ = game.judge(game.real(self.other, moment), self.other, moment)
-            deviation = torch.cat([real_logits, other_logits]).std().clamp(min=1e-12)
-            found["heldout_gap"] = (real_logits.mean() - other_logits.mean()) / deviation
+        if self.others is not None:
+            found["heldout_gap"] = self._heldout_gap(self.others, real_logits, logits)
         return found
+
+    def _heldout_gap(self, others: ImageStore, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Where D hardly tells reals from fakes, that way is noise, and a deviation of its answers stands for it."""
+        trainer, moment = self.trainer, Moment()
+        if self.other is None or not GAMES[trainer.config.game].translates:  # whose sources take long to make
+            look = trainer.images // trainer.config.output.log
+            self.other = example_batch(trainer, others, self._count(trainer), look)
+        other_logits, _ = trainer.game.judge(trainer.game.real(self.other, moment), self.other, moment)
+        deviation = torch.cat([real_logits, other_logits]).std()
+        whole = (real_logits.mean() - fake_logits.mean()).maximum(deviation).clamp(min=1e-12)
+        return (real_logits.mean() - other_logits.mean()) / whole
 
     def _batch_leak(self, real: Tensor, fake: Tensor, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """What D's accuracy loses when reals and fakes share a batch: so much it knew from batch statistics alone."""
@@ -98,7 +109,7 @@ class Signals:
         return right[0] - right[1]
 
 
-def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore | None:
+def heldout(store: ImageStore, data: Data, count: int = OTHERS) -> ImageStore | None:
     """`count` samples of the test split, spread over it and prepared alike; None for data without one.
 
     Those that the data hold back, else only of sets that come with the package: a signal is no reason to fetch or to

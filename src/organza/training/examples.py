@@ -1,4 +1,4 @@
-"""Samples that are looked at again and again: for the grids, the scores and the signals of a run, always the same."""
+"""Samples that are looked at again and again, for the grids, the scores and the signals of a run: mostly the same."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from organza.training.trainer import Trainer
 
 
-def spread_rows(store: ImageStore, count: int) -> Tensor:
-    """`count` rows of the data, evenly spread."""
-    return torch.linspace(0, len(store) - 1, count).long()
+def spread_rows(store: ImageStore, count: int, shift: int = 0) -> Tensor:
+    """`count` rows of the data, evenly spread; with a `shift`, as many rows further on."""
+    return (torch.linspace(0, len(store) - 1, count).long() + shift) % len(store)
 
 
-def example_batch(trainer: Trainer, store: ImageStore, count: int) -> Batch:
-    """Reals spread over `store` with their labels, latents of the seeds 0, 1, …, and what is translated into them."""
+def example_batch(trainer: Trainer, store: ImageStore, count: int, shift: int = 0) -> Batch:
+    """Reals spread over `store` with their labels, latents of the seeds 0, 1, …, and what is translated into them.
+
+    With a `shift`, the reals that lie so many rows further on.
+    """
     device, config, kind = trainer.device, trainer.config, GAMES[trainer.config.game]
-    rows = spread_rows(store, count)
+    rows = spread_rows(store, count, shift)
     labels = store.labels[rows].to(device) if config.conditional and store.labels is not None else None
     z = latents(range(count), trainer.batches.z_dim).to(device)
     real = middle(to_range(store.images[rows].to(device)), config.data.window, store.scale)

@@ -95,6 +95,19 @@ def test_a_planted_curve_is_found_and_a_weaker_one_is_not(log, name):
     assert set(found(log(well))) == set()
 
 
+def test_one_look_at_strangers_is_no_memory(log):
+    """Each look sees few: the last eight must agree, however short the log is."""
+    for many, told in ((3, False), (6, True)):
+        path = log({"heldout_gap": lambda t, many=many: 1.0 if t * 12 >= 12 - many else 0.1}, count=12)
+        assert ("memorising discriminator" in found(path)) == told
+    path = log({"heldout_gap": lambda t: 0.9})
+    lines = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
+    for line in lines[:-7]:
+        del line["heldout_gap"]
+    (path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert not found(path)
+
+
 CLASSICAL = {
     "low discriminator loss": ({"loss/discriminator": 0.1}, {"loss/discriminator": 0.2}),
     "loss imbalance": (

@@ -120,6 +120,34 @@ def test_a_discriminator_that_knows_its_reals_shows_a_gap():
     assert "heldout_gap" not in Signals(stepped()).scalars()  # data without a test split
 
 
+def test_the_gap_is_the_share_of_the_way_to_fakes_and_each_look_sees_others(monkeypatch):
+    """r_v of arXiv:2006.06676, eq. 1; where D cannot tell, a deviation of its answers stands for the way."""
+    store = organza.open_dataset("mnist")
+    trainer = Trainer(small_config("dcgan", {}, (1, 28, 28)), store, CPU)
+    looking, seen = Signals(trainer), []
+    way = torch.tensor([3.0, -1.0]).repeat(32)[:, None]  # of mean 1
+    answers = {"real": way, "fake": way - 4, "other": way - 1}
+
+    def judge(self, samples, batch, moment):
+        kind = "other" if batch is looking.other else "fake" if samples is not batch.real else "real"
+        if kind == "other":
+            seen.append(samples)
+        return answers[kind][: len(samples)], samples.flatten(1)
+
+    monkeypatch.setattr(type(trainer.game), "judge", judge)
+    assert looking.scalars()["heldout_gap"] == pytest.approx(1 / 4)
+    trainer.images += trainer.config.output.log
+    answers["fake"] = way + 0.1
+    deviation = float(torch.cat([answers["real"], answers["other"]]).std())
+    assert looking.scalars()["heldout_gap"] == pytest.approx(1 / deviation)
+    test = organza.open_dataset("mnist", split="test")
+    assert len(seen[0]) == 64
+    assert not (seen[0] == seen[1]).flatten(1).all(1).any()
+    known = {image.tobytes() for image in test.images.numpy()}
+    shown = ((torch.cat(seen) + 1) * 127.5).round().byte().numpy()
+    assert all(image.tobytes() in known for image in shown)
+
+
 def test_a_folder_holds_back_a_share(tmp_path):
     """So that D's memory is seen of any data: training sees the others alone, and evaluation can ask for either."""
     digits = organza.open_dataset("mnist")
@@ -188,4 +216,4 @@ def test_only_embedded_sets_are_opened_for_the_gap(monkeypatch):
     monkeypatch.undo()
     other = signals.heldout(organza.open_dataset("mnist"), Data(resolution=(32, 32)))
     assert other.shape == (1, 32, 32)
-    assert len(other) == signals.LOOKED_AT
+    assert len(other) == signals.OTHERS
