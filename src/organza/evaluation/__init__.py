@@ -45,6 +45,7 @@ from organza.evaluation.subjects import (
     count_of,
     draw,
     first,
+    must_be_file,
     must_truncate,
     nothing,
     open_reals,
@@ -80,6 +81,7 @@ def evaluate(
     or wrong weights; FileNotFoundError as `organza.load` and `organza.open_dataset` do.
     """
     began = time.perf_counter()
+    must_be_file(out)
     with process_group(pick_device(device)) as place:
         progress = progress if rank() == 0 else SILENT
         opened = open_subject(fake, str(place), progress)

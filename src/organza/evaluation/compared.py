@@ -22,6 +22,7 @@ from organza.evaluation.subjects import (
     count_of,
     draw,
     first,
+    must_be_file,
     must_truncate,
     open_reals,
     open_subject,
@@ -50,10 +51,11 @@ def is_better(
     `metric` is fd, kd, precision, recall, density or coverage, with `@NETWORK` for another one than the embedded, or
     the published name of one of them. Samples of two GANs come from the same seeds, and are drawn in pairs by the
     bootstrap too. Of sides with more samples than the other as many are taken, spread over the whole: scores move with
-    N. With `out` a receipt of the comparison is written there as JSON.
+    N. With `out` a receipt of the comparison is written there as JSON, and one that was interrupted goes on.
     Raises ConfigError as `evaluate` does.
     """
     began = time.perf_counter()
+    must_be_file(out)
     (part, asked), place = of_one_score(metric, network), pick_device(device)
     opened = [open_subject(side, str(place), progress) for side in (a, b)]
     _must_be_of_one_size(opened)
@@ -63,7 +65,8 @@ def is_better(
     counts = [count_of(side, samples) for side in opened]
     count = min(counts)
     (extractor,) = open_networks([asked], kept, count, weights, download, progress).values()
-    features, most = Features(place, batch, None, progress), real_samples or max(USUAL, samples)
+    features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
+    most = real_samples or max(USUAL, samples)
     sides = [
         Evidence(features, extractor, kept, draw(side, count, seed, truncation, progress), most) for side in opened
     ]
@@ -80,6 +83,7 @@ def is_better(
         seconds = {"environment": environment(place), "seconds": round(time.perf_counter() - began, 1)}
         both = {"a": told[0], "b": told[1], "real": kept.origin, "paired_samples": paired, "notes": notes}
         write_json(Path(out), about | asdict(compared) | both | seconds)
+        features.forget()
     for note in notes:
         progress.note(note)
     return compared
