@@ -59,6 +59,8 @@ def from_arrays(
     samples: Any, labels: Any, name: str, where: str, classes: tuple[str, ...] = (), licence: str = ""
 ) -> ImageStore:
     """Samples [N, H, W], [N, H, W, C], [N, C, H, W] or points [N, D] as a store. Raises ConfigError."""
+    if isinstance(samples, Tensor) and samples.dtype == torch.bfloat16:  # which NumPy does not know
+        samples = samples.float()
     array = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
     if array.ndim == 0 or array.size == 0:
         raise ConfigError(f"{where} has an empty array of shape {array.shape}; it takes at least one sample")

@@ -34,6 +34,7 @@ from organza.evaluation.catalogue import (
 )
 from organza.evaluation.compared import is_better, side_by_side
 from organza.evaluation.evidence import Evidence, Features
+from organza.evaluation.notes import of_bias, of_lossy
 from organza.evaluation.publish import NAME, publish, untold
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
@@ -44,6 +45,7 @@ from organza.evaluation.subjects import (
     count_of,
     draw,
     first,
+    must_be_file,
     must_truncate,
     nothing,
     open_reals,
@@ -79,6 +81,7 @@ def evaluate(
     or wrong weights; FileNotFoundError as `organza.load` and `organza.open_dataset` do.
     """
     began = time.perf_counter()
+    must_be_file(out)
     with process_group(pick_device(device)) as place:
         progress = progress if rank() == 0 else SILENT
         opened = open_subject(fake, str(place), progress)
@@ -217,17 +220,10 @@ def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int |
 
 def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:
     """What a reader of the numbers should know."""
-    notes = [
-        f"the {word} images are JPEG or lossy WebP: distances see what compression lost; take PNG where there is one"
-        for word, side in (("real", real), ("generated", fake)) if side.lossy
-    ]  # fmt: skip
+    notes = of_lossy([("real", real), ("generated", fake)])
     for seen in known.values():
-        few = min(len(real), len(fake))
-        if seen.network.dim > few and any(score.name.startswith("fd-") for score in scores):
-            notes.append(
-                f"{few:,} samples are fewer than the {seen.network.dim} features of {seen.network.name}: its Fréchet "
-                "distance is mostly bias; compare at this N alone, or take kd"
-            )
+        if any(score.name.startswith("fd-") for score in scores):
+            notes += of_bias(seen.network, min(len(real), len(fake)))
     if fake.origin.get("truncation") is not None:
         notes.append("the samples are truncated: precision rises and recall falls")
     return notes

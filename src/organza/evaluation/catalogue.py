@@ -12,6 +12,7 @@ from torch import Tensor
 
 from organza.config import ConfigError, closest
 from organza.data.synthetic import grid_modes, ring_modes
+from organza.evaluation.classes import rows_of_classes
 from organza.evaluation.counterparts import of_pairs, perceptual, psnr
 from organza.evaluation.evidence import Evidence
 from organza.evaluation.motion import SMALLEST, errors_of_motion, must_move
@@ -28,7 +29,7 @@ from organza.metrics import (
     memorisation_influence,
     sliced_distance,
 )  # fmt: skip
-from organza.metrics.diversity import pair_similarities, random_pairs, ssim
+from organza.metrics.diversity import WINDOW, pair_similarities, random_pairs, ssim
 from organza.metrics.equivariance import Motion, decibels
 from organza.metrics.influence import Influence, of_mean, of_share
 from organza.metrics.lpips import Trunk
@@ -36,7 +37,6 @@ from organza.metrics.modes import STACKED_MODES, count_modes, mode_coverage, mod
 from organza.metrics.uncertainty import Score
 
 PIXELS = "pixels"  # in the place of a network, for metrics that look at the samples themselves
-LEAST_PER_CLASS = 20
 PAIRS = 1000
 SUBSETS = 100
 MIXTURES = {"ring": (ring_modes, 0.02), "grid": (grid_modes, 0.05)}
@@ -66,6 +66,8 @@ class Metric:
     trunk: Trunk | None = None  # of LPIPS, through which it looks instead
     of_model: bool = False  # it needs a generator, not samples alone
     takes: Callable[[GAN], None] | None = None  # raises ConfigError for a generator that it cannot judge
+    classes: bool = False  # its network must have classes
+    side: int = 1  # the least height and width of an image
     of_pairs: bool = False  # its cost grows with the square of the reals, of which it takes some thousands
 
 
@@ -128,19 +130,10 @@ def _fd_infinity(seen: Evidence) -> list[Part]:
 
 
 def _fd_per_class(seen: Evidence) -> list[Part]:
-    if seen.real.labels is None or seen.fake.labels is None or not seen.fake.classes:
-        raise ConfigError("fd-per-class needs labels on both sides: a conditional GAN and labelled data")
-    if seen.real.labels.dim() == 2:
-        raise ConfigError("fd-per-class needs one class for each image, and these have attributes; leave it out")
-    found: dict[str, Influence] = {}
-    for number, name in enumerate(seen.fake.classes):
-        rows = [(side.labels == number).nonzero().flatten() for side in (seen.real, seen.fake)]  # type: ignore[arg-type]
-        if min(len(row) for row in rows) < LEAST_PER_CLASS:
-            raise ConfigError(
-                f"class '{name}' has {len(rows[0])} real and {len(rows[1])} fake samples; fd-per-class needs at least "
-                f"{LEAST_PER_CLASS} of each: --samples {LEAST_PER_CLASS * len(seen.fake.classes)}"
-            )
-        found[name] = frechet_influence(real=seen.real_features[rows[0]], fake=seen.fake_features[rows[1]])
+    found = {
+        name: frechet_influence(real=seen.real_features[real], fake=seen.fake_features[fake])
+        for name, real, fake in rows_of_classes(seen)
+    }
     details = {name: influence.value for name, influence in found.items()}
     return [replace(_of_influence("fd-per-class", mean_influence(found.values()), 1, seen.seed), details=details)]
 
@@ -353,10 +346,12 @@ METRICS: dict[str, Metric] = {
     "authenticity": Metric(
         "share of fakes that are no near copies", "nearest neighbours", _authenticity, of_pairs=True
     ),
-    "is": Metric("Inception Score", "10 splits, shuffled with seed 2020", _inception_score, least=100),
-    "labels": Metric("what the classifier sees, beside the reals", "total variation of predicted labels", _labels),
+    "is": Metric("Inception Score", "10 splits, shuffled with seed 2020", _inception_score, 100, classes=True),
+    "labels": Metric(
+        "what the classifier sees, beside the reals", "total variation of predicted labels", _labels, classes=True
+    ),
     "pairwise": Metric("mean distance of two fakes", "20,000 random pairs", _pairwise),
-    "ms-ssim": Metric("mean similarity of two fakes", "1,000 random pairs", _ms_ssim, looks=False),
+    "ms-ssim": Metric("mean similarity of two fakes", "1,000 random pairs", _ms_ssim, looks=False, side=WINDOW),
     "lpips": Metric(
         "mean LPIPS of two fakes", "1,000 random pairs, sides of at least 64", _lpips, looks=False, trunk="alex"
     ),
@@ -370,7 +365,9 @@ METRICS: dict[str, Metric] = {
         of_model=True,
     ),
     "psnr": Metric("each result beside its counterpart, dB", "all channels, no border cut", _psnr, 1, looks=False),
-    "ssim": Metric("the same, structure", "11 x 11 window, sigma 1.5, each channel", _ssim, 1, looks=False),
+    "ssim": Metric(
+        "the same, structure", "11 x 11 window, sigma 1.5, each channel", _ssim, 1, looks=False, side=WINDOW
+    ),
     "perceptual": Metric(
         "the same, through the embedded network", "and a pyramid of pixels", _perceptual, 1, looks=False
     ),

@@ -12,6 +12,7 @@ from organza.config import ConfigError
 from organza.data import SILENT, Progress
 from organza.evaluation.catalogue import ALIASES, INFLUENCES, Asked, parse
 from organza.evaluation.evidence import Evidence, Features
+from organza.evaluation.notes import of_bias, of_lossy
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
     FIRST_SEED,
@@ -21,6 +22,7 @@ from organza.evaluation.subjects import (
     count_of,
     draw,
     first,
+    must_be_file,
     must_truncate,
     open_reals,
     open_subject,
@@ -48,22 +50,27 @@ def is_better(
 
     `metric` is fd, kd, precision, recall, density or coverage, with `@NETWORK` for another one than the embedded, or
     the published name of one of them. Samples of two GANs come from the same seeds, and are drawn in pairs by the
-    bootstrap too. With `out` a receipt of the comparison is written there as JSON.
+    bootstrap too. Of sides with more samples than the other as many are taken, spread over the whole: scores move with
+    N. With `out` a receipt of the comparison is written there as JSON, and one that was interrupted goes on.
     Raises ConfigError as `evaluate` does.
     """
     began = time.perf_counter()
+    must_be_file(out)
     (part, asked), place = of_one_score(metric, network), pick_device(device)
     opened = [open_subject(side, str(place), progress) for side in (a, b)]
     _must_be_of_one_size(opened)
     must_truncate(opened, truncation)
     kept = open_reals(a, real, opened[0], split, progress)
     kept = kept if real_samples is None else first(kept, real_samples)
-    count = min(count_of(side, samples) for side in opened)
+    counts = [count_of(side, samples) for side in opened]
+    count = min(counts)
     (extractor,) = open_networks([asked], kept, count, weights, download, progress).values()
-    features, most = Features(place, batch, None, progress), real_samples or max(USUAL, samples)
+    features = Features(place, batch, None if out is None else Path(f"{out}.parts"), progress)
+    most = real_samples or max(USUAL, samples)
     sides = [
-        Evidence(features, extractor, kept, draw(side, samples, seed, truncation, progress), most) for side in opened
+        Evidence(features, extractor, kept, draw(side, count, seed, truncation, progress), most) for side in opened
     ]
+    notes = _notes(counts, kept, sides, part)
     found = [seen.frechet if part == "fd" else seen.pairs[INFLUENCES.get(part, part)] for seen in sides]
     paired = all(isinstance(side, GAN) for side in opened)
     compared = compare(found[0], found[1], seed=seed, paired_fakes=paired)
@@ -74,9 +81,21 @@ def is_better(
         ]
         about = {"metric": metric, "network": extractor.name, "sha256": extractor.sha256, "better": BETTER[part]}
         seconds = {"environment": environment(place), "seconds": round(time.perf_counter() - began, 1)}
-        both = {"a": told[0], "b": told[1], "real": kept.origin, "paired_samples": paired}
+        both = {"a": told[0], "b": told[1], "real": kept.origin, "paired_samples": paired, "notes": notes}
         write_json(Path(out), about | asdict(compared) | both | seconds)
+        features.forget()
+    for note in notes:
+        progress.note(note)
     return compared
+
+
+def _notes(counts: Sequence[int], real: Images, sides: Sequence[Evidence], part: str) -> list[str]:
+    """What a reader of the verdict should know."""
+    few = min(counts)
+    told = f"A has {counts[0]:,} samples and B has {counts[1]:,}: {few:,} of each are judged, as scores move with N"
+    lossy = of_lossy([("real", real), ("first", sides[0].fake), ("second", sides[1].fake)])
+    bias = of_bias(sides[0].network, min(few, len(real))) if part == "fd" else []
+    return [*([told] if max(counts) > few else ()), *lossy, *bias]
 
 
 def of_one_score(metric: str, network: str | None = None) -> tuple[str, Asked]:

@@ -113,5 +113,8 @@ def _row(score: Score) -> tuple[str, str, str, str, str]:
 
 
 def _card_row(score: Score) -> dict[str, Any]:
+    """With all that `must_compare` asks for: a card keeps scores of several evaluations."""
     bounds = {} if score.low is None else {"low": score.low, "high": score.high}
-    return {"value": score.value, "n": score.n_fake, "protocol": score.protocol} | bounds
+    told = [score.protocol, *([f"against {score.real}"] if score.real else [])]
+    told += [] if score.truncation is None else [f"truncation {score.truncation:g}"]
+    return {"value": score.value, "n": score.n_fake, "protocol": "; ".join(told)} | bounds

@@ -146,6 +146,12 @@ def count_of(opened: GAN | Images, samples: int) -> int:
     return samples if isinstance(opened, GAN) else min(samples, len(opened))
 
 
+def must_be_file(out: str | Path | None) -> None:
+    """Raise ConfigError for a receipt in the place of a folder."""
+    if out is not None and Path(out).is_dir():
+        raise ConfigError(f"out is '{out}', a folder; give a file, such as {Path(out) / 'evaluation.json'}")
+
+
 def must_truncate(opened: Sequence[GAN | Images], truncation: float | None) -> None:
     """Raise ConfigError for truncation where all are images, which are as they are."""
     if truncation is not None and not any(isinstance(side, GAN) for side in opened):

@@ -51,7 +51,21 @@ def open_networks(
         elif name not in found:
             own = None if name in EMBEDDED else weights
             found[name] = open_network(name, weights=own, download=download, progress=progress)
+        _must_fit(item, found[name], tuple(real.samples.shape[1:]))
     return found
+
+
+def _must_fit(item: Asked, network: Extractor, shape: Sequence[int]) -> None:
+    """Raise ConfigError for a network without the classes, and images without the size, that a metric needs."""
+    about = METRICS[item.metric]
+    if about.classes and not network.classes:
+        raise ConfigError(
+            f"{item.name} needs a network with classes, and {network.name} has none; type {item.metric}@digits for "
+            f"digits of 1x28x28, else {item.metric}@inception-legacy, or leave {item.name} out"
+        )
+    if min(shape[1:], default=about.side) < about.side:
+        sides = "x".join(map(str, shape[1:]))
+        raise ConfigError(f"{item.name} needs sides of at least {about.side} and has {sides}; leave {item.name} out")
 
 
 def open_measures(

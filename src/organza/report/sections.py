@@ -90,13 +90,10 @@ def _judged(score: Mapping[str, Any]) -> str:
     sure = " to ".join(value_text(bound) for bound in bounds) if None not in bounds else ""
     arrow = {"1": " ↓", "-1": " ↑"}.get(str(score.get("better")), "")
     floor = "" if score.get("floor") is None else value_text(score["floor"])
-    cells = (
-        value_text(score.get("value")),
-        sure,
-        floor,
-        value_text(score.get("n_fake")),
-        str(score.get("protocol", "")),
-    )
+    against = f"; against {score['real']}" if score.get("real") else ""
+    cut = "" if score.get("truncation") is None else f"; truncation {value_text(score['truncation'])}"
+    told = f"{score.get('protocol', '')}{against}{cut}"
+    cells = (value_text(score.get("value")), sure, floor, value_text(score.get("n_fake")), told)
     name = f'<th scope="row">{escape(str(score.get("name", "")))}{arrow}</th>'
     return f"<tr>{name}{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 

@@ -151,6 +151,12 @@ def test_types_are_kept_or_made_the_nearest(dtype, highest, kept):
     assert (store.images.numpy() == highest).all()
 
 
+def test_halves_of_torch_are_floats():
+    given = torch.linspace(-1, 1, 2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    for dtype in (torch.bfloat16, torch.float16):
+        assert torch.equal(open_dataset(given.to(dtype)).images, given.to(dtype).float())
+
+
 def test_booleans_are_black_and_white():
     assert open_dataset(np.ones((2, 8, 8), bool)).images.unique().tolist() == [255]
 

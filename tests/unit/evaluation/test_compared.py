@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from latent_helpers import tiny
+from PIL import Image
 from torch import nn
 
 import organza
 from organza.config import ConfigError, Model
 from organza.data import open_dataset
 from organza.evaluation import ALIASES, is_better, must_compare, side_by_side
+from organza.evaluation.evidence import Features
 from organza.hub import GAN
 from organza.latent.sampling import latents
 from organza.metrics.networks import open_network
@@ -84,6 +87,53 @@ def test_a_gan_is_no_better_than_itself_and_pairs_tell_near_ones_apart(digits):
     made = [side.sample(150, seed=1_000_000) for side in (one, blobs(scale=1.02))]
     unpaired = is_better(made[0], made[1], digits)
     assert unpaired.high - unpaired.low > 0
+
+
+def test_sides_of_unequal_n_are_judged_at_the_same(digits, tmp_path, listener):
+    """Both are of one distribution, and fewer samples have a greater distance."""
+    a, b, real, out = digits[:250], digits[250:290], digits[300:], tmp_path / "receipt.json"
+    found = is_better(a, b, real, out=out, progress=listener)
+    assert not found.decided
+    told = json.loads(out.read_text())
+    assert told["a"]["samples"] == told["b"]["samples"] == 40
+    assert told["notes"][0].startswith("A has 250 samples and B has 40: 40 of each are judged")
+    assert told["notes"] == listener.notes[-len(told["notes"]) :]
+    assert is_better(blobs(), b, real, samples=100, out=out).low
+    assert json.loads(out.read_text())["a"]["samples"] == 40
+
+
+def test_a_paired_test_warns_of_jpeg_and_few_samples(digits, tmp_path, listener):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, image in enumerate(digits[:60]):
+        Image.fromarray(image[0].numpy()).save(folder / f"{number:02}.jpg")
+    is_better(digits[60:120], folder, digits, progress=listener)
+    jpeg, few = listener.notes[-2:]
+    assert jpeg.startswith("the second images are JPEG")
+    assert few.startswith("60 samples are fewer than the 128 features of general")
+
+
+def test_an_interrupted_comparison_goes_on(digits, tmp_path, monkeypatch):
+    out, looked = tmp_path / "receipt.json", []
+    block, compare = Features._block, "organza.evaluation.compared.compare"
+    with monkeypatch.context() as patch:
+        patch.setattr(compare, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            is_better(digits[:200], digits[200:400], digits[400:], out=out)
+    assert len(list(Path(f"{out}.parts").iterdir())) == 3
+    monkeypatch.setattr("organza.metrics.networks.Extractor.both", lambda *_: pytest.fail("looked twice"))
+    monkeypatch.setattr(Features, "_block", lambda *given: looked.append(1) or block(*given))
+    assert is_better(digits[:200], digits[200:400], digits[400:], out=out).low
+    assert len(looked) == 3
+    assert not Path(f"{out}.parts").exists()
+
+
+def test_a_receipt_in_the_place_of_a_folder_is_refused_first(digits, tmp_path):
+    for judge in (lambda: is_better(digits, digits, digits, out=tmp_path),
+                  lambda: organza.evaluate(digits, digits, out=tmp_path)):  # fmt: skip
+        with pytest.raises(ConfigError, match=r"a folder; give a file, such as .*evaluation\.json"):
+            judge()
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_reach_the_samples_and_the_receipt(digits, tmp_path):

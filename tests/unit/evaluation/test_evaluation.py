@@ -15,7 +15,7 @@ from PIL import Image
 
 import organza
 from organza.config import ConfigError
-from organza.data import open_dataset
+from organza.data import ImageStore, open_dataset
 from organza.evaluation import ALIASES, METRICS, Receipt, is_better, must_compare
 from organza.evaluation.catalogue import mean_influence
 from organza.evaluation.evidence import Features
@@ -104,6 +104,34 @@ def test_per_class_needs_enough_of_each(run):
     assert score.floor_n == 400
     with pytest.raises(ConfigError, match="at least 20 of each: --samples 200"):
         organza.evaluate(run, metrics="fd-per-class", samples=50, real_samples=4000)
+
+
+def test_classes_are_compared_by_their_names(digits):
+    two, many, labels = ("cat", "dog"), ("ant", "dog", "cat"), torch.arange(120) % 2
+    fake = ImageStore("fake", digits[:120], labels, two)
+    same = ImageStore("same", digits[:120], 2 - labels, many)
+    assert organza.evaluate(fake, same, "fd-per-class@general").scores[0].value == pytest.approx(0, abs=1e-6)
+    unnamed = ImageStore("unnamed", digits[:120], labels, ("0", "1"))
+    assert organza.evaluate(fake, unnamed, "fd-per-class@general").scores[0].value == pytest.approx(0, abs=1e-6)
+    other = ImageStore("other", digits[:120], labels, ("cat", "cow"))
+    with pytest.raises(ConfigError, match="fakes have 'cat', 'dog', and reals have 'cat', 'cow'"):
+        organza.evaluate(fake, other, "fd-per-class@general")
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("is@general", "is@general needs a network with classes, and general has none; type is@digits"),
+        ("labels@general", "or leave labels@general out"),
+        ("ms-ssim", "ms-ssim needs sides of at least 11 and has 10x10"),
+        ("ssim", "ssim needs sides of at least 11"),
+    ],
+)
+def test_what_a_metric_cannot_judge_is_told_before_anything_is_drawn(digits, monkeypatch, metric, told):
+    images = digits[..., :10, :10] if "ssim" in metric else digits
+    monkeypatch.setattr("organza.evaluation.draw", lambda *_: pytest.fail("sampled first"))
+    with pytest.raises(ConfigError, match=told):
+        organza.evaluate(images, images, ["fd@general", metric])
 
 
 def test_points_are_judged_by_their_modes():
@@ -307,6 +335,13 @@ def test_report_card_and_model_tell_the_scores_and_an_edited_card_is_kept(run):
     assert found["fd"].protocol.split(";")[0] in page
     assert f"| fd-digits | {found['fd'].value:.4g} |" in card
     assert organza.load(run).training["scores"]["fd-digits"]["value"] == found["fd"].value
+    assert f"{found['fd'].protocol}; against mnist train |" in card
+    assert "; against mnist train</td>" in page
+    cut = {"truncation": 0.5, "split": "test", "out": run / "evaluation.json"}
+    organza.evaluate(run, "mnist", "kd", samples=50, real_samples=60, **cut)
+    page, card = (run / "report.html").read_text(), (run / "model" / "README.md").read_text()
+    assert "60 real; against mnist test; truncation 0.5 |" in card
+    assert "60 real; against mnist test; truncation 0.5</td>" in page
     (run / "model" / "README.md").write_text(card + "mine")
     noted = organza.evaluate(run, metrics="kd", samples=150, real_samples=300, out=run / "evaluation.json")
     assert (run / "model" / "README.md").read_text() == card + "mine"
