@@ -137,9 +137,28 @@ def test_one_pass_gives_what_the_functions_give():
     for name, value in expected.items():
         assert getattr(scores, name) == pytest.approx(value, abs=1e-9), name
         assert influences[name].value == pytest.approx(value, abs=1e-9), name
-    assert influences["precision"].real is None
-    assert influences["recall"].fake is None
-    assert influences["density"].fake.shape == (2000,)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert (influences[name].real.shape, influences[name].fake.shape) == ((1500,), (2000,))
+
+
+def test_what_a_sample_has_to_itself_is_lost_without_it(monkeypatch):
+    """With the other balls as they are: by all distances, in blocks."""
+    monkeypatch.setattr(pairs_module, "BLOCK", 16)
+    real, fake = some(60, 3), some(50, 3, 1, 1.3)
+    found, k = neighbourhood(real=real, fake=fake, k=2), 2
+    within, fakes_within, between = cdist(real, real), cdist(fake, fake), cdist(fake, real)
+    radii, of_fakes = np.sort(within, 1)[:, k], np.sort(fakes_within, 1)[:, k]
+    for near, alone in (
+        (between <= radii, found.real_alone), (of_fakes >= between.T, found.fake_alone),
+        ((between < radii).T, found.fake_alone_in),
+    ):  # fmt: skip
+        lost = [near.any(1).sum() - np.delete(near, i, 1).any(1).sum() for i in range(near.shape[1])]
+        assert alone.tolist() == lost
+        assert sum(lost) > 0
+    assert (found.held * k).tolist() == (between < radii).sum(0).tolist()
+    assert found.balls.mean() * 50 == pytest.approx(found.held.mean() * 60)
+    for name, influence in feature_influences(real=real, fake=fake, k_precision=k, k_density=k).items():
+        assert influence.real.mean() == pytest.approx(0, abs=1e-9), name
 
 
 def test_authenticity():

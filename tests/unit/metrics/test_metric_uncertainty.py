@@ -53,6 +53,19 @@ def test_the_interval_of_the_distance_holds_its_expectation():
     assert 50 <= hits <= 60
 
 
+@pytest.mark.parametrize(("spread", "shift"), [(1.2, 0.2), (0.7, 0.0)])
+def test_intervals_of_neighbours_hold_their_expectations(spread, shift):
+    """Both sets vary, also as centres of balls: without those, three of four intervals of coverage held theirs."""
+    draws = [(some(200, 6, 2 * s), some(200, 6, 2 * s + 1, spread, shift)) for s in range(100)]
+    found = [feature_influences(real=real, fake=fake) for real, fake in draws]
+    for name in ("precision", "recall", "density", "coverage"):
+        truth = np.mean([influences[name].value for influences in found])
+        intervals = [interval(influences[name], replicates=200) for influences in found]
+        assert sum(one.low <= truth <= one.high for one in intervals) >= 89, name
+        spreads = np.std([influences[name].value for influences in found])
+        assert 0.8 < np.median([width(one) for one in intervals]) / (3.92 * spreads) < 1.6, name
+
+
 def test_the_interval_of_a_share_is_the_binomial_one():
     inside = torch.arange(1000) < 300
     share = Influence(0.3, None, inside.double() - 0.3, 0.0, 1.0, (7, 1000))
