@@ -37,7 +37,9 @@ class Options:
     """
 
     run: Annotated[str, Positional, told(metavar="[RUN]", help="a run folder; without one, this machine")] = ""
-    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="what to time (default auto)")] = "auto"
+    device: Annotated[str, told(metavar="auto|cpu|cuda|mps", help="where to draw a run's samples; what to time")] = (
+        "auto"
+    )
     json: Annotated[bool, FlagCreatePairsOff, told(help="print the findings as JSON")] = False
 
 
@@ -63,8 +65,10 @@ def _findings(options: Options, console: Console) -> Sequence[diagnosis.Finding]
 
         from organza.health.diagnosis import keep_diagnosis
         from organza.report.page import write_report
+        from organza.training.precision import pick_device
 
-        findings = keep_diagnosis(options.run, console)
+        device = pick_device("cpu" if options.device == "auto" else options.device)
+        findings = keep_diagnosis(options.run, console, device)
         write_report(Path(options.run).expanduser())
         return findings
     from organza.health.machine import examine

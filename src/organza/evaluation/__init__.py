@@ -28,6 +28,7 @@ from organza.evaluation.catalogue import (
     OF_PAIRS,
     PIXELS,
     SUBSETS,
+    WITH_COUNTERPARTS,
     Asked,
     Part,
     parse,
@@ -35,7 +36,7 @@ from organza.evaluation.catalogue import (
 from organza.evaluation.compared import is_better, side_by_side
 from organza.evaluation.evidence import Evidence, Features
 from organza.evaluation.notes import of_bias, of_lossy
-from organza.evaluation.publish import NAME, publish, untold
+from organza.evaluation.publish import NAME, kept_aside, publish, untold
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
     FIRST_SEED,
@@ -52,7 +53,7 @@ from organza.evaluation.subjects import (
     open_subject,
     shape_of,
 )
-from organza.evaluation.through import network_of, open_measures, open_networks, protocol, reals_of
+from organza.evaluation.through import formula, network_of, open_measures, open_networks, protocol, reals_of
 from organza.hub import GAN
 from organza.training.distributed import process_group, rank
 from organza.training.environment import environment
@@ -111,6 +112,7 @@ def evaluate(
             tuple(scores), made.origin, kept.origin, networks, about, seconds, tuple(notes), Evidence.seed
         )
         if out is not None and rank() == 0:
+            notes += kept_aside(Path(out), receipt)
             receipt.save(out)
             features.forget()
             if _is_run_of(out, fake):
@@ -129,12 +131,14 @@ def end_of_training(
     Raises as `evaluate` does.
     """
     out, images = run / NAME, json.loads((run / "model" / "config.json").read_text())["training"]["images"]
-    if out.is_file():
-        about = Receipt.load(out).fake
-        if (about.get("images_seen"), about.get("samples")) == (images, samples):
-            return None
     known = store.catalogue == "stacked-mnist" or len(store.shape) == 1
     metrics = (*(DEFAULT if len(store.shape) == 3 else ()), *(("modes",) if known else ()))
+    if out.is_file():
+        before = Receipt.load(out)
+        judged = (before.fake.get("images_seen"), before.fake.get("samples")) == (images, samples)
+        measured = [score.protocol for score in before.scores]
+        if judged and all(any(told.startswith(formula(name)) for told in measured) for name in metrics):
+            return None
     return evaluate(run, store, metrics, samples=samples, out=out, device=device.type, progress=progress)
 
 
@@ -196,9 +200,9 @@ def _score(part: Part, asked: Asked, seen: Evidence) -> Score:
 
 
 def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int | None]:
-    """What reals get in the place of the fakes, and at which N; None for metrics of a model, and for too few reals."""
+    """What reals get in the place of the fakes, and at which N; None for too few, and where they cannot stand there."""
     about = METRICS[metric]
-    if len(seen.real) < 2 * about.least or about.of_model:
+    if len(seen.real) < 2 * about.least or about.of_model or metric in WITH_COUNTERPARTS:
         return None, None
     if "of_real" in part.details:
         return part.details["of_real"], len(seen.real)

@@ -87,6 +87,8 @@ def parse(name: str, network: str | None) -> Asked:
         return Asked(name, *ALIASES[metric])
     if metric not in METRICS:
         raise ConfigError(f"no metric '{metric}'{closest(metric, [*METRICS, *ALIASES])}")
+    if through and not METRICS[metric].looks and METRICS[metric].trunk is None:
+        raise ConfigError(f"{metric} looks through nothing that you choose; type {metric}, not {name}")
     return Asked(name, metric, through or network or USUAL.get(metric, ""))
 
 
@@ -392,5 +394,6 @@ ALIASES: dict[str, tuple[str, str]] = {
 USUAL = {"mifid": "inception-legacy"}  # where the border of copies was set for one network
 DEFAULT = ("fd", "kd", "precision-recall", "density-coverage")
 OF_COUNTERPARTS = ("psnr", "ssim", "perceptual")
+WITH_COUNTERPARTS = (*OF_COUNTERPARTS, "lpips-of-pairs")  # which a real has none of among other reals
 INFLUENCES = {"kd": "kernel_distance"}  # where a part has another name than its influence
 OF_PAIRS = ("kd", "precision-recall", "density-coverage")

@@ -73,6 +73,11 @@ class Receipt:
             raise ConfigError(f"{path} has format {receipt.format}; this version of Organza reads {FORMAT}")
         return receipt
 
+    def lacks(self, other: Receipt) -> bool:
+        """Whether the other tells a score, of its protocol, reals and truncation, that is not here."""
+        mine = [_terms(score) | {"N": score.n_fake} for score in self.scores]
+        return any(_terms(score) | {"N": score.n_fake} not in mine for score in other.scores)
+
     def table(self) -> list[tuple[str, str, str, str, str]]:
         """Name, value, interval, floor and N of each score, in words; the first row is the head."""
         head = ("score", "value", "95 % interval", "real against real", "N fake / real")
@@ -117,4 +122,5 @@ def _card_row(score: Score) -> dict[str, Any]:
     bounds = {} if score.low is None else {"low": score.low, "high": score.high}
     told = [score.protocol, *([f"against {score.real}"] if score.real else [])]
     told += [] if score.truncation is None else [f"truncation {score.truncation:g}"]
-    return {"value": score.value, "n": score.n_fake, "protocol": "; ".join(told)} | bounds
+    reals = {"real": score.real} if score.real else {}
+    return {"value": score.value, "n": score.n_fake, "protocol": "; ".join(told)} | reals | bounds

@@ -83,11 +83,15 @@ def reals_of(asked: Asked, seen: Evidence) -> int:
     return min(len(seen.real), seen.most) if METRICS[asked.metric].of_pairs else len(seen.real)
 
 
+def formula(metric: str) -> str:
+    """How the protocol of a metric begins."""
+    return f"{METRICS[metric].about}: {METRICS[metric].protocol};"
+
+
 def protocol(asked: Asked, seen: Evidence) -> str:
     """How a score was measured: the formula, the network, how images were brought to its size, and N."""
-    metric = METRICS[asked.metric]
     sizes = f"{len(seen.fake):,} fake, {reals_of(asked, seen):,} real"
-    return f"{metric.about}: {metric.protocol}; {_look(metric.trunk, seen)}; {sizes}"
+    return f"{formula(asked.metric)} {_look(METRICS[asked.metric].trunk, seen)}; {sizes}"
 
 
 def _look(trunk: Trunk | None, seen: Evidence) -> str:

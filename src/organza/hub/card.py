@@ -164,17 +164,19 @@ def _task(facts: _Facts) -> str:
 
 def _results(facts: _Facts) -> list[str]:
     """The scores as the hub reads them; each is named with its N and protocol, without which it says nothing."""
-    rows = [_result(str(name), score) for name, score in (facts.value("scores") or {}).items() if _is_told(score)]
-    data, title = json.dumps(facts.data_name), json.dumps(f"{facts.get('recipe')} on {facts.data_name}")
-    head = [
-        "model-index:",
-        f"  - name: {title}",
-        "    results:",
-        f"      - task: {{type: {_task(facts)}}}",
-        f"        dataset: {{type: {data}, name: {data}}}",
-        "        metrics:",
-    ]
-    return head + rows if rows else []
+    of_data: dict[str, list[str]] = {}  # what samples were compared with need not be what was trained on
+    for name, score in (facts.value("scores") or {}).items():
+        if _is_told(score):
+            of_data.setdefault(str(score.get("real") or facts.data_name), []).append(_result(str(name), score))
+    if not of_data:
+        return []
+    title = json.dumps(f"{facts.get('recipe')} on {facts.data_name}")
+    lines = ["model-index:", f"  - name: {title}", "    results:"]
+    for data, rows in of_data.items():
+        kind, name = (json.dumps(_inline(word)) for word in (data.split(" ")[0], data))
+        lines += [f"      - task: {{type: {_task(facts)}}}", f"        dataset: {{type: {kind}, name: {name}}}"]
+        lines += ["        metrics:", *rows]
+    return lines
 
 
 def _result(name: str, score: Mapping[str, Any]) -> str:

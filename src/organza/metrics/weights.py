@@ -139,7 +139,7 @@ def load_weights(
 
 
 def is_here(name: str) -> bool:
-    """Whether a file with the name of these weights is on this machine; what it holds is not looked at."""
+    """Whether a file with the name of these weights is on this machine; what a single one holds is not looked at."""
     return _find(WEIGHTS[name], None) is not None
 
 
@@ -217,7 +217,9 @@ def _hugging_face_cache() -> Path:
 
 def _find(about: Weights, path: str | Path | None) -> Path | None:
     if path is None:
-        return next((place for place in _places(about) if place.is_file()), None)
+        found = [place for place in _places(about) if place.is_file()]
+        right = (place for place in found if len(found) == 1 or _sha256(place).startswith(about.sha256))
+        return next(right, found[0] if found else None)
     given = Path(path).expanduser()
     given = given / about.file if given.is_dir() else given
     if not given.is_file():
@@ -237,14 +239,18 @@ def _places(about: Weights) -> Iterator[Path]:
     yield from (place for name in names for place in sorted(hub.glob(f"models--*/snapshots/*/{name}")))
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _checked(path: Path, about: Weights) -> str:
     """The sha256 of the file. Raises ConfigError when it is not the right one."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = _sha256(path)
     if not found.startswith(about.sha256):
         raise ConfigError(
-            f"{path} has the sha256 {found}, not {_hash(about)}: it is damaged or another file; remove it, and get "
-            f"{about.url} again"
+            f"{path} has the sha256 {found}, not {_hash(about)}: it is damaged or another file; get {about.url} and "
+            "give that, or put it in the place of this one"
         )
     return found
 

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from engine_helpers import shrunk
 
+from organza import train
 from organza.health import machine
 
 
@@ -38,3 +40,12 @@ def test_words_that_it_does_not_know(organza):
     assert "'runs/x' is not a run folder" in said.err
     assert "--fix" in organza("doctor", "--fix").err
     assert "it takes auto, cpu" in organza("doctor", "--device", "gpu").err
+
+
+def test_a_device_that_is_not_there_is_refused_for_a_run_too(organza, tmp_path):
+    changes = shrunk("gan", (2,))
+    train("gan", data="ring", out=tmp_path / "run", images=64, changes=changes, device="cpu")
+    said = organza("doctor", str(tmp_path / "run"), "--device", "gpu")
+    assert said.code == 2
+    assert "it takes auto, cpu" in said.err
+    assert organza("doctor", str(tmp_path / "run"), "--device", "cpu").code == 0

@@ -4,20 +4,22 @@ import json
 import shutil
 import zipfile
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import foreign_files as files
 import numpy as np
 import pytest
 import torch
+import yaml
 from engine_helpers import shrunk, small_store
 from PIL import Image
 
 import organza
 from organza.config import ConfigError
-from organza.data import ImageStore, open_dataset
-from organza.evaluation import ALIASES, METRICS, Receipt, is_better, must_compare
-from organza.evaluation.catalogue import mean_influence
+from organza.data import SILENT, ImageStore, open_dataset
+from organza.evaluation import ALIASES, METRICS, Receipt, end_of_training, is_better, must_compare
+from organza.evaluation.catalogue import WITH_COUNTERPARTS, mean_influence
 from organza.evaluation.evidence import Features
 from organza.evaluation.subjects import lossy
 from organza.hub.convert import convert
@@ -85,7 +87,7 @@ def test_a_run_knows_its_data_and_the_receipt_is_beside_it(run):
     again = Receipt.load(out)
     assert again["fd"].value == found["fd"].value
     assert again.networks["digits"]["sha256"] == found.networks["digits"]["sha256"]
-    assert set(again.for_card()["fd-digits"]) == {"value", "n", "protocol", "low", "high"}
+    assert set(again.for_card()["fd-digits"]) == {"value", "n", "protocol", "real", "low", "high"}
     must_compare(found["fd"], again["fd"])
     other = organza.evaluate(run, metrics="fd", samples=100, real_samples=500)
     with pytest.raises(ConfigError, match="do not compare"):
@@ -150,7 +152,7 @@ def test_every_metric_tells_equal_sets_from_noise(digits, name):
         return pytest.skip("has its own test")
     real, noise = digits, torch.randint(0, 256, digits.shape, dtype=torch.uint8)
     through = "digits" if name in ("is", "labels") else "general"
-    equal, unlike = (organza.evaluate(side, real, f"{name}@{through}") for side in (digits, noise))
+    equal, unlike = (organza.evaluate(side, real, name, network=through) for side in (digits, noise))
     for one, two in zip(equal.scores, unlike.scores, strict=True):
         assert np.isfinite([one.value, two.value]).all()
         gap = (two.value - one.value) * one.better
@@ -163,6 +165,9 @@ def test_every_metric_tells_equal_sets_from_noise(digits, name):
             assert score.low <= score.value <= score.high
             all_alike = score.value in (0, 1, 100, score.details.get("of"))  # no draw differs
             assert score.low < score.high or all_alike
+        if name in WITH_COUNTERPARTS:
+            assert (one.floor, two.floor) == (None, None)
+            continue
         if name != "kd-subsets":  # halves of the reals are too few for it here
             assert 100 <= one.floor_n <= 1200
             assert one.floor == two.floor
@@ -218,6 +223,8 @@ def test_the_mean_of_scores_of_classes_moves_as_their_samples_do():
 def test_names_and_networks(digits):
     with pytest.raises(ConfigError, match="did you mean 'fid'"):
         organza.evaluate(digits, digits, "fidd")
+    with pytest.raises(ConfigError, match="ms-ssim looks through nothing that you choose; type ms-ssim, not"):
+        organza.evaluate(digits, digits, "ms-ssim@digits")
     with pytest.raises(ConfigError, match="did you mean 'general'"):
         organza.evaluate(digits, digits, "fd@generl")
     with pytest.raises(ConfigError, match="kd-subsets needs at least 1000 samples a side and has 100 generated"):
@@ -342,11 +349,41 @@ def test_report_card_and_model_tell_the_scores_and_an_edited_card_is_kept(run):
     page, card = (run / "report.html").read_text(), (run / "model" / "README.md").read_text()
     assert "60 real; against mnist test; truncation 0.5 |" in card
     assert "60 real; against mnist test; truncation 0.5</td>" in page
+    about = yaml.safe_load(card.split("---")[1])["model-index"][0]["results"]
+    scored = {result["dataset"]["name"]: [metric["type"] for metric in result["metrics"]] for result in about}
+    assert scored["mnist test"] == ["kd-digits"]
+    assert "fd-digits" in scored["mnist train"]
+    assert "kd-digits" not in scored["mnist train"]
+    assert {result["dataset"]["type"] for result in about} == {"mnist"}
     (run / "model" / "README.md").write_text(card + "mine")
     noted = organza.evaluate(run, metrics="kd", samples=150, real_samples=300, out=run / "evaluation.json")
     assert (run / "model" / "README.md").read_text() == card + "mine"
     assert "kd-digits" in organza.load(run).training["scores"]
     assert noted["kd"].value != found["fd"].value
+
+
+def test_a_receipt_with_other_scores_is_kept_beside_the_new_one(run, tmp_path, listener):
+    out, few = tmp_path / "evaluation.json", {"samples": 50, "real_samples": 60}
+    both = organza.evaluate(run, metrics="fd,kd", out=out, progress=listener, **few)
+    organza.evaluate(run, metrics="fd,kd", seed=7, out=out, progress=listener, **few)
+    assert not (tmp_path / "evaluation-1.json").exists()  # the same, measured anew
+    organza.evaluate(run, metrics="kd", out=out, progress=listener, **few)
+    assert [score.name for score in Receipt.load(tmp_path / "evaluation-1.json").scores] == ["fd-digits", "kd-digits"]
+    assert "evaluation.json was there, with other scores: it is evaluation-1.json now" in listener.notes
+    organza.evaluate(run, metrics="kd", samples=70, real_samples=60, out=out)
+    assert Receipt.load(tmp_path / "evaluation-2.json")["kd"].value == both["kd"].value
+    out.write_text("{}")
+    organza.evaluate(run, metrics="kd", out=out, **few)
+    assert Receipt.load(out)["kd"].value == both["kd"].value
+
+
+def test_the_end_of_a_training_judges_in_full_what_was_judged_in_part(run):
+    out, store = run / "evaluation.json", organza.open_dataset("mnist")
+    ask = partial(end_of_training, run, store, 60, torch.device("cpu"), SILENT)
+    organza.evaluate(run, metrics="kd", samples=60, out=out)
+    whole = ask()
+    assert {score.asked for score in whole.scores} >= {"fd", "kd", "precision", "coverage"}
+    assert ask() is None
 
 
 def test_a_model_folder_says_who_tells_its_scores(run, tmp_path, listener):

@@ -108,6 +108,14 @@ def test_a_wrong_hash_is_refused_and_both_are_named(tmp_path, caches, given):
         load_weights("small", place if given else None)
 
 
+def test_a_damaged_file_does_not_hide_a_whole_one(tmp_path, monkeypatch, caches):
+    content, _ = caches
+    monkeypatch.setenv("ORGANZA_WEIGHTS", str(tmp_path / "mine"))
+    put(tmp_path / "mine/small-v1.pth", content[:-1] + b"x")
+    whole = put(tmp_path / "torch/hub/checkpoints/small-v1.pth", content)
+    assert load_weights("small").path == whole
+
+
 def test_the_beginning_of_a_hash_is_verified(monkeypatch, tmp_path, caches):
     content, about = caches
     place = put(tmp_path / "a.pth", content)
