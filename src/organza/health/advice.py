@@ -20,6 +20,7 @@ ROLES: tuple[Role, ...] = ("generator", "discriminator")
 NOISE = 0.1
 ADA_TARGET = 0.6  # arXiv:2006.06676, section 3.1
 TAMING = {"r1": 1.0, "r2": 1.0, "gradient-norm": 10.0, "dragan": 10.0}  # penalties that hold D back, usual weights
+ON_POINTS = 0.01  # of these weights: between narrow modes D's slope is steep
 HEAVIER, HEAVIEST = 3.0, 10.0  # one change of a weight, and the most over what is usual
 
 
@@ -75,14 +76,18 @@ def more_penalty(case: Case, name: str) -> Changes:
     before = case.config.discriminator.penalties
     after = tuple(_heavier(case, penalty) if penalty.name in TAMING else penalty for penalty in before)
     if not any(penalty.name in TAMING for penalty in before):
-        after = (*before, Penalty(name=name, weight=TAMING[name]))
+        after = (*before, Penalty(name=name, weight=_usual_weight(case, name)))
     return {} if after == before else {"discriminator.penalties": after}
+
+
+def _usual_weight(case: Case, name: str) -> float:
+    return TAMING[name] * (1.0 if case.is_image else ON_POINTS)
 
 
 def _heavier(case: Case, penalty: Penalty) -> Penalty:
     usual = usual_config(case)
     own = [first(p.weight) for p in usual.discriminator.penalties if p.name == penalty.name] if usual else []
-    most = HEAVIEST * (own[0] if own else TAMING[penalty.name])
+    most = HEAVIEST * (own[0] if own else _usual_weight(case, penalty.name))
     may = HEAVIER * first(penalty.weight) <= most
     return dataclasses.replace(penalty, weight=scaled(penalty.weight, HEAVIER)) if may else penalty
 

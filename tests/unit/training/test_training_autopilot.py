@@ -331,6 +331,22 @@ def test_the_weight_of_the_recipe_says_how_much_is_too_much(tmp_path):
     assert {p.name for p in weights[2]} == {"r1", "r2"}
 
 
+def test_penalties_of_points_weigh_a_hundredth(tmp_path):
+    """Their modes are narrow, and D steep between them: R1 at 1 made a run on 25 modes lose what it had."""
+    pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
+    case = replace(pilot._case(small_trainer("gan")), store=organza.open_dataset("ring"))
+    assert not case.is_image
+    for name, weight in (("r1", 0.01), ("gradient-norm", 0.1)):
+        (penalties,) = more_penalty(case, name).values()
+        assert [(p.name, p.weight) for p in penalties] == [(name, pytest.approx(weight))]
+    weights = [first(penalties[0].weight)]
+    while changes := more_penalty(case, "gradient-norm"):
+        (penalties,) = changes.values()
+        weights.append(first(penalties[0].weight))
+        case = replace(case, config=override(case.config, changes))
+    assert weights == [pytest.approx(w) for w in (0.1, 0.1, 0.3, 0.9)]
+
+
 def test_advice_with_weights_is_a_command_that_the_command_line_takes(tmp_path, capsys):
     pilot = pilot_of(tmp_path, [1.0] * 13, best_at=8 * 13)
     config = override(pilot.own, {"discriminator.penalties": [R1 | {"every": 4}]})
