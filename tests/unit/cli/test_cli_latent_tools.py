@@ -1,5 +1,7 @@
 import json
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,20 @@ def test_the_films_of_a_projection_are_as_those_of_other_verbs(organza, monkeypa
     with Image.open(Path("p/tuned", found[5])) as last, Image.open("p/tuned.png") as tuned:
         assert np.array_equal(np.asarray(last)[:, 18:], np.asarray(tuned))
     assert "p has target.png" in organza("project", "m", photo(), *words).err
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_the_films_of_a_projection_as_mp4(organza):
+    words = ("--steps", "3", "--tune", "2", "--perceptual", "pixels", "--film", "mp4", "--out", "p")
+    said = organza("project", saved("stylegan2"), photo(), *words)
+    assert said.code == 0, said.err
+    for name, frames in (("fit", 4), ("tuned", 8)):
+        subprocess.run(["ffmpeg", "-v", "error", "-i", f"p/{name}.mp4", f"{name}%d.png"], check=True)
+        assert len(list(Path().glob(f"{name}*.png"))) == frames
+    with Image.open("p/target.png") as target, Image.open("tuned8.png") as last:
+        assert last.size == (258, 128)  # both eight times as large, and a gap
+        shown = np.asarray(last)[:, :128].astype(int).reshape(16, 8, 16, 8, 3).mean((1, 3))
+        assert np.abs(shown.mean(2) - np.asarray(target).mean(2)).mean() < 4
 
 
 class Interrupting:
