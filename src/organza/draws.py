@@ -59,7 +59,7 @@ def number_of(name: str) -> int:
 
 def keys(seed: int, first: int, rows: slice, device: torch.device) -> Tensor:
     """Keys int64 of some `rows` of a batch that begins with sample number `first` of the run with this seed."""
-    numbers = torch.arange(first + rows.start, first + rows.stop, device=device)
+    numbers = torch.arange(first + rows.start, first + rows.stop, rows.step or 1, device=device)
     return _mixed(numbers * STRIDE + seed)
 
 

@@ -1,5 +1,6 @@
 """What every recipe that starts from images keeps: a complete configuration, exact resume, a translator that moves."""
 
+import functools
 import json
 import random
 
@@ -10,6 +11,7 @@ from engine_helpers import (
     CPU,
     TRANSLATING,
     assert_equal_trees,
+    in_process,
     log_of,
     newest,
     pictures_of,
@@ -132,7 +134,7 @@ def write(image, path):
 
 
 @pytest.mark.parametrize("recipe", ["munit", "stargan"])
-def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path, whole_plan):
+def test_a_run_and_its_translator(recipe, folders, tmp_path, whole_plan):
     every = {"output.checkpoint": 4, "output.log": 4, "images": 8}
     asked = {"data": folders(recipe), "device": "cpu"}
     run = organza.train(recipe, out=tmp_path / "run", changes=reduced(recipe) | every, **asked)
@@ -143,14 +145,63 @@ def test_a_run_its_resumption_and_its_translator(recipe, folders, tmp_path, whol
         assert {"loss/discriminator", "loss/generator", "diversity"} <= line.keys()
         assert all(np.isfinite(value) for value in line.values())
 
-    half = organza.train(recipe, out=tmp_path / "half", changes=reduced(recipe) | every | {"images": 4}, **asked)
-    half = organza.train(out=half.path, resume=True, images=8, device="cpu")
-    assert_equal_trees(newest(half.path), newest(run.path))
-    assert log_of(half.path) == log_of(run.path)
-
     translator = load_translator(str(run.path / "model"))
     assert translator.recipe == recipe
     assert bool(translator.classes) == GAMES[run.config.game].domains
+
+
+def in_steps_of_four(recipe, folders, out, **more):
+    """Arguments of `organza.train` for a run in which both players learn, with a checkpoint at every step."""
+    wanted = {"output.checkpoint": 4, "output.log": 4, "ema.half_life": 20.0}
+    if zero_until(translation_config(recipe).discriminator.optimizer.lr):
+        wanted["discriminator.optimizer.lr"] = 1e-4  # else D would wait for all of a short run
+    changes = reduced(recipe) | wanted
+    return {
+        "recipe": recipe,
+        "data": folders(recipe),
+        "out": str(out),
+        "changes": changes,
+        "images": 12,
+        "device": "cpu",
+    } | more
+
+
+@pytest.fixture(scope="module")
+def whole(folders, tmp_path_factory):
+    """The run of three steps that never stopped, made once."""
+
+    @functools.cache
+    def of(recipe):
+        out = tmp_path_factory.mktemp(recipe) / "run"
+        return organza.train(**in_steps_of_four(recipe, folders, out)).path
+
+    return of
+
+
+@pytest.mark.parametrize("recipe", TRANSLATING)
+def test_a_run_that_stops_goes_on_from_its_folder(recipe, folders, whole, tmp_path):
+    """What one step left on the disk and two more are the bits of three steps, and the log is the same."""
+    run = organza.train(**in_steps_of_four(recipe, folders, tmp_path / "run", images=4)).path
+    before = newest(run)
+    organza.train(out=run, resume=True, images=12, device="cpu")
+    assert_equal_trees(newest(run), newest(whole(recipe)))
+    assert log_of(run) == log_of(whole(recipe))
+    assert newest(run)["counters"]["images"] == 12
+    for player in ("generator", "discriminator"):
+        with pytest.raises(AssertionError):
+            assert_equal_trees(newest(run)["networks"][player], before["networks"][player])
+
+
+@pytest.mark.parametrize("recipe", ["cyclegan", "esrgan"])
+def test_a_killed_run_goes_on_from_its_folder(recipe, folders, whole, tmp_path):
+    """SIGKILL in a process of its own, after a step and in the middle of writing a checkpoint."""
+    asked = in_steps_of_four(recipe, folders, tmp_path / "run")
+    assert in_process(asked, kill_after=2) == -9
+    assert in_process(asked | {"resume": True}, torn_save=1) == -9
+    assert newest(tmp_path / "run")["counters"]["images"] < 12
+    assert in_process(asked | {"resume": True}) == 0
+    assert_equal_trees(newest(tmp_path / "run"), newest(whole(recipe)))
+    assert log_of(tmp_path / "run") == log_of(whole(recipe))
 
 
 @pytest.mark.parametrize("recipe", TRANSLATING)

@@ -52,7 +52,10 @@ def matrix() -> dict:
     }
     cases |= {name: ("gan", POINTS, changes) for name, changes in more.items()}
     cases |= {f"technique-{name}": ("dcgan", SHAPE, plain_dcgan() | TOLD[name]) for name in TOLD}
-    cases |= {f"recipe-{name}": (name, SHAPE, without_dropout(name)) for name in LATENT if name not in TIED}
+    cases |= {f"recipe-{name}": (name, SHAPE, without_dropout(name)) for name in LATENT}
+    grown = {f"{role}.model.{phase}": 0 for role in ("generator", "discriminator") for phase in ("fade", "stable")}
+    cases |= {f"recipe-{name}-grown": (name, SHAPE, grown) for name in ("progan", "stylegan")}
+    cases |= {f"styles-{name}": (name, SHAPE, {"generator.model.mixing": 0.9}) for name in MIXING}
     flipped = {"data.flip": True, "conditional": True, D: lazy, "share_fakes": False}
     return cases | {"flip-labels": ("dcgan", SHAPE, plain_dcgan() | flipped)}
 
@@ -74,19 +77,13 @@ def plain_dcgan() -> dict:
 
 
 def without_dropout(recipe: str) -> dict:
-    """Changes to a recipe without what ties the samples of a process, and with weights that leave G a gradient."""
+    """Changes to a recipe without the masks that each process draws, and with weights that leave G a gradient."""
     critic = small_config(recipe).discriminator
     wide = {"discriminator.weight_clip": 0.2} if critic.weight_clip else {}
-    alone = {"dropout": 0.0, "group": 1}  # masks of each process; the deviation within a group of its samples
-    return wide | {f"discriminator.model.{k}": v for k, v in alone.items() if k in critic.model.options}
+    alone = {"discriminator.model.dropout": 0.0} if "dropout" in critic.model.options else {}  # masks of each process
+    return wide | alone
 
 
-TIED = {
-    "progan": "minibatch deviation ties the samples of one process",
-    "fastgan": "noise in its layers is each process's own",
-    "projected-gan": "its generator is fastgan's",
-}
-"""Recipes that are not compared, and why."""
 GROUND = {
     "classification": {"conditional": True},
     "classification-of-reals": {"conditional": True, G: some("classification")},
@@ -108,10 +105,22 @@ TOLD = {
     "weight-clip": {"discriminator.weight_clip": 0.2, "loss": "wasserstein"},
     "spectral-norm": {"discriminator.spectral_norm": True, "generator.spectral_norm": True},
     "matched": {G: some("feature-matching", "zcr"), "loss": "relativistic-average"},
+    "deviation": {"discriminator.model.minibatch": "stddev", D: some("gradient-norm")},
+    "deviation-accumulated": {
+        "discriminator.model.minibatch": "stddev",
+        "share_fakes": False,
+        "accumulate": 2,
+        "batch": 16,
+    },
     "lazy-heads": {"conditional": True, **BOTH, "share_fakes": False},
     "idle-decoders": GROUND["reconstruction"],
 }
-"""Techniques that are equal for any number of processes; replay and top-k choose among the fakes of each process."""
+"""Techniques that are equal for any number of processes.
+
+Not so: replay and top-k, which choose among the fakes of each process; minibatch discrimination, which compares all
+samples of a process; dropout, whose masks each process draws; batch norm on a CPU (`fix_batch_norm`).
+"""
+MIXING = ("stylegan", "stylegan2", "stylegan2-ada")
 
 
 def fix_batch_norm(trainer: Trainer) -> None:
@@ -143,7 +152,9 @@ def trained(case: str) -> dict:
     trainer = Trainer(config, small_store(shape), CPU)
     fix_batch_norm(trainer)
     leave_the_flat(trainer)
-    for _ in range(1 if case.startswith("recipe") else STEPS):  # deep networks magnify rounding from step to step
+    for _ in range(
+        1 if case.startswith(("recipe", "styles")) else STEPS
+    ):  # deep networks magnify rounding from step to step
         trainer.step()
     found = {f"average/{name}": tensor for name, tensor in trainer.average.state_dict().items()}
     return found | learned(trainer.game)

@@ -114,6 +114,7 @@ def test_keys_are_of_samples_and_never_come_twice():
     whole, second_half = keys(5, 3000, slice(0, 1000), CPU), keys(5, 3000, slice(500, 1000), CPU)
     assert torch.equal(whole[500:], second_half)
     assert torch.equal(keys(5, 3500, slice(0, 500), CPU), second_half)
+    assert torch.equal(keys(5, 3000, slice(1, 1000, 3), CPU), whole[1::3])
     seeds = torch.cat([keys(seed, 0, slice(0, 1000), CPU) for seed in range(50)])
     assert len(seeds.unique()) == 50_000
 

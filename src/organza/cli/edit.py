@@ -51,7 +51,9 @@ class Options:
     seeds: Annotated[str, told(metavar="A-B,C", help="one strip for each (default 0-3)")] = ""
     label: Annotated[str, told(metavar="LABEL", help="of a conditional GAN's samples (default: each in turn)")] = ""
     code: Annotated[str, told(metavar="FILE", help="edit this code of organza project, in place of seeds")] = ""
-    layers: Annotated[str, told(metavar="A-B", help="where directions are looked for and act (default all)")] = ""
+    layers: Annotated[
+        str, told(metavar="A-B", help="where directions are looked for and act (default all; of BigGAN's noise part 0)")
+    ] = ""
     psi: Annotated[str, told(metavar="T", help="pull w towards its mean first, such as 0.7")] = ""
     grid: Annotated[str, told(metavar="A,B", help="also a grid: rows along direction A, columns along B")] = ""
     out: Annotated[str, told(metavar="DIR", help="a folder (default edits/RECIPE-METHOD)")] = ""
@@ -176,10 +178,20 @@ def _written(
     write_json(folder / "edit.json", about | {"found": found.name, "model": gan.recipe, "sha256": gan.sha256})
     share = f", {sum(found.explained[n] for n in shown):.0%} of what was analysed" if found.explained else ""
     return [
-        ("found", f"{len(found)} directions by {found.name}, in layers {_span(found.layers)}"),
+        ("found", f"{len(found)} directions by {found.name}, in {_place(gan, found)}"),
         ("shown", f"{_span(shown)}{share}"),
         ("written", f"{folder}/ ({len(files)} pictures, directions.safetensors, edit.json)"),
     ]  # fmt: skip
+
+
+def _place(gan: GAN, found: Directions) -> str:
+    """Where directions act, and where others could."""
+    from organza.latent.space import LatentSpace
+
+    space = LatentSpace(gan.generator)
+    if space.has_w or space.layers == 1:
+        return f"layers {_span(found.layers)}"
+    return f"part {_span(found.layers)} of the noise (of 0-{space.layers - 1}; --layers N looks at another)"
 
 
 def _span(values: Sequence[int]) -> str:

@@ -39,7 +39,9 @@ class Options:
     """
 
     fake: Annotated[
-        str, Positional, arg(metavar="MODEL", help="a run, a model, network.pkl, or images: folder, zip, array, name")
+        str,
+        Positional,
+        arg(metavar="MODEL", help="a run, a model, network.pkl, hf:ORG/NAME, or images: folder, zip, array, name"),
     ]
     real: Annotated[str, told(metavar="DATA", help="what is real (default: the data of the run)")] = ""
     metrics: Annotated[

@@ -39,6 +39,9 @@ class Options:
     reverse: Annotated[
         bool, FlagCreatePairsOff, told(help="of a translator that knows both ways, that from B to A")
     ] = False
+    every_input: Annotated[
+        bool, FlagCreatePairsOff, told(help="torch: also cutoff, noise and transform (ONNX has them in any case)")
+    ] = False
     licence: Annotated[str, told(metavar="TEXT", help="of the weights, for the file's metadata")] = ""
 
 
@@ -54,8 +57,8 @@ def main(argv: list[str]) -> None:
         path = Path(options.out).expanduser() if options.out else _place(options.model, gan, kind)
         replaced = path.exists()
         console.wait(f"exporting {gan.recipe or gan.model.name}")
-        how = {"pixels": options.pixels, "reverse": options.reverse, "licence": options.licence or None}
-        done = export(gan, path, kind, **how)  # type: ignore[arg-type]
+        how = {"pixels": options.pixels, "reverse": options.reverse, "every_input": options.every_input}
+        done = export(gan, path, kind, **how, licence=options.licence or None)  # type: ignore[arg-type]
     console.lines(_told(done, replaced))
 
 

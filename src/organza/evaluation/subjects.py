@@ -99,6 +99,8 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
         return subject
     if is_model(subject):
         return _of_model(Path(subject).expanduser(), device, progress)  # type: ignore[arg-type]
+    if str(subject).startswith("hf:"):
+        return _of_hub(str(subject), device, progress)
     try:
         side = of_store(_dataset(subject, "train", None, progress), subject)
     except ConfigError:
@@ -111,6 +113,25 @@ def open_subject(subject: Subject, device: str, progress: Progress) -> GAN | Ima
 def _of_model(path: Path, device: str, progress: Progress) -> GAN | Images:
     found = load(path, device)
     return found if isinstance(found, GAN) else _results(found, path, progress)
+
+
+def _of_hub(name: str, device: str, progress: Progress) -> GAN | Images:
+    """The model, or where there is none the data set: one name may be both, in two places of the hub.
+
+    Raises FileNotFoundError for neither, and as both do.
+    """
+    try:
+        return _of_model(Path(name), device, progress)
+    except FileNotFoundError as no_model:
+        if "@" in name:  # a revision, which only models are asked for by
+            raise
+        try:
+            return of_store(_dataset(name, "train", None, progress), name)
+        except (ConfigError, FileNotFoundError) as no_data:
+            raise FileNotFoundError(
+                f"{name} is no model ({no_model}), and no data set ({no_data}); type hf:ORG/NAME of one of them, "
+                "or give a folder"
+            ) from None
 
 
 def _weights_at(subject: Subject, device: str, progress: Progress) -> GAN | Images | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,8 +30,16 @@ class Batch:
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches of equal size; itself if it is one."""
-        if parts == 1:
-            return [self]
-        rows = [getattr(self, f.name) for f in fields(self)]
-        pieces = [[None] * parts if row is None else row.chunk(parts) for row in rows]
-        return [Batch(*piece) for piece in zip(*pieces, strict=True)]
+        pieces = [dealt_out(getattr(self, f.name), parts) for f in fields(self)]
+        return [self] if parts == 1 else [Batch(*piece) for piece in zip(*pieces, strict=True)]
+
+
+def dealt_out(rows: Tensor | None, parts: int) -> list[Any]:
+    """The rows [B, ...] dealt out like cards, each of `parts` [B / parts, ...] on its own; None stays None.
+
+    Samples that stand equally far apart, as those of a group of `minibatch_deviation`, come to the same part.
+    """
+    if rows is None or parts == 1:
+        return [rows] * parts
+    layout = torch.channels_last if rows.dim() == 4 else torch.contiguous_format
+    return [rows[i::parts].contiguous(memory_format=layout) for i in range(parts)]

@@ -56,9 +56,9 @@ def convert(path: str | Path, out: str | Path, licence: str = "", reporter: Repo
 
 
 def listing(path: str | Path) -> Lines:
-    """What a file holds, whatever it is: its form, what it would call, and its networks. Nothing is executed.
+    """What a file holds, whatever it is: its form, what it would call, whether it is refused for that, its networks.
 
-    Raises FileNotFoundError, and DamagedError for a file that cannot be read as a pickle at all.
+    Nothing is executed. Raises FileNotFoundError, and DamagedError for a file that cannot be read as a pickle at all.
     """
     if ncnn.is_model(Path(path)):
         return report(read(path))
@@ -67,6 +67,9 @@ def listing(path: str | Path) -> Lines:
     bad = hostile(contents.names)
     for name, count in sorted(contents.names.items()):
         lines.append(("calls" if name not in bad else "HOSTILE", f"{name} ({count:,} times)"))
+    if bad:
+        lines.append(("REFUSED", "Organza loads, converts and starts from no file that would call this; nothing of it "
+                      "was executed; do not open it with other programs"))  # fmt: skip
     try:
         lines += _entries(contents, contents.value, "", 0)
     except DamagedError as problem:

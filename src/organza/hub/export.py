@@ -2,9 +2,11 @@
 
 Inputs are `z` [B, z_dim] and, where the GAN has classes, `label` int64 [B]. A generator with w also takes `truncation`
 [], the share psi of the way from the mean w to w; that of other generators is a cut of the noise, which the caller
-makes (docs/export.md), because ONNX has no quantile function. In ONNX `truncation`, the noise pictures `noise_i`
-[B or 1, 1, h, w] and StyleGAN3's `transform` [B or 1, 3, 3] may be left out: they then have the values of
-`GAN.sample`. A `.pt2` file needs its `truncation` and holds its noise pictures. Any batch size fits.
+makes (docs/export.md), because ONNX has no quantile function. In ONNX `truncation`, its `cutoff` int64 [] (the number
+of layers, from the first on, that it is for), the noise pictures `noise_i` [B or 1, 1, h, w] and StyleGAN3's
+`transform` [B or 1, 3, 3] may be left out: they then have the values of `GAN.sample`. A program of torch has no inputs
+that may be left out: a `.pt2` file needs its `truncation` and holds the others, or needs all of them, where it was
+asked for `every_input`, `noise` as a tuple of [B, 1, h, w]. Any batch size fits.
 
 A translator takes `source` [B, C, H, W] in [-1, 1], whose sides are multiples of what the metadata say, and `z` and
 `label` where it has them.
@@ -67,13 +69,14 @@ class Exported:
 
 def export(
     gan: GAN | Translator, path: str | Path, format: Format = "onnx", *, pixels: bool = False, reverse: bool = False,
-    licence: str | None = None, tolerance: float = TOLERANCE,
+    every_input: bool = False, licence: str | None = None, tolerance: float = TOLERANCE,
 ) -> Exported:  # fmt: skip
     """Write `gan` to `path` as `onnx` or `torch`, and compare it with PyTorch at batches of 1, 3 and 5.
 
     Its output is float32 [B, *shape], about [-1, 1]; with `pixels` uint8 [B, C, H, W] as of `GAN.sample`. `reverse` is
-    the way from B to A of a translator that knows both, and `licence` that of the weights. Raises ConfigError for
-    another format, for a way that was not learned, without the extra and for a file that cannot be written, and
+    the way from B to A of a translator that knows both, `every_input` gives a program of torch the inputs that ONNX has
+    in any case, and `licence` is that of the weights. Raises ConfigError for another format, for a way that was not
+    learned, for inputs that are not to be had, without the extra and for a file that cannot be written, and
     ParityError, leaving nothing, when a number differs by more than `tolerance` (times the largest number, where that
     is above 1).
     """
@@ -83,6 +86,8 @@ def export(
         raise ConfigError("points have no pixels; leave pixels out")
     if reverse and not (isinstance(gan, Translator) and gan.both_ways):
         raise ConfigError(f"'{gan.recipe}' has learned one way only; leave out reverse")
+    if every_input:
+        _must_have_more(gan, format)
     _must_be_installed(format)
     gan, path = _prepared(gan, reverse), Path(path)
     graph = Translation(gan, pixels) if isinstance(gan, Translator) else Graph(gan.generator, pixels)
@@ -92,7 +97,8 @@ def export(
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with _quiet():
-            inputs, optional = write(graph, _inputs(gan, graph, TRACED, format == "onnx"), partial, about)
+            every = every_input or format == "onnx"
+            inputs, optional = write(graph, _inputs(gan, graph, TRACED, every), partial, about)
             feeds = {batch: flat(_inputs(gan, graph, batch, True)) for batch in CHECKED}
             difference = parity(gan, runner(partial), feeds, inputs, optional, pixels, tolerance)
         partial.replace(path)
@@ -101,9 +107,16 @@ def export(
     return Exported(path, format, inputs, optional, difference)
 
 
-def _inputs(gan: GAN | Translator, graph: Graph | Translation, batch: int, noise: bool) -> dict[str, Any]:
+def _must_have_more(gan: GAN | Translator, format: Format) -> None:
+    if format == "onnx":
+        raise ConfigError("an ONNX file has every input in any case; leave out every_input")
+    if not (isinstance(gan, GAN) and has_psi(gan.generator)):
+        raise ConfigError(f"'{gan.recipe}' has no w, noise pictures or transform; leave out every_input")
+
+
+def _inputs(gan: GAN | Translator, graph: Graph | Translation, batch: int, every: bool) -> dict[str, Any]:
     if isinstance(gan, GAN):
-        return example(gan, batch, noise)
+        return example(gan, batch, every)
     return pictures(gan, batch, as_trained=not graph.unit)
 
 
@@ -174,7 +187,8 @@ def expected(gan: GAN | Translator, feeds: Feeds) -> Tensor:
     if feeds.keys() <= {"z", "label"}:
         return generate(gan.generator, z, label)
     space = LatentSpace(gan.generator)
-    codes = space.codes(z, label, psi=float(feeds["truncation"]))
+    cutoff = int(feeds["cutoff"]) if "cutoff" in feeds else None
+    codes = space.codes(z, label, psi=float(feeds["truncation"]), cutoff=cutoff)
     noise = [value for name, value in feeds.items() if name.startswith("noise_")]
     turned: dict[str, Any] = {name: value for name, value in feeds.items() if name == "transform"}
     return space.draw(codes, noise=noise or "const", **turned)

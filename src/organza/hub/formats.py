@@ -14,7 +14,7 @@ from torch.fx.experimental import _config
 
 import organza
 from organza.config import ConfigError
-from organza.hub.graph import Feeds, Graph, Translation, flat, noise_of, transform_of
+from organza.hub.graph import Feeds, Graph, Translation, flat, nested, noise_of, transform_of
 
 OPSET = 18
 LARGEST = 2 * 10**9  # bytes in one protobuf
@@ -38,7 +38,7 @@ def run_torch(path: Path) -> Callable[[Feeds], Tensor]:
         made = torch.export.load(file).module()
 
     def run(feeds: Feeds) -> Tensor:
-        (_, first), *others = feeds.items()
+        (_, first), *others = nested(feeds).items()
         return made(first, **dict(others))
 
     return run
@@ -112,6 +112,8 @@ def _defaults(generator: nn.Module, inputs: list[str]) -> Feeds:
     """The values that inputs have when they are left out: those of `GAN.sample`."""
     known = {f"noise_{i}": picture[None, None] for i, picture in enumerate(noise_of(generator))}
     known["truncation"] = torch.tensor(1.0)
+    if (layers := getattr(generator, "num_ws", None)) is not None:
+        known["cutoff"] = torch.tensor(layers)
     if (stored := transform_of(generator)) is not None:
         known["transform"] = stored[None]
     return {name: known[name].contiguous() for name in inputs if name in known}

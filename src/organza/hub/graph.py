@@ -30,20 +30,17 @@ class Graph(nn.Module):
         self.generator, self.pixels = generator, pixels
 
     def forward(
-        self, z: Tensor, label: Tensor | None = None, truncation: Tensor | None = None,
+        self, z: Tensor, label: Tensor | None = None, truncation: Tensor | None = None, cutoff: Tensor | None = None,
         noise: tuple[Tensor, ...] = (), transform: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Inputs as the head of `organza.hub.export` has them -> samples [B, *shape]."""
-        return _as(self._drawn(z, label, truncation, noise, transform), self.pixels)
-
-    def _drawn(
-        self, z: Tensor, label: Tensor | None, psi: Tensor | None, noise: tuple[Tensor, ...], transform: Tensor | None
-    ) -> Tensor:
-        if psi is None:
-            return self.generator(z, label)
+        if truncation is None:
+            return _as(self.generator(z, label), self.pixels)
         made: Any = self.generator
+        psi = truncation if cutoff is None else _up_to(cutoff, truncation, made.num_ws)
         ws = made.mapping.truncated(made.broadcast(made.mapping(z, label)), psi, labels=label)
-        return made.synthesis(ws, noise or "const", **({} if transform is None else {"transform": transform}))
+        turned = {} if transform is None else {"transform": transform}
+        return _as(made.synthesis(ws, noise or "const", **turned), self.pixels)
 
 
 class Translation(nn.Module):
@@ -112,15 +109,16 @@ def takes_any_size(found: Translator) -> bool:
     return True
 
 
-def example(gan: GAN, batch: int, pictures: bool) -> dict[str, Any]:
-    """Arguments of `Graph.forward` for so many samples, all different; with `pictures` also noise and transform."""
+def example(gan: GAN, batch: int, every: bool) -> dict[str, Any]:
+    """Arguments of `Graph.forward` for so many samples, all different; `every` one, or those alone that are needed."""
     random = np.random.RandomState(batch)
     feeds: dict[str, Any] = {"z": _normal(random, batch, gan.z_dim)}
     if gan.classes:
         feeds["label"] = torch.from_numpy(random.randint(0, len(gan.classes), batch))
     if has_psi(gan.generator):
         feeds["truncation"] = torch.tensor(0.7)
-    if "truncation" in feeds and pictures:
+    if "truncation" in feeds and every:
+        feeds["cutoff"] = torch.tensor(1 + batch % int(gan.generator.num_ws))  # type: ignore[arg-type]
         feeds["noise"] = tuple(_normal(random, batch, 1, *picture.shape[-2:]) for picture in noise_of(gan.generator))
         if (stored := transform_of(gan.generator)) is not None:
             feeds["transform"] = stored + 0.1 * _normal(random, batch, 3, 3)
@@ -161,6 +159,18 @@ def flat(arguments: Mapping[str, Any]) -> Feeds:
     for name, value in arguments.items():
         feeds |= {f"{name}_{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
     return feeds
+
+
+def nested(feeds: Feeds) -> dict[str, Any]:
+    """Inputs of a file by name -> arguments of `Graph.forward`, as `flat` takes them apart."""
+    noise = tuple(value for name, value in feeds.items() if name.startswith("noise_"))
+    rest: dict[str, Any] = {name: value for name, value in feeds.items() if not name.startswith("noise_")}
+    return rest | ({"noise": noise} if noise else {})
+
+
+def _up_to(cutoff: Tensor, psi: Tensor, layers: int) -> Tensor:
+    """Psi of each of the layers [L, 1]: 1, which changes nothing, from the layer `cutoff` on."""
+    return torch.where(torch.arange(layers, device=psi.device) < cutoff, psi, torch.ones_like(psi))[:, None]
 
 
 def _as(images: Tensor, pixels: bool) -> Tensor:

@@ -91,10 +91,12 @@ class Mapping(nn.Module):
         assert labels is not None, "each class has its own mean w"
         return self.told(labels) @ self.w_avg
 
-    def truncated(self, ws: Tensor, psi: float, cutoff: int | None = None, labels: Tensor | None = None) -> Tensor:
+    def truncated(
+        self, ws: Tensor, psi: float | Tensor, cutoff: int | None = None, labels: Tensor | None = None
+    ) -> Tensor:  # fmt: skip
         """Codes [B, L, w_dim] with the first `cutoff` (all) layers at a share `psi` of their way from their centre.
 
-        Where each class has its own, labels are needed.
+        Where each class has its own, labels are needed; psi may be one for each layer, [L, 1].
         """
         centre = self.centre(labels)
         layered = centre[:, None] if centre.dim() == 2 and ws.dim() == 3 else centre

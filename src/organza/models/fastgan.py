@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from organza.config import Shape
-from organza.draws import Draws
+from organza.draws import Draws, keys_of
 from organza.layers.geometry import image, pyramid
 from organza.layers.upsample import UpsampleConv2d
 
@@ -38,8 +38,8 @@ class Generator(nn.Module):
     """Noise [B, z_dim], labels [B] when `classes` > 0 -> images [B, C, H, W] in [-1, 1].
 
     `width` counts the channels of a 128x128 map; 64x64 and 32x32 have twice as many, and from there each halving
-    doubles them. Noise on the maps is drawn anew in training, and always the same in use. Raises ConfigError for sizes
-    that cannot be halved.
+    doubles them. Noise on the maps is a function of z in training, and always the same in use. Raises ConfigError for
+    sizes that cannot be halved.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Generator(nn.Module):
             nn.GLU(1),
         )
         self.blocks = nn.ModuleList(
-            _up(before, after, (base_h << level, base_w << level), refined=level % 2 == 1)
+            Up(before, after, (base_h << level, base_w << level), refined=level % 2 == 1)
             for level, (before, after) in enumerate(pairwise(widths), 1)
         )
         targets = widths[self.span :][:4]
@@ -70,12 +70,13 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Map noise to images."""
+        draws = Draws(keys_of(z)) if self.training else None
         if self.embed is not None:
             assert labels is not None
             z = torch.cat([z, self.embed(labels)], 1)
         maps = [self.first(z)]
         for level, block in enumerate(self.blocks, 1):
-            x, source = block(maps[-1]), level - self.span
+            x, source = block(maps[-1], draws and draws.other(f"level {level}")), level - self.span
             maps.append(self.gates[source](maps[source], x) if 0 <= source < len(self.gates) else x)
         return self.to_image(maps[-1]).tanh()
 
@@ -196,10 +197,28 @@ class Noise(nn.Module):
         self.strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("fixed", torch.randn(1, 1, *size))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Add other noise in each training pass, and in use the noise of `fixed`."""
-        noise = torch.randn_like(x[:, :1]) if self.training else self.fixed
-        return x + self.strength * noise
+    def forward(self, x: Tensor, draws: Draws | None) -> Tensor:
+        """Add the noise of the draws of each sample, and without them that of `fixed`."""
+        noise = self.fixed if draws is None else draws.normal("noise", *self.fixed.shape[1:])
+        return x + (self.strength * noise).to(x.dtype)
+
+
+class Up(nn.Module):
+    """[B, before, h, w] -> [B, after, 2h, 2w] of `size`; every second block is `refined` by noise and a convolution."""
+
+    def __init__(self, before: int, after: int, size: tuple[int, int], refined: bool) -> None:
+        super().__init__()
+        first = [UpsampleConv2d(before, 2 * after, bias=False), *([Noise(size)] if refined else [])]
+        second = [nn.Conv2d(after, 2 * after, 3, padding=1, bias=False), Noise(size)] if refined else []
+        gated = [[*layers, nn.BatchNorm2d(2 * after), nn.GLU(1)] for layers in (first, second) if layers]
+        for number, layer in enumerate(layer for layers in gated for layer in layers):
+            self.add_module(str(number), layer)
+
+    def forward(self, x: Tensor, draws: Draws | None) -> Tensor:
+        """Enlarge; each noise has draws of its own."""
+        for name, layer in self.named_children():
+            x = layer(x, draws and draws.other(name)) if isinstance(layer, Noise) else layer(x)
+        return x
 
 
 class ResidualDown(nn.Module):
@@ -218,14 +237,6 @@ class ResidualDown(nn.Module):
 def _share(width: int, times: int, side: int) -> int:
     """width * times / side, `side` rounded up to a power of two; at least 1."""
     return max(width * times >> (side - 1).bit_length(), 1)
-
-
-def _up(before: int, after: int, size: tuple[int, int], refined: bool) -> nn.Sequential:
-    """To maps of `size`, twice as large; every second block of the generator is refined by noise and a convolution."""
-    first = [UpsampleConv2d(before, 2 * after, bias=False), *([Noise(size)] if refined else [])]
-    second = [nn.Conv2d(after, 2 * after, 3, padding=1, bias=False), Noise(size)] if refined else []
-    gated = [[*layers, nn.BatchNorm2d(2 * after), nn.GLU(1)] for layers in (first, second) if layers]
-    return nn.Sequential(*(layer for layers in gated for layer in layers))
 
 
 def _stem(channels: int, widths: list[int]) -> nn.Sequential:

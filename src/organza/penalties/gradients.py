@@ -57,7 +57,7 @@ def lecam(seen: Evidence) -> Tensor:
 
 
 def path_length(seen: Evidence) -> Tensor:
-    """(|J^T y| - a)^2 per every second sample, [B / 2] (Karras et al., arXiv:1912.04958, eq. 4).
+    """(|J^T y| - a)^2 of the first half of the samples, [B / 2] (Karras et al., arXiv:1912.04958, eq. 4).
 
     J is how the picture follows w, y a picture of normal noise over the root of its number of pixels, and a the mean
     length of late, which moves on. The length is that of the mean square over the layers that take a w.
@@ -66,7 +66,7 @@ def path_length(seen: Evidence) -> Tensor:
     assert seen.draws is not None
     assert seen.lengths is not None
     assert seen.generator is not None
-    half = slice(None, None, 2)  # so much is enough, and every process has the same half of its part
+    half = slice((len(seen.z) + 1) // 2)  # so much is enough; of all processes together it is the same half
     z, labels = seen.z[half], None if seen.labels is None else seen.labels[half]
     ws = seen.generator.styles(z, labels)  # type: ignore[operator]
     draws = seen.draws.within(half).other("path-length")

@@ -12,9 +12,10 @@ alone, as often as D's certainty about real images asks for (2006.06676, section
     G minimises  E softplus(-D(G(z))) + 2 E (|J^T y| - a)^2
 
 `paper` has the published set-ups, by the longer side of the images: those of StyleGAN2 at 256, 512 and 1024, that of
-CIFAR-10 at 32, and between them ADA's `auto`, which fits itself to the size; stylegan2-ada has `auto` everywhere. One
-GPU of 80 GB holds their batches up to 512; else `--accumulate 2` splits them. `laptop` is narrow, with a mapping of two
-layers (as `auto`), and trains on two CPU cores: 32x32 in minutes, 64x64 in an hour.
+CIFAR-10 at 32 (100,000 kimg), and between them ADA's `auto`, which fits itself to the size; stylegan2-ada has `auto`
+everywhere. All but CIFAR-10's see 25,000 kimg. One GPU of 80 GB holds their batches up to 512; else `--accumulate 2`
+splits them. `laptop` is narrow, with a mapping of two layers (as `auto`), and trains on two CPU cores: 32x32 in
+minutes, 64x64 in an hour.
 
 Other set-ups of the papers: config E is `--generator.model.width` of half, `--generator.model.arch orig|resnet|skip`
 and the discriminator's the variants of figure 7, `--discriminator.frozen 10` Freeze-D, `--augment.policy diffaugment
@@ -46,10 +47,13 @@ class Setup:
     path_length: float = 2.0
     mixing: float = 0.9
     judge: str = "resnet"  # D's architecture
+    images: int = 25_000_000
 
 
 PUBLISHED: dict[int, Setup] = {
-    32: Setup(64, 32, 32_768, 0.0025, 0.01, 500_000, 0.05, 2, path_length=0.0, mixing=0.0, judge="orig"),
+    32: Setup(
+        64, 32, 32_768, 0.0025, 0.01, 500_000, 0.05, 2, path_length=0.0, mixing=0.0, judge="orig", images=100_000_000
+    ),
     256: Setup(64, 8, 16_384, 0.0025, 1.0, 20_000, None, 8),
     512: Setup(64, 8, 32_768, 0.0025, 0.5, 20_000, None, 8),
     1024: Setup(32, 4, 32_768, 0.002, 2.0, 10_000, None, 8),
@@ -125,7 +129,7 @@ def _config(recipe: str, setup: Setup, side: int, size: Size) -> Config:
         share_fakes=small,
         data=Data(source="emoji", flip=False),
         batch=setup.batch,
-        images=_images(side) if small else 100_000_000 if side <= 32 else 25_000_000,
+        images=_images(side) if small else setup.images,
         ema=EMA(half_life=float(setup.half_life), ramp=setup.ramp),
         precision="auto",
         output=_output(_images(side) if small else 0),

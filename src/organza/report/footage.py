@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from organza.config import ConfigError
+from organza.report.h264 import coded, even
 
 ENDINGS = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg")
 CRF = 16  # of H.264: hardly to be told from what was made
@@ -22,7 +23,7 @@ CRF = 16  # of H.264: hardly to be told from what was made
 
 @dataclass(frozen=True)
 class Footage:
-    """What ffprobe tells of a film, upright."""
+    """What ffprobe tells of a film, upright; one of varying rate is read at its mean, so that it stays as long."""
 
     path: Path
     width: int
@@ -32,7 +33,8 @@ class Footage:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Frames uint8 [H, W, 3], upright. Raises ValueError where the film ends before its first frame."""
-        words = ["-i", str(self.path), "-map", "0:v:0", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        shown = ["-map", "0:v:0", "-vf", f"fps={self.rate}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        words = ["-i", str(self.path), *shown]
         size, count = self.width * self.height * 3, 0
         with subprocess.Popen(
             [*_program("ffmpeg"), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -75,6 +77,7 @@ class FootageWriter:
 
     def take(self, frame: np.ndarray) -> None:
         """The next frame."""
+        frame = even(frame)
         if self.process is None:
             height, width, _ = frame.shape
             self.process = subprocess.Popen(self._words(width, height), stdin=subprocess.PIPE, stderr=self.said)
@@ -105,12 +108,10 @@ class FootageWriter:
         self.part.unlink(missing_ok=True)
 
     def _words(self, width: int, height: int) -> list[str]:
-        even = "crop=trunc(iw/2)*2:trunc(ih/2)*2"  # H.264 of 4:2:0 has even sides
         return [
             *_program("ffmpeg"), "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r",
-            self.like.rate, "-i", "-", "-i", str(self.like.path), "-map", "0:v", "-map", "1:a?", "-c:a", "copy", "-vf",
-            even, "-c:v", "libx264", "-crf", str(CRF), "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-metadata",
-            f"comment={self.mark}", str(self.part),
+            self.like.rate, "-i", "-", "-i", str(self.like.path), "-map", "0:v", "-map", "1:a?", "-c:a", "copy",
+            *coded(CRF), "-metadata", f"comment={self.mark}", str(self.part),
         ]  # fmt: skip
 
     def _fail(self) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from organza.config import ConfigError
 from organza.report.grid import opaque, save_png, tiled
+from organza.report.h264 import coded, even
 from organza.report.provenance import into_gif, sentence
 
 LEAST = 128  # pixels of the longer side of a sample in a film; smaller ones are enlarged by a whole factor
@@ -52,8 +53,8 @@ class FilmWriter:
 
     In a `with` block, which puts the file in its place at the end; after an error or Ctrl-C nothing is left. `path`
     ends in .gif or .mp4, else it is a folder of frames (exact pixels). Without ffmpeg an MP4 becomes such a folder
-    beside it, and `note` says so. `mark` is a `provenance.packet`. Raises ConfigError for a folder with files in it, a
-    rate that the format has not and samples that make no picture.
+    beside it, and `note` says so; an MP4 of an odd side has its edge twice. `mark` is a `provenance.packet`. Raises
+    ConfigError for a folder with files in it, a rate that the format has not and samples that make no picture.
     """
 
     def __init__(self, path: Path, rate: float = 30, *, columns: int | None = None, mark: str | None = None) -> None:
@@ -79,6 +80,7 @@ class FilmWriter:
                               "channels")  # fmt: skip
         for frame in frames:
             picture = self._picture(frame if frame.dim() == 4 else frame[None])
+            picture = even(picture) if isinstance(self.sink, Mp4) else picture
             self.size = picture.shape[1], picture.shape[0]
             self.sink.take(picture)
             self.count += 1
@@ -157,7 +159,7 @@ class Gif:
 
 
 class Mp4:
-    """H.264 that every player shows: yuv420p, which takes even sizes alone; an edge is repeated where it must be."""
+    """H.264 that every player shows: yuv420p, which takes even sizes alone."""
 
     def __init__(self, path: Path, rate: float, mark: str | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +169,7 @@ class Mp4:
 
     def take(self, frame: Pixels) -> None:
         """Hand over."""
-        height, width, channels = frame.shape
-        frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge").repeat(3 // channels, 2)
+        frame = frame.repeat(3 // frame.shape[2], 2)
         if self.process is None:
             self.process = self._started(frame.shape[1], frame.shape[0])
         assert self.process.stdin is not None
@@ -182,8 +183,7 @@ class Mp4:
         comment = [] if self.mark is None else ["-metadata", f"comment={sentence(self.mark)}"]
         command = [
             "ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-            "-r", f"{self.rate}", "-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", f"{CRF}",
-            "-movflags", "+faststart", *comment, "-f", "mp4", str(self.part),
+            "-r", f"{self.rate}", "-i", "-", "-an", *coded(CRF), *comment, "-f", "mp4", str(self.part),
         ]  # fmt: skip
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self.said)
 

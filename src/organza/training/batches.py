@@ -44,8 +44,8 @@ class Batches:
     """Endless batches whose every row is decided by the seed and its global position.
 
     The order is one permutation of the data after another, so that its whole state is the number of samples drawn.
-    With several processes each draws the random numbers of the whole batch and keeps its share: two processes see
-    what one would see.
+    With several processes each draws the random numbers of the whole batch and keeps its share: together they see
+    what one would see. Rows are dealt out like cards, so that each has whole groups of `minibatch_deviation`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Batches:
         self.images, self.scale = _near(store.images, device), store.scale
         self.labels = _near(store.labels, device) if labels and store.labels is not None else None
         self.sources = None if store.sources is None else _near(store.sources, device)
-        self.share = slice(rank * size // world, (rank + 1) * size // world)
+        self.share = slice(rank, size, world)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.drawn = 0
         self.order = Order(len(self.images), seed)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from organza.config import Changes, Config, override
 from organza.data.store import ImageStore
+from organza.games.batch import dealt_out
 from organza.games.latent import Batch, Moment, Stats
 from organza.games.unroll import looked_ahead
 from organza.health.signals import Signals
@@ -159,8 +160,7 @@ class Trainer:
         for other in self.players.values():
             other.freeze(other.name != name)
         parts = self.config.accumulate
-        fakes = [None] * parts if fake is None else fake.chunk(parts)
-        micro_batches = [(b, f, moment) for b, f in zip(batch.split(parts), fakes, strict=True)]
+        micro_batches = [(b, f, moment) for b, f in zip(batch.split(parts), dealt_out(fake, parts), strict=True)]
         stats, norms = self.players[name].take_turn(micro_batches, self.images)
         self.guard.watch(name, norms)
         return stats

@@ -55,6 +55,7 @@ def test_the_card_says_what_is_not_known(organza, snapshot):
 def test_listing_writes_nothing(organza, snapshot):
     before = sorted(Path().rglob("*"))
     told = organza("convert", snapshot, "--list")
+    assert "REFUSED" not in told.out
     assert told.code == 0
     assert "torch_utils.persistence._reconstruct_persistent_obj" in told.out
     assert "HOSTILE" not in told.out
@@ -84,6 +85,10 @@ def test_hostile_files_are_refused_and_listed(organza):
     listed = organza("convert", "evil.pkl", "--list")
     assert listed.code == 0
     assert "HOSTILE   posix.system (1 times)" in listed.out
+    assert "REFUSED   Organza loads, converts and starts from no file that would call this" in listed.out
+    for words in (("sample", "evil.pkl"), ("train", "dcgan", "--data", "mnist", "--start", "evil.pkl", "--out", "run")):
+        refused = organza(*words)
+        assert (refused.code, "is refused: it would call posix.system" in refused.err) == (2, True)
     assert "\x1b" not in listed.out
     assert not Path("planted").exists()
     assert not Path("out").exists()

@@ -1,5 +1,7 @@
 """The verbs interpolate, mix and walk, and what the steering options of `organza sample` refuse."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,29 @@ def test_walk_is_decided_by_its_seed(organza, styled):
     said = organza("walk", styled, "--frames", "3", "--grid", "3x2", "--fps", "10")
     assert said.out == "written   samples/stylegan2-walk-seed0.gif (3 frames, 0.3 s, 388x258)\n"
     assert organza("walk", styled, "--frames", "3", "--out", "x.mp4").code == 0
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+@pytest.mark.parametrize("words", ["interpolate --seeds 0-2 --frames 2 --no-loop", "walk --frames 5"])
+def test_an_mp4_shows_the_exact_frames(organza, words):
+    """What the film of odd sides shows is what the folder of frames holds, thrice as large, and its edges twice."""
+    verb, *asked = words.split()
+    model = saved("odd", "mlp", shape=(3, 15, 43))
+    said = organza(verb, model, *asked, "--out", "film.mp4")
+    assert said.out == "written   film.mp4 (5 frames, 0.2 s, 130x46)\n"
+    assert mark_of_film("film.mp4").startswith("made by a trained model")
+    assert organza(verb, model, *asked, "--out", "film").code == 0
+    subprocess.run(["ffmpeg", "-v", "error", "-i", "film.mp4", "-start_number", "0", "%05d.png"], check=True)
+    for exact in sorted(Path("film").iterdir()):
+        wanted = pixels(str(exact)).astype(int)
+        shown = pixels(exact.name)[:45, :129].astype(int).reshape(15, 3, 43, 3, 3).mean((1, 3))
+        light = np.array([0.2126, 0.7152, 0.0722])  # BT.709; colours have half the sides in H.264
+        assert np.corrcoef((shown @ light).ravel(), (wanted @ light).ravel())[0, 1] > 0.95
+
+
+def mark_of_film(path: str) -> str:
+    words = ["ffprobe", "-v", "error", "-show_entries", "format_tags=comment", "-of", "csv=p=0", path]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip('"')
 
 
 def test_an_mp4_without_ffmpeg_is_a_folder_and_a_note(organza, styled, monkeypatch):

@@ -1,5 +1,7 @@
 import json
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ from PIL import Image
 import organza as package
 from organza.cli.workbench import Timed, clock
 from organza.hub import save
+from organza.latent.editing import codes_of, load_directions
 from organza.report.provenance import read_provenance
 
 
-def saved(name: str, classes=(), shape=(3, 16, 16), folder="m") -> str:
-    save(tiny(name, classes, shape), Path(folder), "card")
+def saved(name: str, classes=(), shape=(3, 16, 16), folder="m", **options) -> str:
+    save(tiny(name, classes, shape, **options), Path(folder), "card")
     return folder
 
 
@@ -71,6 +74,34 @@ def test_the_films_of_a_projection_are_as_those_of_other_verbs(organza, monkeypa
     with Image.open(Path("p/tuned", found[5])) as last, Image.open("p/tuned.png") as tuned:
         assert np.array_equal(np.asarray(last)[:, 18:], np.asarray(tuned))
     assert "p has target.png" in organza("project", "m", photo(), *words).err
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_the_films_of_a_projection_as_mp4(organza):
+    words = ("--steps", "3", "--tune", "2", "--perceptual", "pixels", "--film", "mp4", "--out", "p")
+    said = organza("project", saved("stylegan2"), photo(), *words)
+    assert said.code == 0, said.err
+    for name, frames in (("fit", 4), ("tuned", 8)):
+        subprocess.run(["ffmpeg", "-v", "error", "-i", f"p/{name}.mp4", f"{name}%d.png"], check=True)
+        assert len(list(Path().glob(f"{name}*.png"))) == frames
+    with Image.open("p/target.png") as target, Image.open("tuned8.png") as last:
+        assert last.size == (258, 128)  # both eight times as large, and a gap
+        shown = np.asarray(last)[:, :128].astype(int).reshape(16, 8, 16, 8, 3).mean((1, 3))
+        assert np.abs(shown.mean(2) - np.asarray(target).mean(2)).mean() < 4
+
+
+@pytest.mark.parametrize(("words", "part"), [((), 0), (("--layers", "2"), 2)])
+def test_directions_in_a_noise_of_parts_act_in_one_and_say_which(organza, words, part):
+    model = saved("biggan", ("cat", "dog"), z_dim=24)
+    said = organza("edit", model, "--seeds", "0", "--columns", "2", "--directions", "0", "--out", "e", *words)
+    assert said.code == 0, said.err
+    assert f"in part {part} of the noise (of 0-2; --layers N looks at another)" in said.out
+    found = load_directions("e/directions.safetensors")
+    codes = codes_of(package.load(model), [0])[0]
+    moved = (found.moved(codes, 0, 1.0) - codes).abs().amax((0, 2))
+    assert (moved > 0).tolist() == [at == part for at in range(3)]
+    said = organza("edit", model, "--layers", "0-1", "--out", "f")
+    assert (said.code, "have nothing in common; give one layer" in said.err) == (2, True)
 
 
 class Interrupting:

@@ -169,6 +169,62 @@ def test_a_film_keeps_its_frames_and_its_sound(tmp_path, model, capsys):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["film-x2.mp4"]
 
 
+def filmed(path, size, *how):
+    """A test picture that moves, one second long, ten frames a second."""
+    words = ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=10:duration=1", *how]
+    subprocess.run(["ffmpeg", "-v", "error", *words, str(path)], check=True)
+    return open_footage(path)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_a_film_of_odd_sides_has_its_edge_twice(tmp_path):
+    """H.264 takes even sides alone; nothing of the picture is cut off."""
+    film = filmed(tmp_path / "odd.mkv", "33x27", "-c:v", "ffv1")
+    assert (film.width, film.height) == (33, 27)
+    outcome = filmed_again(tmp_path / "odd.mkv", tmp_path / "out")
+    made = open_footage(outcome.written[0])
+    assert (made.width, made.height, len(list(made))) == (34, 28, 10)
+    for before, after in zip(film, made, strict=True):
+        light = np.array([0.2126, 0.7152, 0.0722])  # BT.709; the colours have half the sides
+        assert np.corrcoef((after[:27, :33] @ light).ravel(), (before @ light).ravel())[0, 1] > 0.98
+        assert np.abs(after[27].astype(int) - after[26]).mean() < 6
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_a_film_of_varying_rate_stays_as_long_as_its_sound(tmp_path):
+    gone = ["-vf", "select='not(between(n,2,7))'", "-vsync", "vfr", "-pix_fmt", "yuv420p"]
+    film = filmed(tmp_path / "vfr.mp4", "64x48", *gone)
+    assert (film.frames, film.rate) == (4, "4/1")
+    assert len(list(film)) == 4  # a second of them, in which one is shown twice and another is left out
+    made = open_footage(filmed_again(tmp_path / "vfr.mp4", tmp_path / "out").written[0])
+    assert (made.frames, made.rate) == (4, "4/1")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+def test_a_film_that_was_taken_upright_is_upright(tmp_path):
+    wide = filmed(tmp_path / "wide.mp4", "64x48", "-pix_fmt", "yuv420p")
+    words = ["-i", str(tmp_path / "wide.mp4"), "-c", "copy", "-metadata:s:v", "rotate=90"]
+    subprocess.run(["ffmpeg", "-v", "error", *words, str(tmp_path / "tall.mp4")], check=True)
+    tall = open_footage(tmp_path / "tall.mp4")
+    if (tall.width, tall.height) == (64, 48):
+        pytest.skip("this ffmpeg writes no rotation")
+    assert (tall.width, tall.height) == (48, 64)
+    turned = next(iter(tall)).astype(int)
+    first = next(iter(wide)).astype(int)
+    assert min(np.abs(np.rot90(first, k) - turned).mean() for k in (1, 3)) < 1
+    made = open_footage(filmed_again(tmp_path / "tall.mp4", tmp_path / "out").written[0])
+    assert (made.width, made.height) == (48, 64)
+
+
+def filmed_again(source, out):
+    """The film through a network that changes nothing."""
+    with Console() as console:
+        job = pictures.Job(lambda still, told: still, "", "")
+        return pictures.change_all(
+            pictures.tasks([str(source)], out, "-x1"), job, out, "", "t", console, with_page=False
+        )
+
+
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_a_broken_film_leaves_nothing(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"nothing")

@@ -1,5 +1,6 @@
 """ONNX files are equal to PyTorch, for every generator of the catalogue, and whoever changes one is found out."""
 
+import itertools
 import json
 
 import numpy as np
@@ -71,6 +72,24 @@ def test_points_and_the_codes_of_an_infogan(tmp_path):
         export(gan, tmp_path / "gan.onnx", pixels=True)
 
 
+@pytest.mark.parametrize("variant", ["stylegan2", "stylegan-xl"])
+def test_psi_is_for_the_layers_up_to_the_cutoff(variant, tmp_path):
+    gan = tiny(variant)
+    space, run = LatentSpace(gan.generator), session(export(gan, tmp_path / "gan.onnx").path)
+    for batch in (1, 3, 5):
+        z, label = noise(gan, range(batch)), np.arange(batch) % 3
+        feeds, seen = {"z": z, "label": label, "truncation": np.array(0.3, np.float32)}, []
+        for cutoff in (0, 1, space.layers - 1, space.layers):
+            found = run.run(None, feeds | {"cutoff": np.array(cutoff)})[0]
+            wanted = space.draw(
+                space.codes(torch.from_numpy(z), torch.from_numpy(label), psi=0.3, cutoff=cutoff)
+            ).numpy()
+            assert np.abs(found - wanted).max() < 1e-4
+            seen.append(found)
+        assert all(np.abs(one - two).max() > 1e-3 for one, two in itertools.pairwise(seen))
+        assert np.array_equal(run.run(None, feeds)[0], seen[-1])  # left out, it is all of them
+
+
 @pytest.mark.parametrize("variant", ["stylegan2", "stylegan3"])
 def test_truncation_noise_and_transform_are_inputs(variant, tmp_path):
     gan = tiny(variant, classes=0)
@@ -81,7 +100,7 @@ def test_truncation_noise_and_transform_are_inputs(variant, tmp_path):
     assert shapes.keys() == set(done.optional) == set(done.inputs) - {"z"}
     given = {"transform": random.randn(1, 3, 3).astype(np.float32)} if variant == "stylegan3" else {
         name: random.randn(rows, 1, *shapes[name][2:]).astype(np.float32)
-        for name, rows in zip([f"noise_{i}" for i in range(len(shapes) - 1)], [4, 1, 1, 4, 4], strict=True)
+        for name, rows in zip([f"noise_{i}" for i in range(len(shapes) - 2)], [4, 1, 1, 4, 4], strict=True)
     }  # fmt: skip
     for psi in (0.0, 0.4, 1.3):
         codes = space.codes(torch.from_numpy(z), psi=psi)

@@ -1,3 +1,4 @@
+import itertools
 import json
 import sys
 import zipfile
@@ -31,6 +32,46 @@ def test_a_program_of_torch_is_equal_for_any_batch(variant, tmp_path):
             assert np.abs(found.numpy() - found[:1].numpy()).max() > 1e-3  # equal samples would prove nothing
     assert done.optional == ()
     assert done.difference < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("variant", "classes"), [("stylegan", 0), ("stylegan2", 3), ("stylegan3", 0), ("stylegan-xl", 3)]
+)
+def test_every_input_of_a_program(variant, classes, tmp_path):
+    """Psi, the layers that it is for, noise pictures and the transform are inputs, and move what they should."""
+    gan = tiny(variant, classes, **({"fade": 0, "stable": 0} if variant == "stylegan" else {}))
+    done = export(gan, tmp_path / "gan.pt2", "torch", every_input=True)
+    assert done.optional == ()
+    assert done.difference < 1e-4
+    program, space = torch.export.load(done.path).module(), LatentSpace(gan.generator)
+    turned = {"transform"} if space.generator.synthesis.__module__.endswith("stylegan3") else set()
+    sizes = [picture.shape for picture in noise_of(gan.generator)]
+    wanted = {"z", "truncation", "cutoff", *(f"noise_{i}" for i in range(len(sizes))), *turned}
+    assert set(done.inputs) == wanted | ({"label"} if classes else set())
+    random = torch.Generator().manual_seed(0)
+    for batch in (1, 3, 5):
+        z = torch.from_numpy(noise(gan, range(batch)))
+        given = {"label": torch.arange(batch) % 3} if classes else {}
+        more = {"noise": tuple(torch.randn(batch, 1, *size, generator=random) for size in sizes)} if sizes else {}
+        more |= {"transform": torch.randn(batch, 3, 3, generator=random)} if turned else {}
+        seen = []
+        for cutoff in (0, 1, space.layers - 1, space.layers, space.layers + 5):
+            codes = space.codes(z, given.get("label"), psi=0.3, cutoff=cutoff)
+            found = program(z, truncation=torch.tensor(0.3), cutoff=torch.tensor(cutoff), **given, **more)
+            assert (found - space.draw(codes, **more)).abs().max() < 1e-4
+            seen.append(found)
+        assert all((one - two).abs().max() > 1e-3 for one, two in itertools.pairwise(seen[:4]))
+        assert torch.equal(seen[3], seen[4])
+        plain = space.draw(space.codes(z, given.get("label"), psi=0.3))
+        assert (seen[3] - plain).abs().max() > 1e-3  # noise or transform counts
+
+
+def test_inputs_that_are_not_to_be_had(tmp_path):
+    with pytest.raises(ConfigError, match="an ONNX file has every input in any case; leave out every_input"):
+        export(tiny("stylegan2"), tmp_path / "gan.onnx", every_input=True)
+    with pytest.raises(ConfigError, match="'dcgan' has no w, noise pictures or transform; leave out every_input"):
+        export(tiny("dcgan"), tmp_path / "gan.pt2", "torch", every_input=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_program_holds_no_pickle_and_says_what_it_is(tmp_path):

@@ -124,6 +124,20 @@ def test_a_repository_of_the_hub(cache, gan):
         assert torch.equal(made.sample(3), wanted)
 
 
+def test_a_repository_of_the_hub_can_be_judged(cache, gan):
+    """As a model, which `organza sample` takes it for, too; what is no model may be a data set."""
+    reals = torch.randint(0, 256, (64, *gan.shape), dtype=torch.uint8)
+    for name in ("hf:ann/cats", f"hf:ann/cats@{COMMIT}"):
+        receipt = organza.evaluate(name, reals, "sliced", samples=64)
+        assert (receipt.fake["kind"], receipt.fake["fingerprint"]) == ("gan", organza.load(name).sha256)
+    with pytest.raises(
+        FileNotFoundError, match=r"hf:ann/dogs is no model \(.*cache.*\), and no data set \(.*hf:ORG/NAME"
+    ):
+        organza.evaluate("hf:ann/dogs", reals, samples=64)
+    with pytest.raises(FileNotFoundError, match=r"^hf:ann/cats at v2 is not in"):
+        organza.evaluate("hf:ann/cats@v2", reals, samples=64)
+
+
 def test_a_run_may_start_from_a_repository_of_the_hub(cache, gan):
     """With the generator alone, with both players, and pinned."""
     for name in ("hf:ann/cats", f"hf:ann/cats@{COMMIT}"):

@@ -111,6 +111,9 @@ def test_stylegan2(name, side):
 def test_the_set_up_of_cifar10():
     config = of("stylegan2", 32)
     assert (config.batch, config.images, config.ema.half_life) == (64, 100_000_000, 500_000)
+    for recipe, shape in (("stylegan2-ada", (3, 32, 32)), ("stylegan2-ada", (1, 28, 28)), ("stylegan2", (1, 28, 28))):
+        found = RECIPES[recipe](shape, "paper")  # auto, and its budget
+        assert (found.batch, found.discriminator.model.options["group"], found.images) == (32, 4, 25_000_000)
     assert config.discriminator.model.options["group"] == 32
     assert config.discriminator.model.options["arch"] == "orig"
     assert config.generator.model.options["mixing"] == 0

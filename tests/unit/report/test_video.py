@@ -116,7 +116,7 @@ def probed(path) -> dict:
 @needs_ffmpeg
 def test_an_mp4_that_every_player_shows():
     frames = moving(9, size=(131, 140))  # an odd side
-    write("a.mp4", frames, 24, mark=MARK)
+    assert write("a.mp4", frames, 24, mark=MARK).told() == "a.mp4 (9 frames, 0.4 s, 140x132)"
     found = probed("a.mp4")
     stream = found["streams"][0]
     assert (stream["width"], stream["height"], stream["pix_fmt"]) == (140, 132, "yuv420p")
@@ -130,6 +130,22 @@ def test_an_mp4_that_every_player_shows():
     write("g.mp4", moving(3, channels=1))
     assert "comment" not in probed("g.mp4")["format"]["tags"]
     assert hidden() == []
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("size", [(128, 129), (721, 1281)])
+def test_an_mp4_has_the_colours_of_its_frames(size):
+    """The matrix stands in the file: without it a player guesses by the size, and red is another in each half."""
+    colours = torch.tensor([[255, 0, 0], [0, 200, 0], [20, 30, 220], [128, 128, 128]], dtype=torch.uint8)
+    write("a.mp4", colours[:, :, None, None].expand(-1, -1, *size).contiguous(), 10)
+    stream = probed("a.mp4")["streams"][0]
+    assert (stream["width"], stream["height"]) == (size[1] + size[1] % 2, size[0] + size[0] % 2)
+    assert (stream["color_space"], stream["color_primaries"], stream["color_range"]) == ("bt709", "bt709", "tv")
+    subprocess.run(["ffmpeg", "-v", "error", "-i", "a.mp4", "%d.png"], check=True)
+    for number, colour in enumerate(colours, 1):
+        with Image.open(f"{number}.png") as shown:
+            pixels = np.asarray(shown.convert("RGB")).astype(int)
+        assert np.abs(pixels - colour.numpy()).max() <= 4
 
 
 @needs_ffmpeg

@@ -5,6 +5,7 @@ from engine_helpers import CPU, SHAPE, small_store
 
 from organza.config import ConfigError, Data
 from organza.data.store import ImageStore
+from organza.layers.minibatch import minibatch_deviation
 from organza.training.batches import Batches, to_bytes, to_range
 
 PARTS = ("real", "labels", "z", "mix")
@@ -67,8 +68,19 @@ def test_processes_together_see_what_one_would(world):
     for _ in range(12):
         whole, shares = alone.next(), [source.next() for source in ranks]
         for part in PARTS:
-            assert torch.equal(torch.cat([getattr(share, part) for share in shares]), getattr(whole, part))
+            dealt = torch.stack([getattr(share, part) for share in shares], 1)
+            assert torch.equal(dealt.flatten(0, 1), getattr(whole, part))
             assert len(getattr(shares[0], part)) == 8 // world
+
+
+@pytest.mark.parametrize(("world", "parts"), [(2, 1), (1, 2), (2, 2)])
+def test_samples_that_are_compared_with_one_another_come_together(world, parts):
+    """The groups of the minibatch deviation are those of the whole batch, in every process and micro-batch."""
+    whole = minibatch_deviation(batches(size=16).next().real)[:, -1, 0, 0]
+    micro = [part for rank in range(world) for part in batches(size=16, rank=rank, world=world).next().split(parts)]
+    found = torch.cat([minibatch_deviation(part.real)[:, -1, 0, 0] for part in micro])
+    torch.testing.assert_close(found.sort().values, whole.sort().values)
+    assert len(whole.unique()) == 4
 
 
 def test_random_numbers_of_another_device_are_refused():
@@ -128,6 +140,8 @@ def test_splitting_keeps_all_rows():
     parts = batch.split(4)
     assert [len(part.real) for part in parts] == [2] * 4
     for name in PARTS:
-        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(batch, name))
+        dealt = torch.stack([getattr(part, name) for part in parts], 1)
+        assert torch.equal(dealt.flatten(0, 1), getattr(batch, name))
+    assert all(part.real.is_contiguous(memory_format=torch.channels_last) for part in parts)
     unlabelled = Batches(small_store(), 8, 4, CPU, seed=0).next().split(2)
     assert [part.labels for part in unlabelled] == [None, None]
