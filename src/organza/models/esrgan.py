@@ -19,6 +19,7 @@ from organza.layers.pictures import from_unit, scale_of, to_unit, without_labels
 
 SHRINK = 0.2  # of every residual, which keeps so deep a network stable (section 3.1)
 SLOPE = 0.2
+BAND = 64  # rows of the body that are enlarged at once
 FOLD = {1: 4, 2: 2, 4: 1}  # by the scale: the body works at a quarter of the result's sides
 
 
@@ -36,7 +37,7 @@ class Generator(nn.Module):
         self.classes, self.z_dim = without_labels(classes, "esrgan"), 0
         self.scale = scale_of(source, shape, tuple(FOLD), "esrgan")
         self.multiple = FOLD[self.scale]
-        self.tile = 256  # pixels: tiles of this side take less than 2 GB, and give what the picture gives
+        self.tile = 512  # pixels: tiles of this side take less than 2 GB, and give what the picture gives
         self.conv_first = nn.Conv2d(source[0] * self.multiple**2, width, 3, padding=1)
         self.body = nn.Sequential(*(Block(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, padding=1)
@@ -50,9 +51,21 @@ class Generator(nn.Module):
         x = to_unit(source)
         x = self.conv_first(F.pixel_unshuffle(x, self.multiple) if self.multiple > 1 else x)
         x = x + self.conv_body(self.body(x))
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.enlarged(x)
+        tops = range(0, x.shape[2], BAND)  # of bands of rows: what is enlarged takes most of the memory
+        return torch.cat([self._band(x, top) for top in tops], 2)
+
+    def enlarged(self, x: Tensor) -> Tensor:
+        """What the body gives, [B, width, h, w] -> pictures [B, K, 4 h, 4 w]."""
         for conv in (self.conv_up1, self.conv_up2):
             x = _leaky(conv(F.interpolate(x, scale_factor=2, mode="nearest")))
         return from_unit(self.conv_last(_leaky(self.conv_hr(x))))
+
+    def _band(self, x: Tensor, top: int) -> Tensor:
+        """Rows of `enlarged`, the same numbers: made from 2 rows more above and below, as far as it looks."""
+        above = min(top, 2)
+        return self.enlarged(x[:, :, top - above : top + BAND + 2])[:, :, 4 * above : 4 * (above + BAND)]
 
 
 class Block(nn.Module):

@@ -207,3 +207,13 @@ def test_options_come_from_the_catalogue():
     assert complete(Model(name="srvgg", options={}), "generator").options == {"width": 64, "depth": 16, "shuffle": 0}
     with pytest.raises(ConfigError, match="depth"):
         complete(Model(name="srvgg", options={"dept": 3}), "generator")
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize("rows", [1, 63, 64, 65, 66, 130])
+def test_without_gradients_bands_of_rows_give_the_same_numbers(scale, rows):
+    network = tiny("esrgan", scale)
+    source = torch.randn(2, 3, rows * network.multiple, 3 * network.multiple, dtype=torch.float64)
+    with torch.no_grad():
+        banded = network(source)
+    torch.testing.assert_close(banded, network(source).detach(), rtol=1e-12, atol=1e-12)
