@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader has gone, as `head` does
         _forget_stdout()
         raise SystemExit(PIPE_CLOSED) from None
-    except KeyboardInterrupt:
-        print("\norganza: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as told:
+        print("; ".join(filter(None, ("\norganza: interrupted", str(told)))), file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except Exception as problem:
         message = explanation(problem)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,9 +94,10 @@ def _judged(options: Options, console: Console) -> tuple[str, Lines]:
     import organza
 
     path = Path(options.out).expanduser() if options.out else _place(Path(options.fake).expanduser())
-    receipt = organza.evaluate(
-        options.fake, options.real or None, _metrics(options), **_settings(options), out=path, progress=console
-    )  # fmt: skip
+    with _resumable(path):
+        receipt = organza.evaluate(
+            options.fake, options.real or None, _metrics(options), **_settings(options), out=path, progress=console
+        )
     return _table(receipt.table()), [("through", _networks(receipt)), ("written", str(path))]
 
 
@@ -108,11 +110,23 @@ def _compared(options: Options, console: Console) -> tuple[str, Lines]:
         raise ConfigError(f"a paired test is of one metric, not of {', '.join([metric, *others])}")
     less_is_better = BETTER[of_one_score(metric, options.network or None)[0]] > 0
     path = Path(options.out).expanduser() if options.out else None
-    compared = is_better(
-        options.fake, options.against, options.real or None, metric, **_settings(options), out=path, progress=console
-    )
+    with _resumable(path):
+        compared = is_better(
+            options.fake, options.against, options.real or None, metric, **_settings(options), out=path,
+            progress=console,
+        )  # fmt: skip
     written = [("written", str(path))] if path else []
     return "", _verdict(options, metric, compared, less_is_better) + written
+
+
+@contextmanager
+def _resumable(out: Path | None) -> Iterator[None]:
+    """Let an interruption say that what was computed is kept, where it is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = out is not None and Path(f"{out}.parts").is_dir()
+        raise KeyboardInterrupt("the same command goes on with the features that it has" if kept else "") from None
 
 
 def _side_by_side(options: Options, _: Console) -> tuple[str, Lines]:

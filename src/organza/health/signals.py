@@ -17,6 +17,7 @@ to one without.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from organza.training.turn import Player
 
 LOOKED_AT = 64  # samples of each kind; groups of minibatch deviation divide it
-OTHERS = 16 * LOOKED_AT  # of the test split, through which the looks go
+OTHERS, ROOM = 16 * LOOKED_AT, 2**25  # samples of the test split through which the looks go, and their bytes at most
 NORMS = nn.modules.batchnorm._BatchNorm
 SMALL = 32 * 32  # pixels of an image of which a translator is shown so many
 END = 0.999  # of the range [-1, 1]; a grey level is 0.008
@@ -51,7 +52,8 @@ class Signals:
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.seen = example_batch(trainer, trainer.store, self._count(trainer))
-        self.others = heldout(trainer.store, trainer.config.data)
+        room = ROOM // max(1, math.prod(trainer.store.shape))
+        self.others = heldout(trainer.store, trainer.config.data, max(LOOKED_AT, min(OTHERS, room)))
         self.other: Batch | None = None
 
     @staticmethod
@@ -109,7 +111,7 @@ class Signals:
         return right[0] - right[1]
 
 
-def heldout(store: ImageStore, data: Data, count: int = OTHERS) -> ImageStore | None:
+def heldout(store: ImageStore, data: Data, count: int = LOOKED_AT) -> ImageStore | None:
     """`count` samples of the test split, spread over it and prepared alike; None for data without one.
 
     Those that the data hold back, else only of sets that come with the package: a signal is no reason to fetch or to

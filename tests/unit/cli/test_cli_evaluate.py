@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from organza.data import open_dataset
+from organza.evaluation.evidence import Features
 from organza.metrics.networks import open_network
 
 
@@ -105,3 +106,27 @@ def test_a_folder_of_mixed_sizes_is_told_what_this_verb_understands(organza, ima
         assert "--data." not in said.err
     size = ("--resolution", "28,28", "--crop", "center", "--out", "same-size.zip")
     assert organza("data", "convert", mixed, *size).code == 0
+
+
+def test_an_interruption_says_that_the_same_command_goes_on(organza, monkeypatch):
+    """What is seen before Ctrl-C is kept beside the receipt, and there is no such word where nothing was."""
+    make, seen = Features._block, []
+
+    def interrupted(self, *rest):
+        seen.append(rest)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return make(self, *rest)
+
+    a, b = halves()
+    ask = ("evaluate", a, "--real", b, "--metrics", "fd", "--out", "r.json")
+    monkeypatch.setattr(Features, "_block", interrupted)
+    said = organza(*ask)
+    assert said.code == 130
+    assert said.err.endswith("organza: interrupted; the same command goes on with the features that it has\n")
+    monkeypatch.setattr(Features, "_block", make)
+    assert organza(*ask).code == 0
+    assert not Path("r.json.parts").exists()
+    monkeypatch.setattr(Features, "of", lambda *_: interrupted(None))
+    said = organza(*ask)
+    assert (said.code, said.err.splitlines()[-1]) == (130, "organza: interrupted")

@@ -141,11 +141,24 @@ def test_the_gap_is_the_share_of_the_way_to_fakes_and_each_look_sees_others(monk
     deviation = float(torch.cat([answers["real"], answers["other"]]).std())
     assert looking.scalars()["heldout_gap"] == pytest.approx(1 / deviation)
     test = organza.open_dataset("mnist", split="test")
+    assert len(looking.others) == 1024
     assert len(seen[0]) == 64
     assert not (seen[0] == seen[1]).flatten(1).all(1).any()
     known = {image.tobytes() for image in test.images.numpy()}
     shown = ((torch.cat(seen) + 1) * 127.5).round().byte().numpy()
     assert all(image.tobytes() in known for image in shown)
+
+
+@pytest.mark.parametrize(("side", "kept"), [(8, 300), (128, 128), (256, 64)])
+def test_reals_held_back_for_the_looks_take_little_memory(monkeypatch, side, kept):
+    """All there are of small images, as many as have room of larger ones, and 64 in any case."""
+    monkeypatch.setattr(signals, "ROOM", 128 * 128 * 128)
+    images = torch.zeros(300, 1, 1, 1, dtype=torch.uint8).expand(300, 1, side, side)
+    test = organza.data.ImageStore("mine", images)
+    trainer = stepped()
+    trainer.store = replace(organza.data.ImageStore("mine", images[:80].contiguous()), test=test)
+    monkeypatch.setattr(signals, "example_batch", lambda *_: None)
+    assert len(Signals(trainer).others) == kept
 
 
 def test_a_folder_holds_back_a_share(tmp_path):
@@ -216,4 +229,4 @@ def test_only_embedded_sets_are_opened_for_the_gap(monkeypatch):
     monkeypatch.undo()
     other = signals.heldout(organza.open_dataset("mnist"), Data(resolution=(32, 32)))
     assert other.shape == (1, 32, 32)
-    assert len(other) == signals.OTHERS
+    assert len(other) == signals.LOOKED_AT
