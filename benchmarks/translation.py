@@ -87,8 +87,8 @@ DEMONSTRATIONS = {
     "colours-nogan": Demonstration("colorize-nogan", "emoji", changes=PLAIN | {"pace": 0.048}),
     "x4-esrgan": Demonstration("esrgan", "emoji", changes=PLAIN | {"pace": 0.1125}),
     "x4-degraded": Demonstration("real-esrgan", "emoji", changes=PLAIN | {"pace": 0.175}),
-    "tones": Demonstration("stargan", "tones", changes=SMALL | {"pace": 0.08}),
-    "tones-v2": Demonstration("stargan-v2", "tones", changes=SMALL | {"pace": 0.066667}),
+    "tones": Demonstration("stargan", "tones", changes=SMALL | {"pace": 0.2}),
+    "tones-v2": Demonstration("stargan-v2", "tones", changes=SMALL | {"pace": 0.2}),
 }
 
 

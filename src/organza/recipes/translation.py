@@ -1,6 +1,6 @@
 """What the recipes of translation and restoration share: one shape of configuration, rates that hold before they fall.
 
-Both players' turns use one pass of G. Nothing is averaged where the papers average nothing.
+Both players' turns use one pass of G. Nothing is averaged where the papers average nothing, but by `unit` and `munit`.
 """
 
 from __future__ import annotations
