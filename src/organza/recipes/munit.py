@@ -17,14 +17,13 @@ Least squares are halved here, and so are the weights. For scenes the paper adds
 Images are resized to a shorter side of 256 pixels; of the longer one the centre is taken here, and a part at random
 there. Rates are halved every 100 000 steps of a million there, and fall along a cosine here; the distance by VGG16 for
 large pictures is left out. `laptop` has a quarter of the width, 2 blocks, batches of 4, as many scales as there are
-pixels for, and an average of its weights, which in 14 minutes is nearer to the targets (FD 9 to 13 of raw ones, of unit
-5 to 8).
+pixels for, and an average of its weights.
 """
 
 from __future__ import annotations
 
-from organza.config import EMA, Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
-from organza.recipes.translation import translation
+from organza.config import Config, Data, Model, Optimizer, Penalty, Player, Schedule, Shape, Size
+from organza.recipes.translation import translation, unpaired_average
 
 STEPS = 1_000_000  # published
 SQUARES = Data(source="emoji-pairs", resolution=(256, 256), crop="center", flip=True)
@@ -62,7 +61,7 @@ def both_domains(
         batch=4 if small else 1,
         images=images,
         small=small,
-        ema=EMA(half_life=2_000.0, ramp=0.05) if small else EMA(half_life=0.0, ramp=None),
+        ema=unpaired_average(small),
     )
 
 
