@@ -88,7 +88,7 @@ DEMONSTRATIONS = {
     "x4-esrgan": Demonstration("esrgan", "emoji", changes=PLAIN | {"pace": 0.1125}),
     "x4-degraded": Demonstration("real-esrgan", "emoji", changes=PLAIN | {"pace": 0.175}),
     "tones": Demonstration("stargan", "tones", changes=SMALL | {"pace": 0.2}),
-    "tones-v2": Demonstration("stargan-v2", "tones", changes=SMALL | {"pace": 0.2}),
+    "tones-v2": Demonstration("stargan-v2", "tones", changes=SMALL | {"pace": 0.5}),
 }
 
 

@@ -275,7 +275,10 @@ def test_nothing_is_changed_near_the_end(tmp_path):
 @pytest.mark.parametrize(("clip", "change"), [(None, 0.1), (100.0, 0.1), (0.1, None), (0.05, None)])
 def test_a_critic_without_bound_gets_that_of_the_recipe(clip, change):
     config = override(RECIPES["wgan"]((2,), "laptop"), {"discriminator.weight_clip": clip})
-    assert against_growth(SimpleNamespace(config=config, shape=(2,))).get("discriminator.weight_clip") == change
+    assert (
+        against_growth(SimpleNamespace(config=config, shape=(2,), is_image=False)).get("discriminator.weight_clip")
+        == change
+    )
 
 
 def test_what_gets_better_is_left_alone(tmp_path):
