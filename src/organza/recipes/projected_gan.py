@@ -38,7 +38,7 @@ def projected_gan(shape: Shape, size: Size = "laptop") -> Config:
         )  # fmt: skip
     return _config(
         z_dim=128, g_width=8, d_width=16, resize=64, lr=5e-4, batch=16, images=40_000, half_life=1_000.0,
-        shared=True, policy=("diffaugment",), output=Output(log=2_000, samples=5_000, checkpoint=10_000),
+        shared=True, policy=("diffaugment",), output=Output(log=2_500, samples=5_000, checkpoint=10_000),
     )  # fmt: skip
 
 
