@@ -35,7 +35,7 @@ from organza.evaluation.catalogue import (
 )
 from organza.evaluation.compared import is_better, side_by_side
 from organza.evaluation.evidence import Evidence, Features
-from organza.evaluation.notes import of_bias, of_lossy
+from organza.evaluation.notes import of_bias, of_lossy, of_sameness
 from organza.evaluation.publish import NAME, kept_aside, publish, untold
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
@@ -53,7 +53,7 @@ from organza.evaluation.subjects import (
     open_subject,
     shape_of,
 )
-from organza.evaluation.through import formula, network_of, open_measures, open_networks, protocol, reals_of
+from organza.evaluation.through import formula, network_of, once, open_measures, open_networks, protocol, reals_of
 from organza.hub import GAN
 from organza.training.distributed import process_group, rank
 from organza.training.environment import environment
@@ -92,6 +92,7 @@ def evaluate(
         alone = real is None and all(METRICS[item.metric].of_model for item in asked)
         kept = nothing(opened) if alone else open_reals(fake, real, opened, split, progress)
         kept = kept if real_samples is None else first(kept, real_samples)
+        asked = once(asked, kept)
         through = open_networks(asked, kept, count_of(opened, samples), weights, download, progress)
         measures = open_measures(asked, weights, download, progress)
         made = draw(opened, samples, seed, truncation, progress)
@@ -104,7 +105,8 @@ def evaluate(
         for item in asked:
             if item.metric == "kd-subsets":
                 known[network_of(item, kept)].subsets = SUBSETS
-        scores = [score for item in asked for score in _scores(item, known[network_of(item, kept)])]
+        with features.while_accepted():
+            scores = [score for item in asked for score in _scores(item, known[network_of(item, kept)])]
         notes = _warnings(kept, made, scores, known)
         networks = _seen_through(known) | {e.name: {"resizer": "", "sha256": e.sha256} for e in measures.values()}
         seconds, about = round(time.perf_counter() - began, 1), environment(place)
@@ -224,7 +226,8 @@ def _floor(part: Part, metric: str, seen: Evidence) -> tuple[float | None, int |
 
 def _warnings(real: Images, fake: Images, scores: Sequence[Score], known: dict[str, Evidence]) -> list[str]:
     """What a reader of the numbers should know."""
-    notes = of_lossy([("real", real), ("generated", fake)])
+    sides = [("real", real), ("generated", fake)]
+    notes = of_lossy(sides) + of_sameness(sides)
     for seen in known.values():
         if any(score.name.startswith("fd-") for score in scores):
             notes += of_bias(seen.network, min(len(real), len(fake)))

@@ -12,7 +12,7 @@ from organza.config import ConfigError
 from organza.data import SILENT, Progress
 from organza.evaluation.catalogue import ALIASES, INFLUENCES, Asked, parse
 from organza.evaluation.evidence import Evidence, Features
-from organza.evaluation.notes import of_bias, of_lossy
+from organza.evaluation.notes import of_bias, of_lossy, of_sameness
 from organza.evaluation.receipt import Receipt, Score, must_compare
 from organza.evaluation.subjects import (
     FIRST_SEED,
@@ -71,7 +71,8 @@ def is_better(
         Evidence(features, extractor, kept, draw(side, count, seed, truncation, progress), most) for side in opened
     ]
     notes = _notes(counts, kept, sides, part)
-    found = [seen.frechet if part == "fd" else seen.pairs[INFLUENCES.get(part, part)] for seen in sides]
+    with features.while_accepted():
+        found = [seen.frechet if part == "fd" else seen.pairs[INFLUENCES.get(part, part)] for seen in sides]
     paired = all(isinstance(side, GAN) for side in opened)
     compared = compare(found[0], found[1], seed=seed, paired_fakes=paired)
     if out is not None:
@@ -93,9 +94,9 @@ def _notes(counts: Sequence[int], real: Images, sides: Sequence[Evidence], part:
     """What a reader of the verdict should know."""
     few = min(counts)
     told = f"A has {counts[0]:,} samples and B has {counts[1]:,}: {few:,} of each are judged, as scores move with N"
-    lossy = of_lossy([("real", real), ("first", sides[0].fake), ("second", sides[1].fake)])
+    named = [("real", real), ("first", sides[0].fake), ("second", sides[1].fake)]
     bias = of_bias(sides[0].network, min(few, len(real))) if part == "fd" else []
-    return [*([told] if max(counts) > few else ()), *lossy, *bias]
+    return [*([told] if max(counts) > few else ()), *of_lossy(named), *of_sameness(named), *bias]
 
 
 def of_one_score(metric: str, network: str | None = None) -> tuple[str, Asked]:

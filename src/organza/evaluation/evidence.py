@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -47,9 +48,7 @@ class Features:
         if key not in self.known:
             if len(side) and side.samples.dim() != 4:
                 raise ConfigError("features are those of images; points take --metrics modes")
-            blocks = dealt(
-                -(-len(side) // BLOCK), lambda number: self._block(network, key, side.samples, number * BLOCK)
-            )
+            blocks = dealt(-(-len(side) // BLOCK), lambda number: self._block(network, key, side, number * BLOCK))
             logits = [block[1] for block in blocks if block[1] is not None]
             self.known[key] = torch.cat([block[0] for block in blocks]), torch.cat(logits) if logits else None
         return self.known[key]
@@ -59,14 +58,24 @@ class Features:
         """Under which the features of a side are known."""
         return f"{network.name} {network.resizer} {network.sha256}", side.key
 
+    @contextmanager
+    def while_accepted(self) -> Iterator[None]:
+        """What is refused goes on no more: nothing is left of it."""
+        try:
+            yield
+        except ConfigError:
+            self.forget()
+            raise
+
     def forget(self) -> None:
         """Remove what was kept for an interruption."""
         if self.keep is not None:
             shutil.rmtree(self.keep, ignore_errors=True)
 
     def _block(
-        self, network: Extractor, key: tuple[str, str], images: Tensor, start: int
+        self, network: Extractor, key: tuple[str, str], side: Images, start: int
     ) -> tuple[Tensor, Tensor | None]:
+        images = side.samples
         part = images[start : start + BLOCK]
         file = self._file(key, start)
         if file is not None and file.is_file():
@@ -75,7 +84,10 @@ class Features:
                 return state["features"], state.get("logits")
             except checkpoint.DamagedError:
                 file.unlink()
-        features, logits = network.both(part, self.batch, self.device)
+        try:
+            features, logits = network.both(part, self.batch, self.device)
+        except ConfigError as problem:
+            raise ConfigError(f"{side.told}: {problem}") from problem
         self.progress.step(f"features of {network.name}", start + len(part), len(images))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ from organza.latent.sampling import every_class, generate, latents
 from organza.latent.space import LatentSpace
 from organza.metrics.diversity import random_pairs
 from organza.metrics.lpips import Lpips
-from organza.metrics.networks.extractor import full_precision
 from organza.metrics.networks.resize import rgb
 from organza.metrics.path_length import Draw, for_path_length, path_lengths, without_extremes
+from organza.training.precision import full_precision
 
 PAIRS, LEAST, AT_ONCE = 1000, 64, 32
 

@@ -27,6 +27,14 @@ def network_of(asked: Asked, real: Images) -> str:
     return asked.network or pick(tuple(real.samples.shape[1:]), real.origin["catalogue"])
 
 
+def once(asked: Sequence[Asked], real: Images) -> list[Asked]:
+    """Without what was asked for under a second name, such as fd and fd@general."""
+    found: dict[tuple[str, str], Asked] = {}
+    for item in asked:
+        found.setdefault((item.metric, network_of(item, real)), item)
+    return list(found.values())
+
+
 def open_networks(
     asked: Sequence[Asked], real: Images, count: int, weights: str | Path | None, download: bool, progress: Progress
 ) -> dict[str, Extractor]:

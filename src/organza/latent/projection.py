@@ -30,8 +30,8 @@ from organza.latent.perceptual import Distance, apart, open_distance
 from organza.latent.priors import length_penalty, noise_penalty
 from organza.latent.space import LatentSpace
 from organza.latent.target import target_of
-from organza.metrics.networks.extractor import full_precision
 from organza.training.batches import to_bytes
+from organza.training.precision import full_precision
 
 if TYPE_CHECKING:
     from organza.hub import GAN

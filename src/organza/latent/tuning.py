@@ -26,7 +26,7 @@ from organza.latent.projection import FRAMES, Projection, drawn, evaluating, fra
 from organza.latent.space import LatentSpace
 from organza.latent.target import target_of
 from organza.layers.spectral import without_spectral_norm
-from organza.metrics.networks.extractor import full_precision
+from organza.training.precision import full_precision
 
 if TYPE_CHECKING:
     from organza.hub import GAN

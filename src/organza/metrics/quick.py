@@ -18,9 +18,9 @@ from organza.metrics.frechet import frechet_influence
 from organza.metrics.influence import Influence, of_mean, of_share
 from organza.metrics.modes import count_modes, mode_coverage, mode_shares, mode_surprise, stacked_labels
 from organza.metrics.networks import open_network
-from organza.metrics.networks.extractor import full_precision
 from organza.metrics.networks.general import GeneralNetwork, compute, general_network
 from organza.training.batches import to_bytes, to_range
+from organza.training.precision import full_precision
 
 HISTOGRAM = "mode/"  # how the names of shares of modes begin, which are no scores
 COMPARED = 500  # samples, and reals, of which the distances of pairs are looked at

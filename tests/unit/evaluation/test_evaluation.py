@@ -232,6 +232,8 @@ def test_names_and_networks(digits):
     found = organza.evaluate(digits[:300], digits[300:600], ("fd", "fd@digits"))
     assert [score.name for score in found.scores] == ["fd-general", "fd-digits"]
     assert set(found.networks) == {"digits", "general"}
+    found = organza.evaluate(digits[:300], digits[300:600], ("fd", "fd@general", "fd"))
+    assert [score.name for score in found.scores] == ["fd-general"]
     assert all(network in NETWORKS for _, network in ALIASES.values())
 
 
@@ -243,13 +245,16 @@ def test_weights_that_are_not_here_are_told_before_any_sample_is_drawn(digits, m
         organza.evaluate(digits, digits, "fid")
 
 
-def test_sides_that_do_not_compare_are_refused(digits):
+def test_sides_that_do_not_compare_are_refused(digits, tmp_path):
     with pytest.raises(ConfigError, match="1x28x28 and emoji is 3x64x64"):
         organza.evaluate(digits, "emoji")
     with pytest.raises(ConfigError, match="only a run knows its data"):
         organza.evaluate(digits)
-    with pytest.raises(ConfigError, match="constant"):
-        organza.evaluate(torch.zeros(300, 1, 28, 28, dtype=torch.uint8), digits)
+    flat = tmp_path / "flat.npy"
+    np.save(flat, np.zeros((300, 28, 28), np.uint8))
+    with pytest.raises(ConfigError, match="flat: all 300 images are constant"):
+        organza.evaluate(flat, digits, out=tmp_path / "refused.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["flat.npy"]
     with pytest.raises(ConfigError, match="samples is 0"):
         organza.evaluate(digits, digits, samples=0)
 
@@ -285,6 +290,15 @@ def test_jpeg_is_worth_a_warning(tmp_path, digits):
     run = organza.train("gan", data=str(folder), images=16, out=tmp_path / "run", changes=changes, device="cpu").path
     for real in (None, open_dataset(folder)):  # a run brings its data, and at the end of a training they are here
         assert any("real images are JPEG" in note for note in organza.evaluate(run, real, "kd", samples=20).notes)
+
+
+def test_a_generator_that_makes_one_picture_is_told(digits):
+    same = digits[:1].expand(200, -1, -1, -1)
+    (note,) = organza.evaluate(same, digits[:200], "sliced").notes
+    assert note.startswith("of 200 generated samples that were looked at only 1 differ: the generator has collapsed")
+    assert "most are copies" in organza.evaluate(digits[:200], same, "sliced").notes[0]
+    many = digits[:30].repeat(5, 1, 1, 1)  # a fifth differ
+    assert not organza.evaluate(many, digits[:200], "sliced").notes
 
 
 def test_an_interrupted_evaluation_goes_on(run, tmp_path, monkeypatch):

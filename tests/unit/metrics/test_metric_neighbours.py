@@ -112,6 +112,38 @@ def test_copies_have_distance_zero(shift):
     assert float(nearest(real=real, fake=real[[4]]).distances) == 0
 
 
+@pytest.mark.parametrize("shift", [1, 60])
+def test_what_is_set_for_training_changes_no_product(shift):
+    """The products of a block are float32, with bfloat16 allowed and autocast around it: 1e-6 of |x||y| at most."""
+    real, fake = (torch.from_numpy(some(900, 300, seed, shift)).float() for seed in (0, 1))
+    one, two = pairs_module.seen_from_their_centre(real, fake)
+    exact = one[:].double() @ two[:].double().T
+    found = torch.full((900, 900), torch.nan)
+
+    def keep(rows, columns, products):
+        found[rows, columns] = products
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            pairs_module.scan(one, two, [keep], "products")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    sizes = one.squares.sqrt()[:, None] * two.squares.sqrt()
+    assert 0 < float(((found - exact).abs() / sizes).max()) < 1e-6
+
+
+def test_features_whose_squares_vanish_are_refused():
+    """In float32 all distances of 1e-25 are 0, and every fake would lie in every ball."""
+    real, fake = some(40, 8), some(40, 8, 1) + 3
+    with pytest.raises(ConfigError, match="leave the range of float32; multiply both by one number"):
+        precision_recall(real=(real * 1e-25).astype(np.float32), fake=(fake * 1e-25).astype(np.float32))
+    assert ours(real * 1e-25, fake * 1e-25, 3) == ours(real, fake, 3)
+    assert ours((real * 1e-12).astype(np.float32), (fake * 1e-12).astype(np.float32), 3) == ours(real, fake, 3)
+
+
 def test_collapsed_fakes():
     real, fake = some(200, 16).astype(np.float32), np.ones((150, 16), np.float32)
     found = ours(real, fake, 3)

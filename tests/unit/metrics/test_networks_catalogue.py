@@ -10,7 +10,7 @@ from organza.data import open_dataset
 from organza.metrics import networks
 from organza.metrics.digits import digit_classifier, digit_features
 from organza.metrics.networks import NETWORKS, general, open_network, pick
-from organza.metrics.networks.extractor import full_precision
+from organza.training.precision import full_precision
 
 
 def images(*shape: int, seed: int = 0) -> torch.Tensor:

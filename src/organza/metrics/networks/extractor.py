@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from organza.config import ConfigError
 from organza.data.progress import SILENT, Progress
+from organza.training.precision import full_precision
 
 Compute = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor | None]]
 """A network and uint8 images [B, C, H, W] on its device -> features [B, D], and logits [B, K] or None."""
@@ -87,18 +87,3 @@ def must_be_images(images: Tensor) -> None:
         raise ConfigError(
             f"all {len(images)} images are constant, of one colour each: there is nothing to judge; look at the samples"
         )
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """TF32 off, which changes scores in the third digit, and autocast too; settings come back afterwards."""
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # pyright: ignore[reportAttributeAccessIssue]
-    before = [place.fp32_precision for place in places]
-    for place in places:
-        place.fp32_precision = "ieee"
-    try:
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            place.fp32_precision = value
