@@ -176,7 +176,7 @@ def in_every_tone(run: Run, name: str, read: bool = False, shown: int = 9) -> tu
     truth = kept.images.view(tones, -1, *kept.shape)  # files come in the order of the tones, and then of the people
     made = torch.stack([
         styled(translator, kept.images, wanted.repeat(tones, 1, 1, 1), tone) if read
-        else translator.translate(kept.images, label=tone)
+        else drawn(translator, kept.images, tone)
         for tone, wanted in zip(translator.classes, truth, strict=True)
     ]).view(tones, *truth.shape)  # fmt: skip
     rows, given = torch.linspace(0, truth.shape[1] - 1, shown).long(), tones // 2
@@ -187,6 +187,13 @@ def in_every_tone(run: Run, name: str, read: bool = False, shown: int = 9) -> tu
     right = nearest[other] == torch.arange(tones).repeat_interleave(tones - 1)[:, None]
     wanted = truth[:, None].expand_as(made)[other].flatten(0, 1)
     return organza.evaluate(made[other].flatten(0, 1), wanted, METRICS), round(float(right.float().mean()), 4)
+
+
+def drawn(translator: Translator, sources: Tensor, label: str) -> Tensor:
+    """Each source in the style of a seed of its own, where there are styles."""
+    if not translator.draws:
+        return translator.translate(sources, label=label)
+    return torch.cat([translator.translate(source[None], seed=row, label=label) for row, source in enumerate(sources)])
 
 
 def styled(translator: Translator, sources: Tensor, like: Tensor, label: str | None = None) -> Tensor:

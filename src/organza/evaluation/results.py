@@ -1,7 +1,8 @@
 """What a translating run makes of the sources that its training did not see.
 
-Where classes or attributes decide what a source becomes, source i gets those of target i, an image from the other end
-of the set, so that results have each as often as targets do.
+Where noise decides, as of the style of munit's results, source i gets that of seed i: one for all would make a set
+without the variety of the targets. Where classes or attributes decide what a source becomes, source i gets those of
+target i, an image from the other end of the set, so that results have each as often as targets do.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def translated(translator: Translator, run: Path, progress: Progress) -> tuple[T
         sources = sources.flip(0) if GAMES[config.game].domains else sources
         sources = middle(as_source(sources, config.data), of_source(config.data.window, kept.scale))
     made = torch.empty(len(sources), *translator.shape[:1], *targets.shape[2:], dtype=torch.uint8)
-    done = 0
+    done, together = 0, 1 if translator.draws else AT_ONCE  # each result with noise of its own
     for label, members in _wanted(translator, kept.labels, len(sources)):
-        for rows in members.split(AT_ONCE):
-            made[rows] = to_bytes(translator.translate(sources[rows].float(), label=label))
+        for rows in members.split(together):
+            made[rows] = to_bytes(translator.translate(sources[rows].float(), seed=int(rows[0]), label=label))
             progress.step("translating", done := done + len(rows), len(sources))
     known = kept.paired or config.data.degrade != "none"
     name = kept.name if store.test is not None else f"{kept.name}, which training sees"

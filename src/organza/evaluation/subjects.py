@@ -155,7 +155,8 @@ def _results(translator: Translator, run: Path, progress: Progress) -> Images:
     samples, targets = translated(translator, run, progress)
     origin = {
         "kind": "translation", "name": translator.recipe, "samples": len(samples), "fingerprint": translator.sha256,
-        "first_seed": None, "images_seen": translator.training.get("images"), "counterparts": targets.paired,
+        "first_seed": 0 if translator.draws else None, "images_seen": translator.training.get("images"),
+        "counterparts": targets.paired,
     }  # fmt: skip
     return Images(samples, targets.labels if translator.classes else None, translator.classes, origin)
 

@@ -69,6 +69,11 @@ class Translator(Published):
         return int(self.generator.multiple)  # type: ignore[arg-type]
 
     @property
+    def draws(self) -> bool:
+        """Whether it takes noise, which is of the seed."""
+        return int(self.generator.z_dim) > 0  # type: ignore[arg-type]
+
+    @property
     def least(self) -> int:
         """The side below which the network fails: at its narrowest place norms and mirrors need a neighbour."""
         return int(getattr(self.generator, "least", self.multiple))

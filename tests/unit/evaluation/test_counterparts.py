@@ -5,15 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
+from engine_helpers import reduced
 from PIL import Image
 from torch.nn import functional as F
 
 import organza
 from organza.config import ConfigError
+from organza.data import SILENT
 from organza.evaluation.counterparts import psnr
 from organza.evaluation.names import in_line
-from organza.hub import load_gan
+from organza.evaluation.results import translated
+from organza.evaluation.subjects import open_subject
+from organza.hub import load_gan, load_translator
 from organza.metrics.diversity import ssim
+from organza.training.assemble import open_for
+from organza.training.batches import to_bytes
+from organza.training.run import Run
 
 SMALL = {"generator.model.width": 4, "discriminator.model.width": 4, "discriminator.model.layers": 1, "batch": 4,
          "output.log": 4, "output.samples": 8, "output.checkpoint": 8, "output.score": False,
@@ -158,3 +165,20 @@ def test_a_broken_file_moves_no_pairs(tmp_path, kept):
         ConfigError, match=r"one to one: 1 of 3 results, such as cat\.png, and 1 of 3 reals, such as fox"
     ):
         organza.evaluate(real, other, metrics="psnr")
+
+
+def test_each_result_is_drawn_in_a_style_of_its_own(tmp_path):
+    """One style for all would be judged as a set without variety; that each is of its number is exact to rounding."""
+    never = {"images": 4, "output.log": 4, "output.score": False, "output.pictures": False, "output.evaluate": False}
+    run = organza.train("munit", data="emoji-pairs", out=tmp_path / "run", changes=reduced("munit") | never).path
+    translator = load_translator(run)
+    made, targets = translated(translator, run, SILENT)
+    sources = open_for(Run(run).config).test.sources
+    for row in (0, 1, 17):
+        own = translator.translate(sources[row : row + 1].float(), seed=row)
+        assert (made[row].int() - to_bytes(own)[0].int()).abs().max() <= 1
+    first = to_bytes(translator.translate(sources[17:18].float(), seed=0))
+    assert (made[17].int() - first[0].int()).abs().max() > 4
+    seen = open_subject(run, "cpu", SILENT)
+    assert seen.origin["first_seed"] == 0
+    assert len(seen) == len(targets)
